@@ -1,0 +1,3 @@
+//! The `streamkeeper` binary.
+
+fn main() {}

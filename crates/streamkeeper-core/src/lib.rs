@@ -1,0 +1,1 @@
+//! The policies of Streamkeeper as state machines: no I/O, no clock.

@@ -1,0 +1,1 @@
+//! The contract of a sink: the trait, the envelope, the test kit.

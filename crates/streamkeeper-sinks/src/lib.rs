@@ -1,0 +1,1 @@
+//! Sinks for Streamkeeper: file and standard output.

@@ -1,0 +1,1 @@
+//! Keeps one-way event streams alive and loses nothing: the library.
