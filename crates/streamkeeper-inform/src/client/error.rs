@@ -1,0 +1,194 @@
+//! Why a call failed, without a word of what the server said.
+//!
+//! An error's text comes from here alone: a server may quote our request, token included, or a
+//! user's data. What it says is read for one purpose, to tell the reasons of a 422 apart.
+//!
+//! Source: Inform API, "Errors": four envelopes occur, `{"errors":["…"]}`,
+//! `{"errors":{"field":["…"]}}`, `{"status":403,"error":"Forbidden"}`, `{"message":"…"}`.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::request::Call;
+use crate::transport::{Response, TransportError};
+use crate::wire::{self, Malformed};
+
+/// A call that failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{call}: {kind}")]
+pub struct CallError {
+    /// Which call.
+    pub call: Call,
+    /// Why.
+    #[source]
+    pub kind: CallErrorKind,
+}
+
+/// Why a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum CallErrorKind {
+    /// 401: the token is wrong.
+    #[error("the token was not accepted (401)")]
+    Unauthorized,
+    /// 403: the token is not for this organization.
+    #[error("the token does not allow this (403)")]
+    Forbidden,
+    /// 404: no such stream.
+    #[error("there is no such stream (404)")]
+    NotFound,
+    /// 409: a client is still connected, or counted as such.
+    #[error("a client still counts as connected (409)")]
+    Conflict,
+    /// 422: understood and refused.
+    #[error("refused: {0} (422)")]
+    Unprocessable(Unprocessable),
+    /// 429: too many requests.
+    #[error("too many requests (429)")]
+    RateLimited {
+        /// How long the server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// 5xx: trouble at the server.
+    #[error("the server failed ({status})")]
+    Server {
+        /// The HTTP status.
+        status: u16,
+        /// How long the server asks us to wait.
+        retry_after: Option<Duration>,
+    },
+    /// 3xx: never followed, since the token would go along.
+    #[error("redirected, which is not followed ({status})")]
+    Redirect {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Any other status.
+    #[error("unexpected status {status}")]
+    Unexpected {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// Success, but the answer was not understood.
+    #[error("the answer was not understood: {0}")]
+    Malformed(Malformed),
+    /// There was no answer.
+    #[error(transparent)]
+    Transport(TransportError),
+}
+
+/// Why the server refused with 422, as far as its message tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Unprocessable {
+    /// The organization has a stream of this name.
+    #[error("a stream of this name exists")]
+    DuplicateName,
+    /// The organization has as many streams as it may (5).
+    #[error("no more streams are allowed")]
+    StreamLimit,
+    /// A filter is not valid.
+    #[error("a filter is not valid")]
+    BadFilter,
+    /// The stream has as many clients as it may, or a closed one still counts; passes by itself.
+    #[error("no more clients are allowed for now")]
+    TooManyClients,
+    /// Something else.
+    #[error("for another reason")]
+    Other,
+}
+
+impl CallError {
+    /// Whether the server may have done what was asked in spite of the error.
+    #[must_use]
+    pub const fn may_have_acted(&self) -> bool {
+        match self.kind {
+            CallErrorKind::Transport(error) => error.sent,
+            CallErrorKind::Malformed(_) | CallErrorKind::Server { .. } => true,
+            _ => false,
+        }
+    }
+}
+
+impl CallErrorKind {
+    /// What a response means for a call: `None` for any 2xx.
+    ///
+    /// For [`Call::Connect`] and [`Call::Replay`] too, whose success is a stream rather than a
+    /// whole answer.
+    #[must_use]
+    pub fn of_response(call: Call, response: &Response) -> Option<Self> {
+        let &Response { status, retry_after, .. } = response;
+        Some(match status {
+            200..=299 => return None,
+            300..=399 => Self::Redirect { status },
+            401 => Self::Unauthorized,
+            403 => Self::Forbidden,
+            404 => Self::NotFound,
+            409 => Self::Conflict,
+            422 => Self::Unprocessable(Unprocessable::of_body(call, &response.body)),
+            429 => Self::RateLimited { retry_after },
+            500..=599 => Self::Server { status, retry_after },
+            _ => Self::Unexpected { status },
+        })
+    }
+}
+
+impl Unprocessable {
+    /// Reads the reason from an error body by keyword; the documents fix no wording.
+    fn of_body(call: Call, body: &[u8]) -> Self {
+        let words = wire::parse(body).map(|value| words(&value)).unwrap_or_default();
+        let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
+        let about_number = says(&[
+            "limit",
+            "maximum",
+            "max ",
+            "too many",
+            "exceed",
+            "at most",
+            "only",
+            "more than",
+        ]);
+        if matches!(call, Call::Connect | Call::Replay) {
+            // A bad filter can be sent to a replay; a connection has nothing else to refuse.
+            return if says(&["filter", "resource", "event_type"]) && !about_number {
+                Self::BadFilter
+            } else {
+                Self::TooManyClients
+            };
+        }
+        if says(&["taken", "already exist", "duplicate", "unique", "in use"]) {
+            Self::DuplicateName
+        } else if says(&["filter", "resource", "event_type", "event type"]) {
+            Self::BadFilter
+        } else if about_number && says(&["client", "connection", "member"]) {
+            Self::TooManyClients
+        } else if about_number && says(&["stream"]) {
+            Self::StreamLimit
+        } else {
+            Self::Other
+        }
+    }
+}
+
+/// Everything an error body says, field names included, in lower case.
+fn words(value: &Value) -> String {
+    fn collect(value: &Value, words: &mut String) {
+        match value {
+            Value::String(text) => {
+                words.push_str(&text.to_lowercase());
+                words.push(' ');
+            }
+            Value::Array(values) => values.iter().for_each(|value| collect(value, words)),
+            Value::Object(fields) => fields.iter().for_each(|(field, value)| {
+                words.push_str(&field.to_lowercase());
+                words.push(' ');
+                collect(value, words);
+            }),
+            _ => {}
+        }
+    }
+    let mut words = String::new();
+    for said in ["errors", "error", "message"].into_iter().filter_map(|key| value.get(key)) {
+        collect(said, &mut words);
+    }
+    words
+}

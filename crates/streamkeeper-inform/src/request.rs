@@ -1,0 +1,260 @@
+//! Every call as a value: method, path and query, body. Host and token belong to the transport.
+//!
+//! Sources: Inform API, "Stream resources", "Connecting", "Replay". Identifiers are
+//! percent-encoded, so that an odd one cannot change which resource a call is about. Empty
+//! options are left out: an empty filter must not be sent as "nothing at all".
+
+use std::fmt;
+
+use bytes::Bytes;
+use jiff::civil::Date;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+/// The unreserved characters of RFC 3986 stay; everything else is encoded.
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Which call a request is; the name in errors, logs and metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Call {
+    /// `GET /streams`
+    List,
+    /// `GET /streams/{id}`
+    Get,
+    /// `POST /streams`
+    Create,
+    /// `PUT /streams/{id}`
+    Rename,
+    /// `DELETE /streams/{id}`
+    Delete,
+    /// `GET /streams/{id}/connect`
+    Connect,
+    /// `GET /replay`
+    Replay,
+}
+
+impl fmt::Display for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "list streams",
+            Self::Get => "get stream",
+            Self::Create => "create stream",
+            Self::Rename => "rename stream",
+            Self::Delete => "delete stream",
+            Self::Connect => "connect",
+            Self::Replay => "replay",
+        })
+    }
+}
+
+/// The HTTP method of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of HTTP")]
+pub enum Method {
+    Get,
+    Post,
+    Put,
+    Delete,
+}
+
+/// A call, ready for a [`Transport`](crate::Transport), which adds host and token.
+///
+/// ```
+/// use streamkeeper_inform::{Method, Request};
+/// let request = Request::connect("a/b");
+/// assert_eq!(request.method, Method::Get);
+/// assert_eq!(request.path_and_query, "/streams/a%2Fb/connect");
+/// ```
+#[derive(Clone, PartialEq, Eq)]
+pub struct Request {
+    /// Which call this is.
+    pub call: Call,
+    /// Its method.
+    pub method: Method,
+    /// Path and query, percent-encoded, starting with `/`, without the token.
+    pub path_and_query: String,
+    /// A JSON body.
+    pub body: Option<Bytes>,
+}
+
+/// Neither the path nor the body: both may come from a configuration that nobody expects in logs.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+/// What to create (Inform API, "Stream resources"). Filters are fixed at creation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct NewStream {
+    /// Unique within the organization.
+    pub name: String,
+    /// The UTC day to begin with; `None`: the last 30 days.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "date")]
+    pub start_date: Option<Date>,
+    /// Resource types; empty: all. Unknown ones pass through.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub resource_filter: Vec<String>,
+    /// Event types; empty: the service's default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub event_type_filter: Vec<String>,
+}
+
+/// What to replay (Inform API, "Replay").
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReplayQuery {
+    /// Everything processed on or after this UTC day.
+    pub date: Date,
+    /// Resource types; empty: all.
+    pub resources: Vec<String>,
+    /// Event types; empty: the service's default.
+    pub event_types: Vec<String>,
+}
+
+impl Request {
+    /// The page of the list that starts at `offset`.
+    #[must_use]
+    pub fn list(offset: usize) -> Self {
+        let path = match offset {
+            0 => "/streams".to_owned(),
+            _ => format!("/streams?offset={offset}"),
+        };
+        Self::new(Call::List, Method::Get, path)
+    }
+
+    /// One stream.
+    #[must_use]
+    pub fn get(stream_id: &str) -> Self {
+        Self::new(Call::Get, Method::Get, stream_path(stream_id))
+    }
+
+    /// A new stream.
+    #[must_use]
+    pub fn create(stream: &NewStream) -> Self {
+        Self::new(Call::Create, Method::Post, "/streams".to_owned()).with_json(stream)
+    }
+
+    /// Another name for a stream.
+    #[must_use]
+    pub fn rename(stream_id: &str, name: &str) -> Self {
+        #[derive(Serialize)]
+        struct Rename<'a> {
+            name: &'a str,
+        }
+        Self::new(Call::Rename, Method::Put, stream_path(stream_id)).with_json(&Rename { name })
+    }
+
+    /// Deletes a stream; refused with 409 while any client is connected.
+    #[must_use]
+    pub fn delete(stream_id: &str) -> Self {
+        Self::new(Call::Delete, Method::Delete, stream_path(stream_id))
+    }
+
+    /// The event stream of a stream.
+    #[must_use]
+    pub fn connect(stream_id: &str) -> Self {
+        Self::new(Call::Connect, Method::Get, stream_path(stream_id) + "/connect")
+    }
+
+    /// An event stream of everything since a day.
+    #[must_use]
+    pub fn replay(query: &ReplayQuery) -> Self {
+        let mut path = format!("/replay?date={}", query.date);
+        for (key, values) in [("resources", &query.resources), ("event_types", &query.event_types)]
+        {
+            if !values.is_empty() {
+                let values: Vec<String> = values.iter().map(|value| encode(value)).collect();
+                path += &format!("&{key}={}", values.join(","));
+            }
+        }
+        Self::new(Call::Replay, Method::Get, path)
+    }
+
+    const fn new(call: Call, method: Method, path_and_query: String) -> Self {
+        Self { call, method, path_and_query, body: None }
+    }
+
+    fn with_json(mut self, body: &impl Serialize) -> Self {
+        // Strings and lists of strings cannot fail to serialize into memory.
+        self.body = serde_json::to_vec(body).ok().map(Bytes::from);
+        self
+    }
+}
+
+/// Percent-encodes one component of a path or query.
+#[must_use]
+pub fn encode(component: &str) -> String {
+    utf8_percent_encode(component, COMPONENT).to_string()
+}
+
+fn stream_path(stream_id: &str) -> String {
+    format!("/streams/{}", encode(stream_id))
+}
+
+#[expect(clippy::ref_option, reason = "the signature that serde asks for")]
+fn date<S: serde::Serializer>(date: &Option<Date>, serializer: S) -> Result<S::Ok, S::Error> {
+    match date {
+        Some(date) => serializer.collect_str(date),
+        None => serializer.serialize_none(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(request: &Request) -> &str {
+        request.body.as_deref().map_or("", |body| std::str::from_utf8(body).expect("UTF-8"))
+    }
+
+    #[test]
+    fn paths_and_methods() {
+        for (request, method, path) in [
+            (Request::list(0), Method::Get, "/streams"),
+            (Request::list(25), Method::Get, "/streams?offset=25"),
+            (Request::get("s1"), Method::Get, "/streams/s1"),
+            (Request::rename("s1", "n"), Method::Put, "/streams/s1"),
+            (Request::delete("s1"), Method::Delete, "/streams/s1"),
+            (Request::connect("s1"), Method::Get, "/streams/s1/connect"),
+            (
+                Request::connect("../a?b=c#d é"),
+                Method::Get,
+                "/streams/..%2Fa%3Fb%3Dc%23d%20%C3%A9/connect",
+            ),
+        ] {
+            assert_eq!((request.method, request.path_and_query.as_str()), (method, path));
+        }
+    }
+
+    #[test]
+    fn create_omits_what_is_empty() {
+        let mut stream = NewStream { name: "a\"b".into(), ..NewStream::default() };
+        assert_eq!(body(&Request::create(&stream)), r#"{"name":"a\"b"}"#);
+        stream.start_date = "2026-11-01".parse().ok();
+        stream.resource_filter = vec!["summary".into(), "unheard-of".into()];
+        stream.event_type_filter = vec!["data".into()];
+        assert_eq!(
+            body(&Request::create(&stream)),
+            r#"{"name":"a\"b","start_date":"2026-11-01","resource_filter":["summary","unheard-of"],"event_type_filter":["data"]}"#
+        );
+        assert_eq!(body(&Request::rename("s", "new")), r#"{"name":"new"}"#);
+    }
+
+    #[test]
+    fn replay_queries() {
+        let mut query =
+            ReplayQuery { date: "2026-04-19".parse().expect("a date"), ..Default::default() };
+        assert_eq!(Request::replay(&query).path_and_query, "/replay?date=2026-04-19");
+        query.resources = vec!["summary".into(), "a&b".into()];
+        query.event_types = vec!["data".into()];
+        assert_eq!(
+            Request::replay(&query).path_and_query,
+            "/replay?date=2026-04-19&resources=summary,a%26b&event_types=data"
+        );
+    }
+
+    #[test]
+    fn debug_shows_the_call_only() {
+        assert_eq!(format!("{:?}", Request::connect("MARKER")), "Request { call: Connect, .. }");
+    }
+}

@@ -1,0 +1,137 @@
+//! What a call needs from the network: one request, one whole answer.
+//!
+//! The trait asks for neither `Send` nor a runtime, so a transport may be bound to one thread, as
+//! an HTTP client on an actor's arbiter is. Streaming answers are not its business.
+
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+
+use crate::request::Request;
+
+/// Sends a request to the service and reads the whole answer.
+///
+/// An implementation adds host and token, bounds time and body size, follows no redirects, and
+/// reports every HTTP status as an answer, not as an error.
+pub trait Transport {
+    /// Sends one request.
+    fn send(&self, request: Request) -> impl Future<Output = Result<Response, TransportError>>;
+}
+
+/// A whole answer. Its `Debug` shows the status alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The HTTP status.
+    pub status: u16,
+    /// How long the server asks us to wait; see [`retry_after`].
+    pub retry_after: Option<Duration>,
+    /// The body, bounded by the transport.
+    pub body: Bytes,
+}
+
+impl std::fmt::Debug for Response {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Response").field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+/// No answer, or none that could be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}{}", if *sent { " after the request was sent" } else { "" })]
+pub struct TransportError {
+    /// Whether the request may have reached the server, which then may have acted on it.
+    pub sent: bool,
+    /// What happened.
+    pub kind: TransportErrorKind,
+}
+
+/// What kept an answer from coming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TransportErrorKind {
+    /// The host name could not be resolved.
+    #[error("the host name could not be resolved")]
+    Dns,
+    /// No address of the host accepted a connection.
+    #[error("no connection could be made")]
+    Connect,
+    /// No secure connection: an unknown authority, a wrong name, no common version.
+    #[error("no secure connection could be made")]
+    Tls,
+    /// The time for the call ran out.
+    #[error("timed out")]
+    Timeout,
+    /// The connection ended before the whole answer had come.
+    #[error("the connection was lost")]
+    Lost,
+    /// What came was not HTTP, or could not be decoded.
+    #[error("the answer was not valid HTTP")]
+    Protocol,
+    /// The answer's body is larger than the transport allows.
+    #[error("the answer was too large")]
+    TooLarge,
+    /// The request could not be built: the URL or the token has characters that no URL can hold.
+    #[error("the request could not be built")]
+    Request,
+}
+
+/// The longest wait that is taken from a `Retry-After`: beyond a day it is surely a mistake.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, 10.2.3), at most a day.
+///
+/// A date is taken relative to the answer's own `Date` header where there is one, so that clock
+/// skew does not matter, else relative to `now`. A date in the past is zero; what cannot be read
+/// is `None`.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+/// use streamkeeper_inform::retry_after;
+/// assert_eq!(retry_after("120", None, UNIX_EPOCH), Some(Duration::from_secs(120)));
+/// let date = Some("Sun, 19 Apr 2026 16:48:00 GMT");
+/// let wait = retry_after("Sun, 19 Apr 2026 16:48:30 GMT", date, UNIX_EPOCH);
+/// assert_eq!(wait, Some(Duration::from_secs(30)));
+/// ```
+#[must_use]
+pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
+    } else {
+        let until = httpdate::parse_http_date(value).ok()?;
+        let from = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or(now);
+        until.duration_since(from).unwrap_or(Duration::ZERO)
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_and_dates() {
+        let now = httpdate::parse_http_date("Sun, 19 Apr 2026 16:47:00 GMT").expect("a date");
+        let later = "Sun, 19 Apr 2026 16:48:00 GMT";
+        for (value, date, expected) in [
+            ("0", None, Some(0)),
+            (" 7 ", None, Some(7)),
+            ("99999999999999999999999", None, Some(86_400)),
+            (later, None, Some(60)),
+            (later, Some("Sun, 19 Apr 2026 16:47:50 GMT"), Some(10)),
+            (later, Some("Sun, 19 Apr 2026 16:49:00 GMT"), Some(0)),
+            (later, Some("nonsense"), Some(60)),
+            ("soon", None, None),
+            ("-1", None, None),
+            ("", None, None),
+        ] {
+            assert_eq!(retry_after(value, date, now), expected.map(Duration::from_secs), "{value}");
+        }
+    }
+
+    #[test]
+    fn debug_shows_no_body() {
+        let response =
+            Response { status: 200, retry_after: None, body: Bytes::from_static(b"MARKER") };
+        assert_eq!(format!("{response:?}"), "Response { status: 200, .. }");
+    }
+}
