@@ -1,1 +1,26 @@
 //! The contract of a sink: the trait, the envelope, the test kit.
+//!
+//! A sink is where events go. This crate says what one is given ([`Envelope`]), what it
+//! promises ([`Sink`]), and how one is made from its `[[sink]]` table ([`SinkFactory`],
+//! [`SinkTable`]). It knows neither the network nor the actor system, so that a sink
+//! depends on no more than this crate. Read [`Sink`] and [`Envelope`] first.
+//!
+//! Invariants, which [`testkit`] checks for any sink:
+//! - a sink is given one batch at a time, in the stream's order, and keeps it;
+//! - `Ok` means that the sink has the whole batch, as durably as it promises;
+//! - after an error the same events are given again: at least once, never less.
+//!
+//! Left to others: retries and their pauses, the cursor of each sink, which streams a
+//! sink wants (the library); the sinks themselves (`streamkeeper-sinks`).
+
+mod envelope;
+mod factory;
+mod sink;
+mod table;
+pub mod testkit;
+
+pub use envelope::Envelope;
+pub use factory::{SinkConfigError, SinkFactory};
+pub use futures_util::future::BoxFuture;
+pub use sink::{Sink, SinkError};
+pub use table::SinkTable;

@@ -1,0 +1,139 @@
+//! A `[[sink]]` table, raw until its factory reads it.
+//!
+//! A factory takes its keys one by one, each with words for what the value has to be,
+//! and [`finish`](SinkTable::finish)es: what is left is unknown. The deserializer's own
+//! messages quote the value, so they are never passed on; `Debug` shows keys only.
+
+use std::fmt;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::SinkConfigError;
+
+/// The keys of one `[[sink]]` table, without `name`, `type` and `streams`, which belong
+/// to the library.
+///
+/// ```
+/// use streamkeeper_sink::SinkTable;
+///
+/// let mut table = SinkTable::from_iter([("path", "out/events.ndjson".into())]);
+/// let path: String = table.require("path", "a path").unwrap();
+/// let format: Option<String> = table.take("format", "a text").unwrap();
+/// assert_eq!((path.as_str(), format), ("out/events.ndjson", None));
+/// table.finish().unwrap();
+/// ```
+#[derive(Clone, Default, PartialEq)]
+pub struct SinkTable {
+    values: Map<String, Value>,
+    /// The keys asked for: what an unknown one is compared with.
+    known: Vec<&'static str>,
+}
+
+impl SinkTable {
+    /// A table of these values.
+    pub fn new(values: Map<String, Value>) -> Self {
+        Self { values, known: Vec::new() }
+    }
+
+    /// Takes `key` out of the table; `None` if it is not there.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not an `expected`, for example "must be a path".
+    pub fn take<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Result<Option<T>, SinkConfigError> {
+        self.known.push(key);
+        let Some(value) = self.values.remove(key) else { return Ok(None) };
+        serde_json::from_value(value)
+            .map(Some)
+            .map_err(|_| SinkConfigError::new(key, format!("must be {expected}")))
+    }
+
+    /// Takes `key` out of the table.
+    ///
+    /// # Errors
+    ///
+    /// As [`take`](Self::take), and if the key is missing.
+    pub fn require<T: DeserializeOwned>(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+    ) -> Result<T, SinkConfigError> {
+        self.take(key, expected)?
+            .ok_or_else(|| SinkConfigError::new(key, format!("is missing: give {expected}")))
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    ///
+    /// A key that was never asked for, with the nearest one that was.
+    pub fn finish(self) -> Result<(), SinkConfigError> {
+        let Some(key) = self.values.keys().next() else { return Ok(()) };
+        let nearest = self
+            .known
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(key, known), known))
+            .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
+            .min();
+        let message = match nearest {
+            Some((_, nearest)) => format!("is not a known key; did you mean `{nearest}`?"),
+            None => format!("is not a known key; known are {}", self.known.join(", ")),
+        };
+        Err(SinkConfigError::new(key, message))
+    }
+}
+
+impl<K: Into<String>> FromIterator<(K, Value)> for SinkTable {
+    fn from_iter<I: IntoIterator<Item = (K, Value)>>(values: I) -> Self {
+        Self::new(values.into_iter().map(|(key, value)| (key.into(), value)).collect())
+    }
+}
+
+impl fmt::Debug for SinkTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(values: &[(&str, Value)]) -> SinkTable {
+        values.iter().cloned().collect()
+    }
+
+    #[test]
+    fn an_unknown_key_is_named_with_the_nearest() {
+        let mut misspelt = table(&[("fromat", "raw".into())]);
+        misspelt.take::<String>("format", "a text").unwrap();
+        let error = misspelt.finish().unwrap_err();
+        assert_eq!(error.to_string(), "`fromat` is not a known key; did you mean `format`?");
+
+        let mut other = table(&[("bucket", "x".into())]);
+        other.take::<String>("path", "a path").unwrap();
+        other.take::<String>("format", "a text").unwrap();
+        let error = other.finish().unwrap_err();
+        assert_eq!(error.to_string(), "`bucket` is not a known key; known are path, format");
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        let error = table(&[]).require::<String>("path", "a path").unwrap_err();
+        assert_eq!(error.to_string(), "`path` is missing: give a path");
+    }
+
+    #[test]
+    fn no_error_and_no_debug_quotes_a_value() {
+        let mut table = table(&[("secret", "marker".into())]);
+        assert_eq!(format!("{table:?}"), r#"{"secret"}"#);
+        let error = table.take::<u64>("secret", "a number").unwrap_err();
+        assert_eq!(format!("{error} {error:?}").find("marker"), None);
+        assert_eq!(error.to_string(), "`secret` must be a number");
+    }
+}

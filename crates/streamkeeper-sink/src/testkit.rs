@@ -1,0 +1,126 @@
+//! The checks every sink must pass.
+//!
+//! A test of a sink implements [`Destination`] (a way to open the sink, to see what
+//! arrived, and to make it fail) and calls [`check`], or single checks, inside the
+//! runtime that the sink needs. A check panics with what is wrong, as an assertion does.
+//!
+//! The records of the kit are awkward on purpose: numbers that a JSON library would
+//! rewrite, keys out of order, text outside of ASCII. Who re-serializes a record fails.
+
+use bytes::Bytes;
+
+use crate::{Envelope, Sink};
+
+/// Where the sink under test delivers to.
+pub trait Destination {
+    /// Opens a sink on the destination, as after a restart of the process.
+    fn open(&mut self) -> Box<dyn Sink>;
+
+    /// The records that have arrived, in order, repetitions included.
+    fn received(&mut self) -> Vec<Bytes>;
+
+    /// Makes the next delivery of the open sink fail part-way with a retryable error; `false` if
+    /// the destination cannot be made to fail in a test.
+    fn fail_next(&mut self) -> bool;
+
+    /// Whether events given again after an error may arrive twice. A sink whose writes
+    /// are all-or-nothing, or which is idempotent, says no.
+    fn may_repeat(&self) -> bool;
+}
+
+/// Runs every check, each on a destination of its own.
+pub async fn check<D: Destination>(mut fresh: impl FnMut() -> D) {
+    keeps_order(&mut fresh()).await;
+    accepts_an_empty_batch(&mut fresh()).await;
+    delivers_again_after_an_error(&mut fresh()).await;
+    appends_after_close(&mut fresh()).await;
+}
+
+/// Every record arrives once, unchanged and in order, whatever the size of the batches.
+pub async fn keeps_order(destination: &mut impl Destination) {
+    let events = envelopes(0..100);
+    let mut sink = destination.open();
+    let (mut rest, mut size) = (events.as_slice(), 1);
+    while !rest.is_empty() {
+        let (batch, after) = rest.split_at(size.min(rest.len()));
+        deliver(&mut *sink, batch).await;
+        (rest, size) = (after, size * 3);
+    }
+    assert_same(&destination.received(), &events, "order");
+}
+
+/// An empty batch is accepted and leaves no trace.
+pub async fn accepts_an_empty_batch(destination: &mut impl Destination) {
+    let events = envelopes(0..1);
+    let mut sink = destination.open();
+    deliver(&mut *sink, &[]).await;
+    deliver(&mut *sink, &events).await;
+    deliver(&mut *sink, &[]).await;
+    assert_same(&destination.received(), &events, "an empty batch");
+}
+
+/// A batch that failed is delivered by giving it again; nothing is torn, nothing before
+/// it is touched, and only a sink that may repeat repeats.
+pub async fn delivers_again_after_an_error(destination: &mut impl Destination) {
+    let (before, batch, after) = (envelopes(0..3), envelopes(3..9), envelopes(9..12));
+    let mut sink = destination.open();
+    deliver(&mut *sink, &before).await;
+    if !destination.fail_next() {
+        return;
+    }
+    match sink.deliver(&batch).await {
+        Ok(()) => panic!("the delivery was made to fail and did not"),
+        Err(error) => assert!(error.retryable, "not retryable: {error}"),
+    }
+    deliver(&mut *sink, &batch).await;
+    deliver(&mut *sink, &after).await;
+
+    let mut received = destination.received();
+    if destination.may_repeat() {
+        let mut seen = std::collections::HashSet::new();
+        received.retain(|record| seen.insert(record.clone()));
+    }
+    assert_same(&received, &[before, batch, after].concat(), "a failed batch");
+}
+
+/// After `close` everything has arrived, and a new sink goes on behind it.
+pub async fn appends_after_close(destination: &mut impl Destination) {
+    let (first, second) = (envelopes(0..5), envelopes(5..10));
+    for events in [&first, &second] {
+        let mut sink = destination.open();
+        deliver(&mut *sink, events).await;
+        if let Err(error) = sink.close().await {
+            panic!("close failed: {error}");
+        }
+    }
+    assert_same(&destination.received(), &[first, second].concat(), "close");
+}
+
+/// Envelopes with distinct, awkward records; `numbers` are their sequence numbers.
+pub fn envelopes(numbers: std::ops::Range<u64>) -> Vec<Envelope> {
+    numbers
+        .map(|number| Envelope {
+            id: format!("record-{number}/version"),
+            source: "testkit".into(),
+            kind: "inform.data".into(),
+            time_us: i64::try_from(number).ok().map(|us| us * 1_000),
+            subject: Some(format!("user {}", number % 3)),
+            sequence: number,
+            replayed: number % 2 == 0,
+            data: Bytes::from(format!(
+                r#"{{ "z":{number}, "a":1.00,"big":123456789012345678901234567890.5e-3, "t":"é\u00e9\\ \"☂" }}"#
+            )),
+        })
+        .collect()
+}
+
+async fn deliver(sink: &mut dyn Sink, batch: &[Envelope]) {
+    if let Err(error) = sink.deliver(batch).await {
+        panic!("delivery failed: {error}");
+    }
+}
+
+fn assert_same(received: &[Bytes], events: &[Envelope], what: &str) {
+    let expected: Vec<&Bytes> = events.iter().map(|event| &event.data).collect();
+    assert_eq!(received.iter().collect::<Vec<_>>(), expected, "{what}");
+}
