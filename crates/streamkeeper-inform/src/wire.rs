@@ -136,7 +136,7 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
         .take(line.saturating_sub(1))
         .map(<[u8]>::len)
         .sum();
-    before + column
+    before + column.saturating_sub(1)
 }
 
 fn text(value: &Value) -> Option<String> {
