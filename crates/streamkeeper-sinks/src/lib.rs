@@ -1,1 +1,42 @@
 //! Sinks for Streamkeeper: file and standard output.
+//!
+//! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
+//! feature of the same name; [`factories`] gives all that are compiled in, to be
+//! registered with the library. What a sink promises is written on its type:
+//!
+//! | `type` | promise of `Ok` | on an error |
+//! | --- | --- | --- |
+//! | `file` | on disk (`fdatasync`) | the batch's lines are cut off again before the next try |
+//! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
+//!
+//! The sinks block: they work in `tokio::task::spawn_blocking`. A reader of standard
+//! output that never reads holds such a thread, so end the runtime with
+//! `shutdown_timeout` or `shutdown_background`.
+
+#[cfg(feature = "stdout")]
+mod encoder;
+#[cfg(feature = "file")]
+pub mod file;
+#[cfg(feature = "stdout")]
+pub mod stdout;
+
+use streamkeeper_sink::SinkFactory;
+
+#[cfg(feature = "stdout")]
+pub use encoder::Format;
+
+/// A factory for every sink type that is compiled in.
+///
+/// ```
+/// let types: Vec<_> =
+///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
+/// assert_eq!(types, ["file", "stdout"]);
+/// ```
+pub fn factories() -> Vec<Box<dyn SinkFactory>> {
+    vec![
+        #[cfg(feature = "file")]
+        Box::new(file::FileFactory),
+        #[cfg(feature = "stdout")]
+        Box::new(stdout::StdoutFactory),
+    ]
+}

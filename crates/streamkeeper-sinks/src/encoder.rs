@@ -1,0 +1,31 @@
+//! Envelopes to NDJSON: one line each, every line ended.
+
+use serde::Deserialize;
+use streamkeeper_sink::Envelope;
+
+/// What a line holds; the key `format`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The CloudEvents 1.0 JSON envelope.
+    #[default]
+    CloudEvents,
+    /// The record alone, byte for byte (raw line ends, which are white space, as spaces).
+    Raw,
+}
+
+impl Format {
+    /// What the configuration may say.
+    pub(crate) const EXPECTED: &str = "\"cloudevents\" or \"raw\"";
+
+    /// Appends one line for each envelope to `lines`.
+    pub(crate) fn encode(self, batch: &[Envelope], lines: &mut Vec<u8>) {
+        for envelope in batch {
+            match self {
+                Self::CloudEvents => envelope.to_cloudevents_json(lines),
+                Self::Raw => envelope.to_raw_json(lines),
+            }
+            lines.push(b'\n');
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The test kit over a real file, and what a disk can do to it.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use streamkeeper_sink::testkit::{self, Destination};
+use streamkeeper_sink::{Envelope, Sink, SinkFactory, SinkTable};
+
+use super::sink::Appender;
+use super::storage::Storage;
+use super::{FileConfig, FileFactory, FileSink};
+use crate::Format;
+
+/// A real file that fails as `<path>.fault` says, if it is there: one word for each
+/// failure, in order; a failing `write` has first written the half of its bytes.
+struct Faulty {
+    file: File,
+    fault: PathBuf,
+    half_written: bool,
+}
+
+impl Faulty {
+    fn next_fault(&self) -> String {
+        let faults = fs::read_to_string(&self.fault).unwrap_or_default();
+        faults.split(' ').next().unwrap().to_owned()
+    }
+
+    fn fail_at(&self, operation: &str) -> io::Result<()> {
+        if self.next_fault() != operation {
+            return Ok(());
+        }
+        let faults = fs::read_to_string(&self.fault).unwrap();
+        fs::write(&self.fault, faults[operation.len()..].trim_start()).unwrap();
+        Err(ErrorKind::StorageFull.into())
+    }
+}
+
+impl Storage for Faulty {
+    fn open(path: &Path) -> io::Result<Self> {
+        let fault = path.with_extension("fault");
+        Ok(Self { file: <File as Storage>::open(path)?, fault, half_written: false })
+    }
+    fn is_at(&self, path: &Path) -> bool {
+        self.file.is_at(path)
+    }
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+    fn whole_lines_length(&self) -> io::Result<u64> {
+        self.file.whole_lines_length()
+    }
+    fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.next_fault() == "write" && !self.half_written {
+            self.half_written = true;
+            return self.file.append(&bytes[..bytes.len() / 2]);
+        }
+        self.half_written = false;
+        self.fail_at("write")?;
+        self.file.append(bytes)
+    }
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        self.fail_at("cut")?;
+        self.file.cut(length)
+    }
+    fn sync(&mut self) -> io::Result<()> {
+        self.fail_at("sync")?;
+        self.file.sync()
+    }
+}
+
+struct TestFile {
+    folder: tempfile::TempDir,
+    format: Format,
+    fault: &'static str,
+}
+
+impl TestFile {
+    fn new(format: Format, fault: &'static str) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), format, fault }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("a/b/events.ndjson")
+    }
+
+    fn config(&self) -> FileConfig {
+        FileConfig { path: self.path(), format: self.format }
+    }
+
+    fn text(&self) -> String {
+        fs::read_to_string(self.path()).unwrap()
+    }
+}
+
+impl Destination for TestFile {
+    fn open(&mut self) -> Box<dyn Sink> {
+        Box::new(Appender::<Faulty>::open("archive", self.config()).unwrap())
+    }
+
+    fn received(&mut self) -> Vec<Bytes> {
+        #[derive(Deserialize)]
+        struct Line<'a> {
+            #[serde(borrow)]
+            data: &'a RawValue,
+        }
+        let text = self.text();
+        assert!(text.is_empty() || text.ends_with('\n'), "a torn line");
+        let record = |line: &str| match self.format {
+            Format::Raw => Bytes::copy_from_slice(line.as_bytes()),
+            Format::CloudEvents => {
+                let line: Line<'_> = serde_json::from_str(line).unwrap();
+                Bytes::copy_from_slice(line.data.get().as_bytes())
+            }
+        };
+        text.lines().map(record).collect()
+    }
+
+    fn fail_next(&mut self) -> bool {
+        fs::write(self.path().with_extension("fault"), self.fault).unwrap();
+        true
+    }
+
+    fn may_repeat(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test]
+async fn the_test_kit_passes() {
+    for format in [Format::CloudEvents, Format::Raw] {
+        for fault in ["write", "sync", "write cut", "sync cut"] {
+            testkit::check(|| TestFile::new(format, fault)).await;
+        }
+    }
+}
+
+async fn deliver(sink: &mut dyn Sink, batch: &[Envelope]) {
+    sink.deliver(batch).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_tail_that_could_not_be_cut_is_cut_before_the_next_batch() {
+    let mut destination = TestFile::new(Format::Raw, "write cut cut write");
+    let (first, second) = (testkit::envelopes(0..2), testkit::envelopes(2..4));
+    let mut sink = destination.open();
+    deliver(&mut *sink, &first).await;
+    let whole = destination.text();
+
+    destination.fail_next();
+    assert_eq!(sink.deliver(&second).await.unwrap_err().reason, "disk_full");
+    assert!(destination.text().len() > whole.len(), "the half of the batch is still there");
+    assert_eq!(sink.deliver(&second).await.unwrap_err().reason, "disk_full");
+    assert!(destination.text().len() > whole.len(), "and still");
+    assert_eq!(sink.deliver(&second).await.unwrap_err().reason, "disk_full");
+    assert_eq!(destination.text(), whole);
+    deliver(&mut *sink, &second).await;
+    assert_eq!(destination.received().len(), 4);
+}
+
+#[tokio::test]
+async fn files_are_private_and_folders_too() {
+    let mut destination = TestFile::new(Format::Raw, "");
+    let mut sink = destination.open();
+    deliver(&mut *sink, &testkit::envelopes(0..1)).await;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&destination.path()), 0o600);
+    assert_eq!(mode(destination.path().parent().unwrap()), 0o700);
+    assert_eq!(mode(&destination.folder.path().join("a")), 0o700);
+}
+
+#[tokio::test]
+async fn a_torn_last_line_is_cut_off_at_open() {
+    for (before, after) in [
+        ("{\"a\":1}\n{\"b\":", "{\"a\":1}\n"),
+        ("{\"torn", ""),
+        ("{\"a\":1}\n", "{\"a\":1}\n"),
+        (&format!("x\n{}", "y".repeat(200_000)), "x\n"),
+        ("", ""),
+    ] {
+        let mut destination = TestFile::new(Format::Raw, "");
+        fs::create_dir_all(destination.path().parent().unwrap()).unwrap();
+        fs::write(destination.path(), before).unwrap();
+        drop(destination.open());
+        assert_eq!(destination.text(), after);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_or_deleted_file_is_made_anew() {
+    let mut destination = TestFile::new(Format::Raw, "");
+    let mut sink = destination.open();
+    let events = testkit::envelopes(0..3);
+    deliver(&mut *sink, &events[..1]).await;
+    let rotated = destination.path().with_extension("1");
+    fs::rename(destination.path(), &rotated).unwrap();
+    deliver(&mut *sink, &events[1..2]).await;
+    assert_eq!(fs::read(&rotated).unwrap(), [&events[0].data[..], b"\n"].concat());
+    assert_eq!(destination.received(), [events[1].data.clone()]);
+    fs::remove_file(destination.path()).unwrap();
+    deliver(&mut *sink, &events[2..]).await;
+    assert_eq!(destination.received(), [events[2].data.clone()]);
+}
+
+#[test]
+fn a_second_writer_and_a_device_are_refused() {
+    let destination = TestFile::new(Format::Raw, "");
+    let build = |path: &Path| {
+        let table = SinkTable::from_iter([("path", path.to_str().unwrap().into())]);
+        FileFactory.build("archive", table).map(drop)
+    };
+    let _first = FileSink::open("archive", destination.config()).unwrap();
+    let path = destination.path();
+    assert_eq!(
+        build(&path).unwrap_err().to_string(),
+        format!("`path` cannot be opened: {}: another writer has it open", path.display())
+    );
+    assert_eq!(
+        build(Path::new("/dev/null")).unwrap_err().to_string(),
+        "`path` cannot be opened: /dev/null: not a regular file"
+    );
+    build(Path::new("-")).unwrap();
+}
+
+#[test]
+fn the_table_needs_a_path() {
+    let check = |table: &[(&str, &str)]| {
+        let table = table.iter().map(|(key, value)| (*key, (*value).into())).collect();
+        FileFactory.check("archive", table).unwrap_err().to_string()
+    };
+    let path = "the path of a file, or \"-\" for standard output";
+    assert_eq!(check(&[]), format!("`path` is missing: give {path}"));
+    assert_eq!(check(&[("path", "")]), format!("`path` must be {path}"));
+    assert_eq!(
+        check(&[("path", "x"), ("fromat", "raw")]),
+        "`fromat` is not a known key; did you mean `format`?"
+    );
+}
