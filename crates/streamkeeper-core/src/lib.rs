@@ -1,1 +1,33 @@
-//! The policies of Streamkeeper as state machines: no I/O, no clock.
+//! The policies of Streamkeeper, as state machines without I/O.
+//!
+//! Nothing here opens a socket, reads a clock, sleeps, or knows of actors: each machine takes an
+//! input and the time now, and gives back effects and its next deadline. That makes a scenario of
+//! hours a test of microseconds, and lets a seeded simulation run millions of fault schedules.
+//! Randomness is a seed that is given.
+//!
+//! Read [`stream_policy::StreamPolicy`] first: it composes the machines of one stream. Then
+//! [`low_water`], which says how far the stream has been read, and [`establish`], which makes a new
+//! one.
+//!
+//! # Layout
+//!
+//! - [`time`], [`id`]: the values that everything else is made of.
+//! - [`watchdog`] (one per connection), [`hygiene`] (one per slot), [`backoff`], [`restart`]: small
+//!   machines, one rule each.
+//! - [`classify`]: what the end of a connection means.
+//! - [`version`]: which version of a record is new.
+//! - [`low_water`]: position, suspects, the mark.
+//! - [`establish`]: the calls that make a fresh stream.
+//! - [`stream_policy`]: all of it, composed.
+
+pub mod backoff;
+pub mod classify;
+pub mod establish;
+pub mod hygiene;
+pub mod id;
+pub mod low_water;
+pub mod restart;
+pub mod stream_policy;
+pub mod time;
+pub mod version;
+pub mod watchdog;

@@ -1,0 +1,559 @@
+//! The policies of one stream, composed: all slots, hygiene, back-off, recovery, mark.
+//!
+//! **The contract.** After every [`StreamPolicy::handle`], drain [`StreamPolicy::poll`] to `None`
+//! and carry the outputs out in order; then arrange to call `handle(now, Input::Tick)` at
+//! [`StreamPolicy::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
+//! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
+//!
+//! Where things are: [`slots`](self) (who connects and rests), `incident` (the recovery), `verify`
+//! (suspects read again), and here the life of the stream and what committed frames prove.
+
+mod incident;
+mod input;
+mod output;
+mod settings;
+mod slots;
+mod verify;
+
+use std::collections::VecDeque;
+
+use crate::backoff::Backoff;
+use crate::establish::{Call, Establish};
+use crate::hygiene::Hygiene;
+use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
+use crate::low_water::{Gate, LowWater, Position, ServiceClock};
+use crate::restart::Restart;
+use crate::time::{Instant, Timestamp, UtcDay};
+
+pub use self::input::{Input, Members, Span, Target};
+pub use self::output::{Cause, IncidentSummary, Output, Report};
+pub use self::settings::{Health, Phase, StreamPolicyConfig, StreamState};
+pub use self::slots::SlotState;
+
+use self::incident::{Incident, LeftBehind};
+use self::slots::{Admission, Slot};
+use self::verify::Verification;
+
+/// Where the stream is in its life.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Before `Start`, or before its first state is durable.
+    Starting,
+    /// Everything is being closed, and written down.
+    Terminating { persisted: Option<u64>, await_room: bool },
+    /// A new stream is being made.
+    Establishing(Box<Establish>),
+    /// The new stream is being written down.
+    Recording { persisted: u64 },
+    /// Reading.
+    Running,
+    /// Every connection is being read to its end.
+    Draining,
+    /// Everything read is being committed.
+    Flushing,
+    /// The last state is being written.
+    Closing { persisted: u64, clean: bool },
+    /// Nothing more.
+    Stopped,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Epochs(u64);
+
+impl Epochs {
+    const fn next(&mut self) -> Epoch {
+        self.0 += 1;
+        Epoch(self.0)
+    }
+}
+
+/// The policies of one stream. The `Supervisor` actor owns one.
+///
+/// ```
+/// use streamkeeper_core::establish::Call;
+/// use streamkeeper_core::stream_policy::{Input, Output, StreamPolicy, StreamPolicyConfig};
+/// use streamkeeper_core::time::{Instant, Timestamp};
+///
+/// let mut policy = StreamPolicy::new(StreamPolicyConfig::new("acme", 3), 1);
+/// let now = Instant::ZERO;
+/// policy.handle(now, Input::Start { state: None, wall: Timestamp::from_micros(0) });
+/// while let Some(output) = policy.poll() {
+///     match output {
+///         Output::Persist { number, .. } => policy.handle(now, Input::Persisted(number)),
+///         Output::Call(call) => assert_eq!(call, Call::List, "look before creating"),
+///         _ => {}
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct StreamPolicy {
+    config: StreamPolicyConfig,
+    now: Instant,
+    stage: Stage,
+    outputs: VecDeque<Output>,
+    seeds: fastrand::Rng,
+    epochs: Epochs,
+    incidents: IncidentId,
+
+    stream: Option<StreamId>,
+    stream_start: Option<UtcDay>,
+    call: Option<Call>,
+    calls_fail: bool,
+    token_refused: bool,
+    left_behind: Vec<LeftBehind>,
+
+    slots: Vec<Slot>,
+    admission: Admission,
+    limit: Option<u32>,
+    members: Option<u32>,
+    closings: Vec<Instant>,
+    foreign_since: Option<Instant>,
+    foreign_recovered_at: Option<Instant>,
+
+    clock: ServiceClock,
+    water: LowWater,
+    position: Position,
+    last_change: Instant,
+    settled_at: Instant,
+    persisted_mark: (Option<Timestamp>, Instant),
+    persists: u64,
+
+    filling: bool,
+    terminated_at: Timestamp,
+    incident: Option<Incident>,
+    restart: Restart,
+    wanted_recovery: Option<(Cause, Instant)>,
+    verification: Verification,
+    span_days: u32,
+    widened_days: u32,
+    reading_ruled_out: bool,
+    ends_proper: bool,
+}
+
+impl StreamPolicy {
+    /// The policies of a stream that has not started. `seed` draws every jitter.
+    #[must_use]
+    pub fn new(config: StreamPolicyConfig, seed: u64) -> Self {
+        let mut seeds = fastrand::Rng::with_seed(seed);
+        let slots = (0..config.connections)
+            .map(|slot| Slot::new(SlotId(slot), Hygiene::new(config.hygiene, seeds.u64(..))))
+            .collect();
+        let epoch = Timestamp::from_micros(0);
+        Self {
+            now: Instant::ZERO,
+            stage: Stage::Starting,
+            outputs: VecDeque::new(),
+            epochs: Epochs::default(),
+            incidents: IncidentId::default(),
+            stream: None,
+            stream_start: None,
+            call: None,
+            calls_fail: false,
+            token_refused: false,
+            left_behind: Vec::new(),
+            slots,
+            admission: Admission::new(
+                Backoff::new(config.backoff, seeds.u64(..)),
+                Backoff::new(config.token_backoff(), seeds.u64(..)),
+            ),
+            limit: None,
+            members: None,
+            closings: Vec::new(),
+            foreign_since: None,
+            foreign_recovered_at: None,
+            clock: ServiceClock::new(Instant::ZERO, epoch),
+            water: LowWater::new(config.position, None),
+            position: Position::new(config.position, Instant::ZERO, false),
+            last_change: Instant::ZERO,
+            settled_at: Instant::ZERO,
+            persisted_mark: (None, Instant::ZERO),
+            persists: 0,
+            filling: false,
+            terminated_at: epoch,
+            incident: None,
+            restart: Restart::new(config.restart),
+            wanted_recovery: None,
+            verification: Verification::new(seeds.u64(..)),
+            span_days: 0,
+            widened_days: 0,
+            reading_ruled_out: false,
+            ends_proper: true,
+            seeds,
+            config,
+        }
+    }
+
+    /// Takes an input that happened at `now`. A `now` earlier than the last counts as the last.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        let now = now.max(self.now);
+        self.now = now;
+        match input {
+            Input::Start { state, wall } => self.start(state, wall, now),
+            Input::Opened(connection) => match connection.reader {
+                Reader::Slot(_) => self.opened(connection, now),
+                Reader::Replay => self.verification_opened(connection, now),
+            },
+            Input::Poke { connection, members } => self.poked(connection, members, now),
+            Input::Data(connection) => self.data(connection, now),
+            Input::Late(connection) => self.late(connection),
+            Input::Stale(connection) => self.stale(connection, now),
+            Input::Suspended { .. } => {
+                self.last_change = now;
+                self.verification_unsettled(now);
+            }
+            Input::Garbled(connection) => self.garbled(connection, now),
+            Input::Paused(connection) => self.paused(connection, true, now),
+            Input::Resumed(connection) => self.paused(connection, false, now),
+            Input::Ended { connection, end } => self.ended(connection, end, now),
+            Input::Committed { connection, span } => self.committed(connection, &span, now),
+            Input::Persisted(number) => self.persisted(number, now),
+            Input::Answered(answer) => self.answered(answer, now),
+            Input::Room => {
+                if let Stage::Terminating { await_room, .. } = &mut self.stage {
+                    *await_room = false;
+                }
+                self.go_on_terminating(now);
+            }
+            Input::Flushed => self.flushed(now),
+            Input::Tick => {}
+            Input::Recover => self.recover(Cause::Operator, now),
+            Input::Stop { drain } => self.stop(drain, now),
+        }
+        self.slots_tick(now);
+        self.recover_if_due(now);
+        self.verify_if_due(now);
+        self.next_call(now);
+    }
+
+    /// The next effect, in order.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to tick next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        [self.slots_deadline(), self.incident_deadline(), self.verification_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The low-water mark.
+    #[must_use]
+    pub const fn mark(&self) -> Option<Timestamp> {
+        self.water.mark()
+    }
+
+    /// How many suspects hold the mark down.
+    #[must_use]
+    pub fn suspects(&self) -> usize {
+        self.water.suspects().len()
+    }
+
+    /// The slots' states, in order, and whether a live one is late.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, SlotState, bool)> {
+        self.slots.iter().map(|slot| (slot.id, slot.state, slot.late))
+    }
+
+    /// The clients that the last poke counted, and the most that the service allows.
+    #[must_use]
+    pub const fn members(&self) -> Members {
+        Members { count: self.members, max: self.limit }
+    }
+
+    /// When the next attempt to connect may be made, if attempts are being held back.
+    #[must_use]
+    pub fn backing_off_until(&self) -> Option<Instant> {
+        self.admission.held_until().filter(|&until| until > self.now)
+    }
+
+    /// The incident under way.
+    #[must_use]
+    pub fn incident(&self) -> Option<IncidentSummary> {
+        self.incident.as_ref().map(|incident| incident.summary(self.now))
+    }
+
+    /// The stream's state, in one word.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let live = |state| matches!(state, SlotState::Live | SlotState::Draining { .. });
+        let reads = self.slots.iter().any(|slot| live(slot.state) && slot.proven);
+        let rests = self.slots.iter().any(|slot| matches!(slot.state, SlotState::Resting { .. }));
+        match &self.stage {
+            Stage::Stopped => Health::Stopped,
+            Stage::Draining | Stage::Flushing | Stage::Closing { .. } => Health::Stopping,
+            _ if self.token_refused => Health::Degraded("token_refused"),
+            Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
+            Stage::Establishing(_) if self.calls_fail => Health::Degraded("service_unavailable"),
+            Stage::Terminating { .. } | Stage::Establishing(_) | Stage::Recording { .. } => {
+                if self.incident.is_some() { Health::Recovering } else { Health::Starting }
+            }
+            Stage::Running if self.wanted_recovery.is_some() => {
+                Health::Degraded("too_many_recoveries")
+            }
+            Stage::Running if !reads && !rests && self.backing_off_until().is_some() => {
+                Health::Degraded("unreachable")
+            }
+            Stage::Running if self.incident.is_some() => Health::Recovering,
+            Stage::Running if reads || rests => Health::Live,
+            Stage::Running | Stage::Starting => Health::Starting,
+        }
+    }
+
+    fn report(&mut self, report: Report) {
+        self.outputs.push_back(Output::Report(report));
+    }
+
+    fn start(&mut self, state: Option<StreamState>, wall: Timestamp, now: Instant) {
+        self.clock = ServiceClock::new(now, wall);
+        self.settled_at = now;
+        let Some(state) = state else {
+            self.terminate(false, now);
+            return;
+        };
+        self.water = LowWater::new(self.config.position, state.mark);
+        self.stream = state.stream_id;
+        if state.clean && self.stream.is_some() {
+            // The service's checkpoint holds, as long as this is on disk before we connect.
+            let persisted = self.persist(Phase::Running, false, now);
+            self.stage = Stage::Recording { persisted };
+        } else {
+            self.recover(Cause::UncleanStart, now);
+        }
+    }
+
+    fn late(&mut self, connection: ConnectionId) {
+        if let Some(slot) = self.slot_of(connection) {
+            slot.late = true;
+        }
+        self.report(Report::Late(connection));
+    }
+
+    fn garbled(&mut self, connection: ConnectionId, now: Instant) {
+        // In a verification it was seen again as it was: holding the mark would not mend it.
+        if connection.reader != Reader::Replay {
+            self.water.suspect(self.clock.at(now));
+        }
+    }
+
+    fn paused(&mut self, connection: ConnectionId, paused: bool, now: Instant) {
+        let long = self.config.position.settle / 16;
+        if connection.reader == Reader::Replay {
+            self.verification_paused(connection, paused, now);
+        } else if let Some(slot) = self.slot_of(connection) {
+            let since = slot.paused_since.take();
+            slot.paused_since = paused.then(|| since.unwrap_or(now));
+            if !paused && since.is_some_and(|since| now.since(since) >= long) {
+                self.last_change = now;
+            }
+        }
+    }
+
+    fn ended(&mut self, connection: ConnectionId, end: crate::classify::End, now: Instant) {
+        match connection.reader {
+            Reader::Slot(_) => self.slot_ended(connection, end, now),
+            Reader::Replay => self.verification_ended(connection, end, now),
+        }
+        self.go_on_terminating(now);
+        self.flush_if_ended();
+    }
+
+    /// What durable frames prove about the position.
+    fn committed(&mut self, connection: ConnectionId, span: &Span, now: Instant) {
+        if let Some(incident) = &mut self.incident {
+            let before = incident.terminated_at();
+            let old = span.data.iter().filter(|datum| datum.new && datum.created_at <= before);
+            incident.recovered += old.count() as u64;
+            incident.new += span.new;
+            incident.duplicate += span.duplicate;
+        }
+        for datum in &span.data {
+            self.water.accepted(datum);
+        }
+        if connection.reader == Reader::Replay {
+            self.verification_committed(connection, span, now);
+            self.persist_mark(now);
+            return;
+        }
+        // Events of an older epoch are accepted all the same; they prove nothing about position.
+        let Some(slot) = self.slot_of(connection) else { return };
+        slot.heard = Some(span.arrived);
+        if let Some(ts) = span.poke {
+            self.clock.poke(span.arrived, ts);
+        }
+        self.position.frame(span.arrived);
+        for datum in &span.data {
+            self.position.data(span.arrived, datum);
+            self.note_span(datum.start_day, datum.created_at);
+        }
+        self.advance(span, now);
+    }
+
+    /// Which reading of `start_date` the service follows (see `witnesses_missing`).
+    fn note_span(&mut self, start_day: Option<UtcDay>, created_at: Timestamp) {
+        let Some(start_day) = start_day else { return };
+        self.span_days = self.span_days.max(created_at.utc_day().days_since(start_day));
+        if self.stream_start.is_some_and(|first| start_day < first) {
+            self.reading_ruled_out = true;
+        }
+    }
+
+    /// Moves live reading and mark, if the stream is settled and the gate open.
+    fn advance(&mut self, span: &Span, now: Instant) {
+        let Some(heard) = self.settled() else { return };
+        self.settled_at = now;
+        match self.position.gate() {
+            Gate::Closed => return,
+            Gate::Open => self.position.open_gate(),
+            Gate::Forced { missing } => {
+                self.position.open_gate();
+                self.witnesses_missing(missing, now);
+                if !matches!(self.stage, Stage::Running) {
+                    return;
+                }
+            }
+        }
+        let margin = self.water.margin();
+        let settle = self.config.position.settle;
+        let Some(reached) = self.position.reached(&self.clock, heard, margin) else { return };
+        let service_now = self.clock.at(span.arrived);
+        if self.clock.is_proven() && service_now.since(reached) <= settle + margin * 4 {
+            let oldest = span.data.iter().filter(|datum| datum.new).map(|d| d.created_at).min();
+            if let Some(oldest) = oldest {
+                self.water.delayed(service_now.since(oldest));
+            }
+        }
+        self.water.advance(reached);
+        if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
+            self.caught_up(now);
+        }
+        self.persist_mark(now);
+    }
+
+    /// Whether nothing has changed for `settle` and every open slot was heard lately; then when the
+    /// one heard longest ago was.
+    fn settled(&self) -> Option<Instant> {
+        let evidence = self.position.evidence();
+        let quiet = matches!(self.stage, Stage::Running)
+            && evidence.since(self.last_change) >= self.config.position.settle
+            && self.foreign_since.is_none();
+        if !quiet {
+            return None;
+        }
+        let lately = self.config.watchdog.late_after;
+        let mut heard = None;
+        for slot in &self.slots {
+            match slot.state {
+                SlotState::Live => {
+                    let last = slot.heard.filter(|&last| {
+                        evidence.since(last) <= lately && !slot.late && slot.paused_since.is_none()
+                    })?;
+                    heard = Some(heard.map_or(last, |oldest: Instant| oldest.min(last)));
+                }
+                SlotState::Connecting | SlotState::Draining { .. } | SlotState::Closing => {
+                    return None;
+                }
+                SlotState::Idle | SlotState::Resting { .. } | SlotState::Limited => {}
+            }
+        }
+        heard
+    }
+
+    /// Asks for this state to be made durable.
+    fn persist(&mut self, phase: Phase, clean: bool, now: Instant) -> u64 {
+        self.persists += 1;
+        self.persisted_mark = (self.water.mark(), now);
+        let state =
+            StreamState { mark: self.water.mark(), phase, stream_id: self.stream.clone(), clean };
+        self.outputs.push_back(Output::Persist { number: self.persists, state });
+        self.persists
+    }
+
+    /// Writes the mark down every few seconds.
+    fn persist_mark(&mut self, now: Instant) {
+        let (mark, at) = self.persisted_mark;
+        if self.water.mark() != mark && now.since(at) >= settings::PERSIST_EVERY {
+            let phase = if self.filling { Phase::Recovering } else { Phase::Running };
+            self.persist(phase, false, now);
+        }
+    }
+
+    fn persisted(&mut self, number: u64, now: Instant) {
+        match &mut self.stage {
+            Stage::Terminating { persisted, .. } if *persisted == Some(number) => {
+                *persisted = None;
+                self.go_on_terminating(now);
+            }
+            Stage::Recording { persisted } if *persisted == number => self.start_reading(now),
+            Stage::Closing { persisted, clean } if *persisted == number => {
+                let clean = *clean;
+                self.stage = Stage::Stopped;
+                self.outputs.push_back(Output::Stopped { clean });
+            }
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self, drain: std::time::Duration, now: Instant) {
+        if matches!(
+            self.stage,
+            Stage::Draining | Stage::Flushing | Stage::Closing { .. } | Stage::Stopped
+        ) {
+            return;
+        }
+        // A procedure that is cut short starts over at the next start.
+        self.ends_proper &= matches!(self.stage, Stage::Running);
+        self.stage = Stage::Draining;
+        let until = Some(now + drain.min(self.config.drain_limit()));
+        for slot in &mut self.slots {
+            match slot.state {
+                SlotState::Live => {
+                    slot.state = SlotState::Draining { until, rest: None };
+                    self.outputs.push_back(Output::Drain(slot.connection()));
+                }
+                SlotState::Connecting => {
+                    slot.state = SlotState::Closing;
+                    self.outputs.push_back(Output::Kill(slot.connection()));
+                }
+                SlotState::Draining { until: Some(earlier), .. } => {
+                    slot.state =
+                        SlotState::Draining { until: until.min(Some(earlier)), rest: None };
+                }
+                SlotState::Draining { until: None, .. } | SlotState::Closing => {}
+                SlotState::Idle | SlotState::Resting { .. } | SlotState::Limited => {
+                    slot.state = SlotState::Idle;
+                }
+            }
+        }
+        if let Some(connection) = self.verification.abort() {
+            self.outputs.push_back(Output::Kill(connection));
+        }
+        self.flush_if_ended();
+    }
+
+    fn flush_if_ended(&mut self) {
+        let open = self.slots.iter().any(Slot::is_connected) || self.verification.is_connected();
+        if matches!(self.stage, Stage::Draining) && !open && self.call.is_none() {
+            self.stage = Stage::Flushing;
+            self.outputs.push_back(Output::Flush);
+        }
+    }
+
+    fn flushed(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Flushing) {
+            return;
+        }
+        let clean = self.ends_proper
+            && self.water.suspects().is_empty()
+            && !self.filling
+            && self.wanted_recovery.is_none();
+        let phase = if self.filling { Phase::Recovering } else { Phase::Running };
+        let persisted = self.persist(phase, clean, now);
+        self.stage = Stage::Closing { persisted, clean };
+    }
+}
+
+#[cfg(test)]
+#[path = "stream_policy/tests.rs"]
+mod tests;

@@ -1,0 +1,333 @@
+//! The recovery: terminate everything, make a new stream from the day of the mark, read it again.
+//!
+//! One incident at a time: a second stall during the replay starts over from the same mark, within
+//! the same incident. Every step that has a side effect is preceded by the durable state that lets
+//! a crash at that point end in the same recovery (recovery.md, "recover").
+
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::establish::{Answer, Call, CallFailure, Establish, Established, Progress};
+use crate::id::{IncidentId, Reader, StreamId};
+use crate::restart::Permission;
+use crate::time::{Instant, Timestamp, UtcDay};
+
+use super::slots::SlotState;
+use super::{Cause, IncidentSummary, Output, Phase, Report, Stage, StreamPolicy};
+
+/// The incident under way.
+#[derive(Clone, Debug)]
+pub(super) struct Incident {
+    id: IncidentId,
+    cause: Cause,
+    since: Instant,
+    recoveries: u32,
+    terminated_at: Timestamp,
+    start_date: Option<UtcDay>,
+    pub(super) new: u64,
+    pub(super) recovered: u64,
+    pub(super) duplicate: u64,
+}
+
+impl Incident {
+    /// The moment up to which accepted events count as recovered.
+    pub(super) const fn terminated_at(&self) -> Timestamp {
+        self.terminated_at
+    }
+
+    pub(super) const fn summary(&self, now: Instant) -> IncidentSummary {
+        IncidentSummary {
+            id: self.id,
+            cause: self.cause,
+            recoveries: self.recoveries,
+            start_date: self.start_date,
+            terminated_at: self.terminated_at,
+            new: self.new,
+            recovered: self.recovered,
+            duplicate: self.duplicate,
+            duration: now.since(self.since),
+        }
+    }
+}
+
+/// A stream of ours that the service did not let go yet.
+#[derive(Clone, Debug)]
+pub(super) struct LeftBehind {
+    pub(super) id: StreamId,
+    pub(super) not_before: Instant,
+    pub(super) backoff: Backoff,
+}
+
+impl StreamPolicy {
+    /// Starts a recovery, unless one is being set up, or too many came lately.
+    pub(super) fn recover(&mut self, cause: Cause, now: Instant) {
+        if !matches!(self.stage, Stage::Starting | Stage::Running) {
+            return;
+        }
+        if let Permission::PausedUntil(until) = self.restart.ask(now) {
+            self.pause_recovery(cause, until, now);
+            return;
+        }
+        self.wanted_recovery = None;
+        let terminated_at = self.clock.at(now);
+        let incident = self.incident.get_or_insert_with(|| {
+            self.incidents.0 += 1;
+            Incident {
+                id: self.incidents,
+                cause,
+                since: now,
+                recoveries: 0,
+                terminated_at,
+                start_date: None,
+                new: 0,
+                recovered: 0,
+                duplicate: 0,
+            }
+        });
+        incident.recoveries += 1;
+        incident.terminated_at = terminated_at;
+        let incident = incident.id;
+        let connections = self.slots.iter().filter(|slot| slot.is_connected()).count();
+        let mark = self.water.mark();
+        self.report(Report::RecoveryStarted { incident, cause, connections, mark });
+        self.terminate(cause == Cause::OutboxFull, now);
+    }
+
+    /// Too many recoveries: close what is broken, go on with the rest, and come back later.
+    fn pause_recovery(&mut self, cause: Cause, until: Instant, now: Instant) {
+        if self.wanted_recovery.is_none() {
+            self.report(Report::RecoveryPaused { cause, pause: until.since(now) });
+        }
+        self.wanted_recovery = Some((cause, until));
+        // Whatever the broken connection lost is younger than this.
+        self.water.suspect(self.clock.at(now));
+        if let Cause::Stale(slot) = cause {
+            self.kill_slot(slot);
+        }
+    }
+
+    fn kill_slot(&mut self, id: crate::id::SlotId) {
+        if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id && slot.is_connected())
+            && slot.state != SlotState::Closing
+        {
+            slot.state = SlotState::Closing;
+            self.outputs.push_back(Output::Kill(slot.connection()));
+        }
+    }
+
+    /// Kills every connection and writes down that a recovery is under way; both have to be done
+    /// before the first call.
+    pub(super) fn terminate(&mut self, await_room: bool, now: Instant) {
+        for slot in &mut self.slots {
+            if slot.is_connected() && slot.state != SlotState::Closing {
+                self.outputs.push_back(Output::Kill(slot.connection()));
+            }
+            slot.state = if slot.is_connected() { SlotState::Closing } else { SlotState::Idle };
+        }
+        if let Some(connection) = self.verification.abort() {
+            self.outputs.push_back(Output::Kill(connection));
+        }
+        self.filling = true;
+        let persisted = self.persist(Phase::Recovering, false, now);
+        self.stage = Stage::Terminating { persisted: Some(persisted), await_room };
+        self.go_on_terminating(now);
+    }
+
+    /// Goes on to the calls when everything is closed, written down, and there is room.
+    pub(super) fn go_on_terminating(&mut self, now: Instant) {
+        let Stage::Terminating { persisted: None, await_room: false } = self.stage else { return };
+        if self.slots.iter().any(super::slots::Slot::is_connected) || self.call.is_some() {
+            return;
+        }
+        if self.incident.is_some() {
+            self.report(Report::Terminated);
+        }
+        let mark = self.water.mark();
+        let lookback = self.config.lookback_days.saturating_add(self.widened_days);
+        let start_date = mark.map_or(self.config.start_date, |mark| {
+            Some(mark.utc_day().minus_days(lookback.min(HISTORY_DAYS)))
+        });
+        let seed = self.seeds.u64(..);
+        self.stage = Stage::Establishing(Box::new(Establish::new(
+            self.config.establish(),
+            self.stream.clone(),
+            start_date,
+            mark.is_none(),
+            now,
+            seed,
+        )));
+        self.next_call(now);
+    }
+
+    /// Makes the next call of the procedure, or deletes what was left behind.
+    pub(super) fn next_call(&mut self, now: Instant) {
+        if self.call.is_some() {
+            return;
+        }
+        let call = match &mut self.stage {
+            Stage::Establishing(establish) => establish.next_call(now),
+            Stage::Running => self
+                .left_behind
+                .iter()
+                .find(|left| now >= left.not_before)
+                .map(|left| Call::Delete { id: left.id.clone() }),
+            _ => None,
+        };
+        if let Some(call) = call {
+            self.call = Some(call.clone());
+            self.outputs.push_back(Output::Call(call));
+        }
+    }
+
+    pub(super) fn answered(&mut self, answer: Answer, now: Instant) {
+        let Some(call) = self.call.take() else { return };
+        if let Answer::Failed(failure) = answer {
+            self.token_refused = matches!(failure, CallFailure::Token { .. });
+            self.report(Report::CallFailed(failure));
+        } else {
+            self.token_refused = false;
+        }
+        match &mut self.stage {
+            Stage::Establishing(establish) => {
+                self.calls_fail = matches!(answer, Answer::Failed(_));
+                match establish.answered(now, answer) {
+                    Progress::Continues | Progress::Failed(_) => {}
+                    Progress::Deleted(id) => self.report(Report::Deleted(id)),
+                    Progress::Done(established) => self.established(established, now),
+                }
+            }
+            _ => self.left_behind_answered(&call, &answer, now),
+        }
+        // A call of the old stage may have held these back.
+        self.go_on_terminating(now);
+        self.next_call(now);
+        self.flush_if_ended();
+    }
+
+    fn left_behind_answered(&mut self, call: &Call, answer: &Answer, now: Instant) {
+        let Call::Delete { id } = call else { return };
+        if matches!(answer, Answer::Deleted) {
+            self.left_behind.retain(|left| left.id != *id);
+            self.report(Report::Deleted(id.clone()));
+        } else if let Some(left) = self.left_behind.iter_mut().find(|left| left.id == *id) {
+            left.not_before = now + left.backoff.next(None);
+        }
+    }
+
+    /// The fresh stream is there: write it down, then connect.
+    fn established(&mut self, established: Established, now: Instant) {
+        self.stream = Some(established.id.clone());
+        self.stream_start = established.start_date;
+        for id in established.left_behind {
+            self.report(Report::LeftBehind(id.clone()));
+            let backoff = Backoff::new(self.config.token_backoff(), self.seeds.u64(..));
+            self.left_behind.push(LeftBehind { id, not_before: now + LEFT_BEHIND_FIRST, backoff });
+        }
+        if let Some(incident) = &mut self.incident {
+            incident.start_date = established.start_date;
+        }
+        self.report(Report::Created {
+            id: established.id,
+            name: established.name,
+            start_date: established.start_date,
+        });
+        let persisted = self.persist(Phase::Recovering, false, now);
+        self.stage = Stage::Recording { persisted };
+    }
+
+    /// The stream id is durable: the reading starts over.
+    pub(super) fn start_reading(&mut self, now: Instant) {
+        self.stage = Stage::Running;
+        let terminated =
+            self.incident.as_ref().map_or_else(|| self.clock.at(now), Incident::terminated_at);
+        self.position = if self.incident.is_some() {
+            self.water.restart(self.stream_start, terminated, now)
+        } else {
+            crate::low_water::Position::new(self.config.position, now, self.filling)
+        };
+        self.terminated_at = terminated;
+        self.reading_ruled_out = false;
+        self.last_change = now;
+        self.members = None;
+        self.closings.clear();
+        self.foreign_since = None;
+        self.connect_slots(now);
+        self.next_call(now);
+    }
+
+    /// The history has been read to where we were: the incident is over.
+    pub(super) fn caught_up(&mut self, now: Instant) {
+        self.filling = false;
+        let incident = self.incident.take().map(|incident| incident.summary(now));
+        self.report(Report::CaughtUp { incident });
+        self.persist(Phase::Running, false, now);
+    }
+
+    /// The gate was forced open with witnesses missing. If nothing on this stream has shown that it
+    /// is cut by `created_at`, it may be cut by the start of the measured span (the older reading of
+    /// the page): read again from as many days earlier as spans were seen to start.
+    pub(super) fn witnesses_missing(&mut self, count: usize, now: Instant) {
+        self.report(Report::WitnessesMissing { count });
+        let widen = self.span_days.min(HISTORY_DAYS);
+        if !self.reading_ruled_out && self.stream_start.is_some() && widen > self.widened_days {
+            self.widened_days = widen;
+            self.recover(Cause::WitnessesMissing, now);
+        }
+    }
+
+    /// A recovery that had to wait is due.
+    pub(super) fn recover_if_due(&mut self, now: Instant) {
+        if let Some((cause, until)) = self.wanted_recovery
+            && now >= until
+        {
+            self.recover(cause, now);
+        }
+        if self.full_at().is_some_and(|full| now >= full) {
+            self.recover(Cause::OutboxFull, now);
+        }
+    }
+
+    /// Since when a connection has been unable to put its frames into the queue.
+    pub(super) fn paused_since(&self) -> Option<Instant> {
+        let slots = self.slots.iter().filter_map(|slot| slot.paused_since);
+        slots.chain(self.verification.paused_since()).min()
+    }
+
+    /// When the queue has been full for too long, if nothing frees it until then.
+    fn full_at(&self) -> Option<Instant> {
+        let since = self.paused_since().filter(|_| self.wanted_recovery.is_none())?;
+        Some(since + self.config.watchdog.stale_after)
+    }
+
+    pub(super) fn incident_deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Establishing(establish) => establish.deadline(),
+            Stage::Running => {
+                let left = self.left_behind.iter().map(|left| left.not_before);
+                let left = if self.call.is_none() { left.min() } else { None };
+                let wanted = self.wanted_recovery.map(|(_, until)| until);
+                [left, wanted, self.full_at()].into_iter().flatten().min()
+            }
+            _ => None,
+        }
+    }
+
+    /// A connection is silent for too long.
+    pub(super) fn stale(&mut self, connection: crate::id::ConnectionId, now: Instant) {
+        match connection.reader {
+            Reader::Replay => self.verification_stale(connection),
+            Reader::Slot(id) => {
+                let live = |state| matches!(state, SlotState::Live);
+                if self.slot_of(connection).is_some_and(|slot| live(slot.state)) {
+                    self.recover(Cause::Stale(id), now);
+                }
+            }
+        }
+    }
+}
+
+/// The service keeps 30 days of history (Inform API, Replay).
+pub(super) const HISTORY_DAYS: u32 = 30;
+
+/// The first attempt to delete what was left behind.
+const LEFT_BEHIND_FIRST: Duration = Duration::from_secs(5);

@@ -1,0 +1,116 @@
+//! What the shell tells a [`StreamPolicy`](super::StreamPolicy).
+
+use std::time::Duration;
+
+use crate::classify::End;
+use crate::establish::Answer;
+use crate::id::{ConnectionId, StreamId};
+use crate::low_water::Datum;
+use crate::time::{Instant, Timestamp};
+
+use super::StreamState;
+
+/// An input; each comes with the time at which it happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// Begin, with what was persisted (`None`: nothing, the first start) and our own wall clock.
+    Start {
+        /// The last state that was persisted.
+        state: Option<StreamState>,
+        /// Our own wall clock, until a poke says the service's time.
+        wall: Timestamp,
+    },
+    /// The response head came: 200, a stream of events.
+    Opened(ConnectionId),
+    /// A poke came on a connection.
+    Poke {
+        /// Which connection.
+        connection: ConnectionId,
+        /// What it said of the stream's clients.
+        members: Members,
+    },
+    /// The first data came after a poke, or after the opening.
+    Data(ConnectionId),
+    /// Silence passed `late_after`.
+    Late(ConnectionId),
+    /// Silence passed `stale_after`.
+    Stale(ConnectionId),
+    /// Our process did not run for about so long.
+    Suspended {
+        /// Which connection noticed.
+        connection: ConnectionId,
+        /// For how long.
+        away: Duration,
+    },
+    /// A frame came that is no event (not JSON, no id, too long): an event may have been lost in
+    /// it.
+    Garbled(ConnectionId),
+    /// The connection stopped reading, because the queue is full.
+    Paused(ConnectionId),
+    /// The connection reads again.
+    Resumed(ConnectionId),
+    /// The connection is closed, or never opened: its socket is gone.
+    Ended {
+        /// Which connection.
+        connection: ConnectionId,
+        /// How.
+        end: End,
+    },
+    /// A batch of frames is durable.
+    Committed {
+        /// The connection it came on.
+        connection: ConnectionId,
+        /// What it proves.
+        span: Span,
+    },
+    /// The state of that number is durable.
+    Persisted(u64),
+    /// The answer to a call.
+    Answered(Answer),
+    /// There is room in the queue again.
+    Room,
+    /// Everything read has been committed (the answer to `Flush`).
+    Flushed,
+    /// A deadline passed.
+    Tick,
+    /// The operator wants a recovery now.
+    Recover,
+    /// Stop: end every connection, as far as possible without loss, within so long.
+    Stop {
+        /// How long a half-closed connection may take to end.
+        drain: Duration,
+    },
+}
+
+/// What a poke says of the stream's clients (Inform API, Connecting).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Members {
+    /// How many are connected, if said.
+    pub count: Option<u32>,
+    /// How many may be connected, if said.
+    pub max: Option<u32>,
+}
+
+/// What a committed batch proves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// When its last frame was read.
+    pub arrived: Instant,
+    /// The service's time of its last poke.
+    pub poke: Option<Timestamp>,
+    /// Its records that say when they were created.
+    pub data: Vec<Datum>,
+    /// How many events were accepted.
+    pub new: u64,
+    /// How many were known, or superseded.
+    pub duplicate: u64,
+}
+
+/// The stream a connection reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `GET /streams/{id}/connect`.
+    Stream(StreamId),
+    /// `GET /replay` from that day on.
+    Replay(crate::time::UtcDay),
+}

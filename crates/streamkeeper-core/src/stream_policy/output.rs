@@ -1,0 +1,202 @@
+//! What a [`StreamPolicy`](super::StreamPolicy) wants done, and what it reports.
+
+use std::time::Duration;
+
+use crate::classify::End;
+use crate::establish::{Call, CallFailure};
+use crate::id::{ConnectionId, IncidentId, SlotId, StreamId};
+use crate::time::{Timestamp, UtcDay};
+
+use super::{StreamState, Target};
+
+/// An effect. The shell carries it out and reports back; it decides nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Open this connection; it ends with exactly one `Ended`, whatever happens.
+    Connect {
+        /// The name of the new connection.
+        connection: ConnectionId,
+        /// What it reads.
+        target: Target,
+    },
+    /// Half-close it and read to the end; answered by `Ended`.
+    Drain(ConnectionId),
+    /// Close it now, whatever it is doing; answered by `Ended` when the socket is gone.
+    Kill(ConnectionId),
+    /// Make this call; answered by `Answered`. One call at a time.
+    Call(Call),
+    /// Make this state durable; answered by `Persisted`.
+    Persist {
+        /// The number to answer with.
+        number: u64,
+        /// What to write.
+        state: StreamState,
+    },
+    /// Answer `Flushed` when everything read so far has been committed.
+    Flush,
+    /// The stream has stopped; nothing more will come.
+    Stopped {
+        /// Whether the service's checkpoint is all a restart needs.
+        clean: bool,
+    },
+    /// For logs, metrics and people.
+    Report(Report),
+}
+
+/// Why everything is torn down and read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// A connection was silent for `stale_after`.
+    Stale(SlotId),
+    /// The code that read a connection panicked.
+    Panic(SlotId),
+    /// The queue was full for `stale_after`: nobody would have seen a connection die.
+    OutboxFull,
+    /// The last process did not stop cleanly.
+    UncleanStart,
+    /// The service does not know our stream any more.
+    StreamGone,
+    /// Somebody else reads our stream, and gets events that should be ours.
+    ForeignClient,
+    /// A replay did not show what had been accepted before: read again from further back.
+    WitnessesMissing,
+    /// The operator asked for it.
+    Operator,
+}
+
+impl Cause {
+    /// The word for logs and metrics.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Stale(_) => "stale",
+            Self::Panic(_) => "panic",
+            Self::OutboxFull => "outbox_full",
+            Self::UncleanStart => "unclean_start",
+            Self::StreamGone => "stream_gone",
+            Self::ForeignClient => "foreign_client",
+            Self::WitnessesMissing => "witnesses_missing",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+/// Something a person or a metric wants to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A connection is silent for `late_after`.
+    Late(ConnectionId),
+    /// A slot rests, for that long.
+    Rest {
+        /// Which slot.
+        slot: SlotId,
+        /// For how long.
+        rest: Duration,
+    },
+    /// A connection ended.
+    Ended {
+        /// Which connection.
+        connection: ConnectionId,
+        /// How.
+        end: End,
+        /// Whether events may have been lost by it.
+        suspect: bool,
+    },
+    /// The service allows fewer connections than are configured, or as many again.
+    Limit {
+        /// What the service allows.
+        allowed: u32,
+        /// What is configured.
+        configured: u32,
+    },
+    /// Somebody else seems to read our stream.
+    ForeignClients {
+        /// How many clients are not ours.
+        count: u32,
+    },
+    /// A recovery starts: everything is being terminated.
+    RecoveryStarted {
+        /// The incident it belongs to.
+        incident: IncidentId,
+        /// Why.
+        cause: Cause,
+        /// How many connections are being terminated.
+        connections: usize,
+        /// The mark to read again from.
+        mark: Option<Timestamp>,
+    },
+    /// Too many recoveries: the next waits so long. We go on reading; the mark stands still.
+    RecoveryPaused {
+        /// Why one is wanted.
+        cause: Cause,
+        /// How long it waits.
+        pause: Duration,
+    },
+    /// Every connection is closed.
+    Terminated,
+    /// A stream was deleted.
+    Deleted(StreamId),
+    /// The service holds a member of the old stream.
+    LeftBehind(StreamId),
+    /// A stream was created; it is being connected to.
+    Created {
+        /// Its id.
+        id: StreamId,
+        /// Its name on the server.
+        name: String,
+        /// Its first day; `None`: the service's last 30 days.
+        start_date: Option<UtcDay>,
+    },
+    /// The history of a new stream has been read up to where we were.
+    CaughtUp {
+        /// The incident that is over, if there was one.
+        incident: Option<IncidentSummary>,
+    },
+    /// Users whose last accepted record did not come again in the replay.
+    WitnessesMissing {
+        /// How many.
+        count: usize,
+    },
+    /// A verification over `/replay` starts.
+    VerificationStarted {
+        /// From which day.
+        date: UtcDay,
+    },
+    /// The verification has read past every suspect it covers.
+    VerificationDone {
+        /// How many events it brought that had been lost.
+        new: u64,
+        /// How many were known.
+        duplicate: u64,
+    },
+    /// The verification's connection ended; it is tried again.
+    VerificationFailed {
+        /// How it ended.
+        end: End,
+    },
+    /// A call failed; it is tried again.
+    CallFailed(CallFailure),
+}
+
+/// What an incident did, for its report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IncidentSummary {
+    /// Its number.
+    pub id: IncidentId,
+    /// Why it began.
+    pub cause: Cause,
+    /// How many recoveries it took.
+    pub recoveries: u32,
+    /// The day it was read again from.
+    pub start_date: Option<UtcDay>,
+    /// When everything was terminated, in the service's time.
+    pub terminated_at: Timestamp,
+    /// Events accepted since, old or live.
+    pub new: u64,
+    /// Accepted events that were created before everything was terminated: the recovered ones.
+    pub recovered: u64,
+    /// Events that were known already.
+    pub duplicate: u64,
+    /// From the first report of loss to the end of the replay.
+    pub duration: Duration,
+}

@@ -1,0 +1,423 @@
+//! The slots: who may connect now, what their reports mean, when they rest.
+//!
+//! `Idle → Connecting → Live → (Draining → Resting | Closing)` and back to `Idle`. Attempts are
+//! admitted stream by stream, not slot by slot: while attempts fail, one slot at a time probes, with
+//! a growing delay, so that twenty slots are no storm. The first frame opens the gate for all.
+
+use std::time::Duration;
+
+use crate::backoff::Backoff;
+use crate::classify::{End, Refusal};
+use crate::hygiene::Hygiene;
+use crate::id::{ConnectionId, Epoch, Reader, SlotId};
+use crate::time::Instant;
+
+use super::{Cause, Members, Output, Report, Stage, StreamPolicy, Target};
+
+/// Where a slot is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SlotState {
+    /// Has no connection and wants one.
+    Idle,
+    /// A connection is being opened.
+    Connecting,
+    /// Reading.
+    Live,
+    /// Half-closed, reading to the end until this instant.
+    Draining {
+        /// When it is closed hard; `None` when that has been done.
+        until: Option<Instant>,
+        /// How long it rests then, if it rests.
+        rest: Option<Duration>,
+    },
+    /// Killed; the socket is not gone yet.
+    Closing,
+    /// Disconnected on purpose until this instant.
+    Resting {
+        /// When it connects again.
+        until: Instant,
+    },
+    /// Not used: the service allows fewer connections.
+    Limited,
+}
+
+/// One slot.
+#[derive(Clone, Debug)]
+pub(super) struct Slot {
+    pub(super) id: SlotId,
+    pub(super) state: SlotState,
+    pub(super) epoch: Epoch,
+    pub(super) hygiene: Hygiene,
+    pub(super) opened: Instant,
+    /// A frame came on this connection.
+    pub(super) proven: bool,
+    /// When the last committed frame of this connection was read.
+    pub(super) heard: Option<Instant>,
+    pub(super) paused_since: Option<Instant>,
+    pub(super) late: bool,
+}
+
+impl Slot {
+    pub(super) fn new(id: SlotId, hygiene: Hygiene) -> Self {
+        Self {
+            id,
+            state: SlotState::Idle,
+            epoch: Epoch::default(),
+            hygiene,
+            opened: Instant::ZERO,
+            proven: false,
+            heard: None,
+            paused_since: None,
+            late: false,
+        }
+    }
+
+    pub(super) const fn connection(&self) -> ConnectionId {
+        ConnectionId { reader: Reader::Slot(self.id), epoch: self.epoch }
+    }
+
+    /// Whether it has a connection, in the service's eyes or ours.
+    pub(super) const fn is_connected(&self) -> bool {
+        matches!(
+            self.state,
+            SlotState::Connecting
+                | SlotState::Live
+                | SlotState::Draining { .. }
+                | SlotState::Closing
+        )
+    }
+}
+
+/// Admits attempts to connect.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    backoff: Backoff,
+    token_backoff: Backoff,
+    /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
+    probing: Option<Instant>,
+    probe: Option<SlotId>,
+}
+
+impl Admission {
+    pub(super) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
+        Self { backoff, token_backoff, probing: Some(Instant::ZERO), probe: None }
+    }
+
+    /// Whether `slot` may try now; if it may, it is the probe.
+    fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
+        match self.probing {
+            None => true,
+            Some(until) if self.probe.is_none() && now >= until => {
+                self.probe = Some(slot);
+                true
+            }
+            Some(_) => false,
+        }
+    }
+
+    /// A connection of `slot` ended without having proven itself.
+    fn failed(&mut self, slot: SlotId, now: Instant, delay: impl FnOnce(&mut Self) -> Duration) {
+        // Of attempts that were under way together, the first failure speaks for all.
+        if self.probing.is_none() || self.probe == Some(slot) {
+            let until = now + delay(self);
+            self.probing = Some(until);
+            self.probe = None;
+        }
+    }
+
+    /// A frame came. `lasted`: the connection has lived long enough to forget the failures.
+    fn proven(&mut self, lasted: bool) {
+        self.probing = None;
+        self.probe = None;
+        if lasted {
+            self.backoff.reset();
+            self.token_backoff.reset();
+        }
+    }
+
+    /// A wanted end of a probe is no failure.
+    fn released(&mut self, slot: SlotId) {
+        if self.probe == Some(slot) {
+            self.probe = None;
+        }
+    }
+
+    /// When the next attempt may be made, if attempts are being held back.
+    pub(super) fn held_until(&self) -> Option<Instant> {
+        if self.probe.is_some() { None } else { self.probing }
+    }
+}
+
+impl StreamPolicy {
+    /// Connects every slot that wants to, may, and has a stream to connect to.
+    pub(super) fn connect_slots(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Running) {
+            return;
+        }
+        let Some(stream) = self.stream.clone() else { return };
+        for slot in &mut self.slots {
+            if let SlotState::Resting { until } = slot.state
+                && now >= until
+            {
+                slot.state = SlotState::Idle;
+            }
+            if slot.state == SlotState::Idle && self.admission.admit(slot.id, now) {
+                slot.epoch = self.epochs.next();
+                slot.state = SlotState::Connecting;
+                slot.proven = false;
+                slot.heard = None;
+                slot.late = false;
+                slot.paused_since = None;
+                let connection = slot.connection();
+                let target = Target::Stream(stream.clone());
+                self.outputs.push_back(Output::Connect { connection, target });
+            }
+        }
+    }
+
+    /// The slot whose present connection this is.
+    pub(super) fn slot_of(&mut self, connection: ConnectionId) -> Option<&mut Slot> {
+        let Reader::Slot(id) = connection.reader else { return None };
+        self.slots
+            .iter_mut()
+            .find(|slot| slot.id == id && slot.epoch == connection.epoch && slot.is_connected())
+    }
+
+    pub(super) fn opened(&mut self, connection: ConnectionId, now: Instant) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        if slot.state == SlotState::Connecting {
+            slot.state = SlotState::Live;
+            slot.opened = now;
+            slot.hygiene.opened();
+            self.last_change = now;
+        }
+    }
+
+    pub(super) fn poked(&mut self, connection: ConnectionId, members: Members, now: Instant) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        slot.hygiene.poke();
+        self.alive(connection, now);
+        self.note_members(members, now);
+        self.rest_if_due(connection, now);
+    }
+
+    pub(super) fn data(&mut self, connection: ConnectionId, now: Instant) {
+        let Some(slot) = self.slot_of(connection) else { return };
+        slot.hygiene.data();
+        self.alive(connection, now);
+    }
+
+    /// A frame came: the connection has proven itself.
+    fn alive(&mut self, connection: ConnectionId, now: Instant) {
+        let late_after = self.config.watchdog.late_after;
+        let Some(slot) = self.slot_of(connection) else { return };
+        slot.proven = true;
+        slot.late = false;
+        let lasted = now.since(slot.opened) >= late_after;
+        self.admission.proven(lasted);
+        self.token_refused = false;
+        self.connect_slots(now);
+    }
+
+    /// Half-closes a slot whose pokes call for a rest, unless reading on matters more.
+    fn rest_if_due(&mut self, connection: ConnectionId, now: Instant) {
+        let busy = self.incident.is_some()
+            || self.verification.is_running()
+            || !matches!(self.stage, Stage::Running)
+            || self.wants_to_settle(now);
+        let drain_limit = self.config.drain_limit();
+        let Some(slot) = self.slot_of(connection) else { return };
+        if busy || slot.state != SlotState::Live || !slot.hygiene.wants_rest() {
+            return;
+        }
+        let rest = slot.hygiene.rest();
+        slot.state = SlotState::Draining { until: Some(now + drain_limit), rest: Some(rest) };
+        let slot = slot.id;
+        self.outputs.push_back(Output::Drain(connection));
+        self.report(Report::Rest { slot, rest });
+    }
+
+    /// The stream has not settled for an hour, because its slots rest by turns: rests are postponed
+    /// until it has, within a bound, so that the mark can move.
+    fn wants_to_settle(&self, now: Instant) -> bool {
+        let unsettled = now.since(self.settled_at);
+        unsettled > SETTLE_EVERY
+            && unsettled
+                < SETTLE_EVERY + self.config.hygiene.rest_max + self.config.position.settle * 2
+    }
+
+    /// What a poke says of the stream's clients: how many we may be, and whether we are alone.
+    fn note_members(&mut self, members: Members, now: Instant) {
+        if let Some(max) = members.max.filter(|&max| max > 0 && self.limit != Some(max)) {
+            self.limit = Some(max);
+            self.apply_limit(max, now);
+        }
+        let Some(count) = members.count else { return };
+        if self.members != Some(count) {
+            self.members = Some(count);
+            self.last_change = now;
+        }
+        let settle = self.config.position.settle;
+        self.closings.retain(|&closed| now.since(closed) <= settle);
+        let ours =
+            self.slots.iter().filter(|slot| slot.is_connected()).count() + self.closings.len();
+        let foreign = count.saturating_sub(u32::try_from(ours).unwrap_or(u32::MAX));
+        if foreign == 0 {
+            self.foreign_since = None;
+            return;
+        }
+        let since = *self.foreign_since.get_or_insert(now);
+        if now.since(since) >= settle && self.may_recover_from_foreigners(now) {
+            self.foreign_recovered_at = Some(now);
+            self.report(Report::ForeignClients { count: foreign });
+            self.recover(Cause::ForeignClient, now);
+        }
+    }
+
+    /// At most once per `verify_every`: if it persists on a fresh stream, recreating is no cure.
+    fn may_recover_from_foreigners(&self, now: Instant) -> bool {
+        let spacing = self.config.verify_every.unwrap_or(SETTLE_EVERY * 12);
+        self.incident.is_none()
+            && self.foreign_recovered_at.is_none_or(|last| now.since(last) >= spacing)
+    }
+
+    /// Uses as many slots as the service allows: connected ones first.
+    fn apply_limit(&mut self, max: u32, now: Instant) {
+        let configured = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+        let was_limited = self.slots.iter().any(|slot| slot.state == SlotState::Limited);
+        if max < configured || was_limited {
+            self.report(Report::Limit { allowed: max, configured });
+        }
+        let mut order: Vec<usize> = (0..self.slots.len()).collect();
+        let rank = |slot: &Slot| match slot.state {
+            SlotState::Live => 0,
+            SlotState::Connecting => 1,
+            SlotState::Draining { .. } | SlotState::Closing | SlotState::Resting { .. } => 2,
+            SlotState::Idle => 3,
+            SlotState::Limited => 4,
+        };
+        order.sort_by_key(|&index| self.slots.get(index).map_or(5, rank));
+        let drain_limit = self.config.drain_limit();
+        for (place, index) in order.into_iter().enumerate() {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            let used = place < max as usize;
+            match slot.state {
+                SlotState::Limited if used => slot.state = SlotState::Idle,
+                SlotState::Idle | SlotState::Resting { .. } if !used => {
+                    slot.state = SlotState::Limited;
+                }
+                SlotState::Live if !used => {
+                    slot.state = SlotState::Draining { until: Some(now + drain_limit), rest: None };
+                    self.outputs.push_back(Output::Drain(slot.connection()));
+                }
+                SlotState::Connecting if !used => {
+                    slot.state = SlotState::Closing;
+                    self.outputs.push_back(Output::Kill(slot.connection()));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// A slot's connection ended.
+    pub(super) fn slot_ended(&mut self, connection: ConnectionId, end: End, now: Instant) {
+        let late_after = self.config.watchdog.late_after;
+        let stage_recovers = matches!(self.stage, Stage::Terminating { .. });
+        let Some(slot) = self.slot_of(connection) else { return };
+        let id = slot.id;
+        let before = slot.state;
+        let lived = slot.proven && now.since(slot.opened) >= late_after;
+        slot.paused_since = None;
+        slot.state = match before {
+            SlotState::Draining { rest: Some(rest), .. } => {
+                SlotState::Resting { until: now + rest }
+            }
+            _ => SlotState::Idle,
+        };
+        let wanted = matches!(before, SlotState::Draining { .. });
+        // A recovery under way reads everything again anyway.
+        let suspect = !stage_recovers && end.may_have_lost(wanted);
+        if suspect {
+            self.water.suspect(self.clock.at(now));
+            self.ends_proper = false;
+        }
+        let opened = before != SlotState::Connecting;
+        if opened || suspect {
+            self.last_change = now;
+            self.closings.push(now);
+        }
+        self.report(Report::Ended { connection, end, suspect });
+        if wanted || stage_recovers {
+            self.admission.released(id);
+        } else if !lived {
+            self.attempt_failed(id, end, now);
+        }
+        if let Some(max) = self.limit {
+            self.keep_within(max);
+        }
+        match end {
+            End::Panicked if !stage_recovers => self.recover(Cause::Panic(id), now),
+            End::Refused(Refusal::Gone) if !stage_recovers => {
+                self.recover(Cause::StreamGone, now);
+            }
+            _ => {}
+        }
+    }
+
+    /// A slot that came back while fewer are allowed stays unused.
+    fn keep_within(&mut self, max: u32) {
+        let mut used = self.slots.iter().filter(|slot| slot.state != SlotState::Limited).count();
+        for slot in self.slots.iter_mut().rev() {
+            if used > max as usize && slot.state == SlotState::Idle {
+                slot.state = SlotState::Limited;
+                used -= 1;
+            }
+        }
+    }
+
+    fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {
+        let (token, retry_after) = match end {
+            End::Refused(Refusal::Token { .. }) => (true, None),
+            End::Refused(Refusal::Unavailable { retry_after, .. }) => (false, retry_after),
+            _ => (false, None),
+        };
+        self.token_refused = token;
+        self.admission.failed(slot, now, |admission| {
+            if token {
+                admission.token_backoff.next(None)
+            } else {
+                admission.backoff.next(retry_after)
+            }
+        });
+    }
+
+    /// Closes hard what has drained for too long, and says who has to be asked again when.
+    pub(super) fn slots_tick(&mut self, now: Instant) {
+        for slot in &mut self.slots {
+            if let SlotState::Draining { until: Some(until), rest } = slot.state
+                && now >= until
+            {
+                // It stays `Draining`, so that its end is followed by the rest.
+                slot.state = SlotState::Draining { until: None, rest };
+                self.outputs.push_back(Output::Kill(slot.connection()));
+            }
+        }
+        self.connect_slots(now);
+    }
+
+    /// The next instant at which a slot wants to be looked at.
+    pub(super) fn slots_deadline(&self) -> Option<Instant> {
+        let running = matches!(self.stage, Stage::Running);
+        let timed = self.slots.iter().filter_map(|slot| match slot.state {
+            SlotState::Draining { until, .. } => until,
+            SlotState::Resting { until } if running => Some(until),
+            _ => None,
+        });
+        let idle = running && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
+        let held = if idle { self.admission.held_until() } else { None };
+        timed.chain(held).min()
+    }
+}
+
+/// A stream that rests by turns is made to settle this often.
+const SETTLE_EVERY: Duration = Duration::from_secs(3600);

@@ -1,0 +1,230 @@
+//! The verification: what suspects may have lost is read again over `/replay`.
+//!
+//! It runs beside the live stream, on one connection of its own, with its own position; when it has
+//! passed the moment at which it was started, the suspects it covers no longer hold the mark
+//! (recovery.md, "verify"). If its connection fails, nothing is lost but time: it starts over.
+
+use std::time::Duration;
+
+use crate::backoff::{Backoff, BackoffConfig};
+use crate::classify::End;
+use crate::id::{ConnectionId, Epoch, Reader};
+use crate::low_water::{Gate, Position};
+use crate::time::{Instant, Timestamp};
+
+use super::incident::HISTORY_DAYS;
+use super::{Output, Report, Span, Stage, StreamPolicy, Target};
+
+/// The verification of one stream.
+#[derive(Clone, Debug)]
+pub(super) struct Verification {
+    run: Option<Run>,
+    /// A killed connection whose socket is not gone yet.
+    closing: Option<ConnectionId>,
+    last_done: Option<Instant>,
+    not_before: Instant,
+    backoff: Backoff,
+}
+
+#[derive(Clone, Debug)]
+struct Run {
+    epoch: Epoch,
+    started: Timestamp,
+    covers: Timestamp,
+    opened: Option<Instant>,
+    position: Position,
+    last_change: Instant,
+    paused_since: Option<Instant>,
+    new: u64,
+    duplicate: u64,
+}
+
+impl Run {
+    const fn connection(&self) -> ConnectionId {
+        ConnectionId { reader: Reader::Replay, epoch: self.epoch }
+    }
+}
+
+impl Verification {
+    pub(super) fn new(seed: u64) -> Self {
+        let config =
+            BackoffConfig { initial: Duration::from_secs(5), max: Duration::from_secs(300) };
+        Self {
+            run: None,
+            closing: None,
+            last_done: None,
+            not_before: Instant::ZERO,
+            backoff: Backoff::new(config, seed),
+        }
+    }
+
+    pub(super) const fn is_running(&self) -> bool {
+        self.run.is_some()
+    }
+
+    pub(super) fn paused_since(&self) -> Option<Instant> {
+        self.run.as_ref().and_then(|run| run.paused_since)
+    }
+
+    /// Whether a connection of the verification is open, or not gone yet.
+    pub(super) const fn is_connected(&self) -> bool {
+        self.run.is_some() || self.closing.is_some()
+    }
+
+    /// Ends a run; the connection it returns has to be killed.
+    pub(super) fn abort(&mut self) -> Option<ConnectionId> {
+        let connection = self.run.take()?.connection();
+        self.closing = Some(connection);
+        Some(connection)
+    }
+
+    fn run_of(&mut self, connection: ConnectionId) -> Option<&mut Run> {
+        self.run.as_mut().filter(|run| run.connection() == connection)
+    }
+}
+
+impl StreamPolicy {
+    /// When the oldest suspects are old enough, and the last verification long enough ago.
+    fn verification_due(&self) -> Option<Instant> {
+        let every = self.config.verify_every?;
+        let idle = !self.verification.is_connected()
+            && self.incident.is_none()
+            && self.wanted_recovery.is_none()
+            && matches!(self.stage, Stage::Running);
+        let oldest = self.water.suspects().first().filter(|_| idle)?;
+        let age = self.clock.at(self.now).since(oldest.at);
+        let old_enough = self.now + self.water.margin().saturating_sub(age);
+        let spaced = self.verification.last_done.map_or(old_enough, |last| last + every);
+        Some(old_enough.max(spaced).max(self.verification.not_before))
+    }
+
+    pub(super) fn verification_deadline(&self) -> Option<Instant> {
+        self.verification_due()
+    }
+
+    /// Starts a verification if one is due.
+    pub(super) fn verify_if_due(&mut self, now: Instant) {
+        if self.verification_due().is_none_or(|due| now < due) {
+            return;
+        }
+        let service_now = self.clock.at(now);
+        let covers = service_now.minus(self.water.margin());
+        let low = self.water.suspects().first().and_then(|suspect| suspect.low);
+        let lookback = self.config.lookback_days.saturating_add(self.widened_days);
+        let date = match (low, self.config.start_date) {
+            (Some(low), _) => low.utc_day().minus_days(lookback.min(HISTORY_DAYS)),
+            (None, Some(first)) => first,
+            (None, None) => service_now.utc_day().minus_days(HISTORY_DAYS),
+        };
+        let run = Run {
+            epoch: self.epochs.next(),
+            started: service_now,
+            covers,
+            opened: None,
+            position: self.water.verification(date, now),
+            last_change: now,
+            paused_since: None,
+            new: 0,
+            duplicate: 0,
+        };
+        let connection = run.connection();
+        self.verification.run = Some(run);
+        self.report(Report::VerificationStarted { date });
+        self.outputs.push_back(Output::Connect { connection, target: Target::Replay(date) });
+    }
+
+    pub(super) fn verification_opened(&mut self, connection: ConnectionId, now: Instant) {
+        if let Some(run) = self.verification.run_of(connection) {
+            run.opened = Some(now);
+            run.last_change = now;
+        }
+    }
+
+    pub(super) fn verification_paused(
+        &mut self,
+        connection: ConnectionId,
+        paused: bool,
+        now: Instant,
+    ) {
+        if let Some(run) = self.verification.run_of(connection) {
+            run.paused_since = paused.then_some(now);
+            run.last_change = now;
+        }
+    }
+
+    /// Our process was away: what it did not read says nothing about position.
+    pub(super) fn verification_unsettled(&mut self, now: Instant) {
+        if let Some(run) = &mut self.verification.run {
+            run.last_change = now;
+        }
+    }
+
+    pub(super) fn verification_stale(&mut self, connection: ConnectionId) {
+        if self.verification.run_of(connection).is_some() {
+            // Its end is reported as `Killed`, and it is tried again.
+            self.outputs.push_back(Output::Kill(connection));
+        }
+    }
+
+    pub(super) fn verification_ended(&mut self, connection: ConnectionId, end: End, now: Instant) {
+        if self.verification.closing == Some(connection) {
+            self.verification.closing = None;
+        } else if self.verification.run_of(connection).is_some() {
+            self.verification.run = None;
+            let retry_after = match end {
+                End::Refused(crate::classify::Refusal::Unavailable { retry_after, .. }) => {
+                    retry_after
+                }
+                _ => None,
+            };
+            self.verification.not_before = now + self.verification.backoff.next(retry_after);
+            self.report(Report::VerificationFailed { end });
+        }
+    }
+
+    /// Frames of the replay are durable: see how far it has come.
+    pub(super) fn verification_committed(
+        &mut self,
+        connection: ConnectionId,
+        span: &Span,
+        now: Instant,
+    ) {
+        let settle = self.config.position.settle;
+        let margin = self.water.margin();
+        let clock = self.clock;
+        let Some(run) = self.verification.run_of(connection) else { return };
+        run.position.frame(span.arrived);
+        for datum in &span.data {
+            run.position.data(span.arrived, datum);
+        }
+        run.new += span.new;
+        run.duplicate += span.duplicate;
+        let evidence = run.position.evidence();
+        let settled = run.paused_since.is_none()
+            && run.opened.is_some()
+            && evidence.since(run.last_change) >= settle;
+        let missing = match run.position.gate() {
+            _ if !settled => return,
+            Gate::Closed => return,
+            Gate::Open => 0,
+            Gate::Forced { missing } => missing,
+        };
+        run.position.open_gate();
+        let reached = run.position.reached(&clock, evidence, margin);
+        let done = reached.is_some_and(|reached| reached >= run.started);
+        let (covers, new, duplicate) = (run.covers, run.new, run.duplicate);
+        if missing > 0 {
+            self.report(Report::WitnessesMissing { count: missing });
+        }
+        if done {
+            self.water.verified(covers);
+            self.verification.last_done = Some(now);
+            self.verification.backoff.reset();
+            if let Some(connection) = self.verification.abort() {
+                self.outputs.push_back(Output::Kill(connection));
+            }
+            self.report(Report::VerificationDone { new, duplicate });
+            self.water.settle_mark();
+        }
+    }
+}
