@@ -23,4 +23,4 @@ pub use envelope::Envelope;
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;
 pub use sink::{Sink, SinkError};
-pub use table::SinkTable;
+pub use table::{SinkTable, unknown_key};

@@ -74,16 +74,7 @@ impl SinkTable {
     /// A key that was never asked for, with the nearest one that was.
     pub fn finish(self) -> Result<(), SinkConfigError> {
         let Some(key) = self.values.keys().next() else { return Ok(()) };
-        let nearest = self
-            .known
-            .iter()
-            .map(|known| (strsim::damerau_levenshtein(key, known), known))
-            .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
-            .min();
-        let message = match nearest {
-            Some((_, nearest)) => format!("is not a known key; did you mean `{nearest}`?"),
-            None => format!("is not a known key; known are {}", self.known.join(", ")),
-        };
+        let message = unknown_key(key, &self.known);
         Err(SinkConfigError::new(key, message))
     }
 }
@@ -97,6 +88,28 @@ impl<K: Into<String>> FromIterator<(K, Value)> for SinkTable {
 impl fmt::Debug for SinkTable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.values.keys()).finish()
+    }
+}
+
+/// What to say about a key that nobody knows: the nearest known one, or all of them.
+///
+/// ```
+/// use streamkeeper_sink::unknown_key;
+///
+/// assert_eq!(
+///     unknown_key("fromat", &["path", "format"]),
+///     "is not a known key; did you mean `format`?"
+/// );
+/// ```
+pub fn unknown_key(key: &str, known: &[&str]) -> String {
+    let nearest = known
+        .iter()
+        .map(|known| (strsim::damerau_levenshtein(key, known), known))
+        .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
+        .min();
+    match nearest {
+        Some((_, nearest)) => format!("is not a known key; did you mean `{nearest}`?"),
+        None => format!("is not a known key; known are {}", known.join(", ")),
     }
 }
 
