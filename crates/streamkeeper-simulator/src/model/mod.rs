@@ -55,6 +55,7 @@ mod timeline;
 
 pub use client::{ClientId, Frame, Hang};
 pub use config::{Config, Pokes, Span};
+pub(crate) use event::mix;
 pub use event::{Event, EventId, Kind, Resource, What};
 pub use refusal::Refusal;
 pub use service::Model;

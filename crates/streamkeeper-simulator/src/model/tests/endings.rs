@@ -61,7 +61,7 @@ fn a_black_hole_swallows_its_share_while_others_go_on() {
     assert!((10..40).contains(&got), "{got}");
     let held_until = START + 1 + 15 * MINUTE;
     model.advance(held_until);
-    assert_eq!(read_events(&mut model, alive, held_until), []);
+    assert_eq!(read_events(&mut model, alive, held_until), Vec::<usize>::new());
     for user in 0..50 {
         publish(&mut model, user, held_until + 1);
     }
