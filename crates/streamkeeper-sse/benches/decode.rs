@@ -40,7 +40,7 @@ fn padded(lines: &str, bytes: usize) -> String {
     event
 }
 
-fn chunks(event: fn(usize) -> String) -> (Vec<Bytes>, usize) {
+fn chunks(event: Corpus) -> (Vec<Bytes>, usize) {
     let events = CORPUS_BYTES / event(0).len();
     let corpus = Bytes::from((0..events).map(event).collect::<String>());
     let cuts = (0..corpus.len()).step_by(CHUNK_BYTES);
@@ -92,10 +92,11 @@ fn eventsource_stream(chunks: &[Bytes]) -> usize {
     count.now_or_never().unwrap()
 }
 
+type Corpus = fn(usize) -> String;
 type Subject = fn(&[Bytes]) -> usize;
 
 fn decode(criterion: &mut Criterion) {
-    let corpora: [(&str, fn(usize) -> String); 2] = [("health", health), ("tiny", tiny)];
+    let corpora: [(&str, Corpus); 2] = [("health", health), ("tiny", tiny)];
     for (corpus, event) in corpora {
         let (chunks, events) = chunks(event);
         let mut group = criterion.benchmark_group(corpus);

@@ -5,8 +5,8 @@
 //! waiting for the blank line that may never come.
 //!
 //! Whatever the cuts between chunks, the frames are the same; and whatever the bytes, the memory
-//! held for the block under way stays within the limit (and the chunks that its name, its id and
-//! its data are slices of: three at most; the fields that the standard ignores are copied).
+//! held for the block under way stays within the limit, plus the one chunk that its data may be a
+//! slice of.
 //!
 //! An event beyond the limit is an error item, after which everything up to the end of that event
 //! is skipped. A comment beyond the limit is one too, and costs no more than its own line: it may
@@ -21,7 +21,7 @@ use memchr::memchr;
 
 use crate::line::{Lines, Step};
 use crate::text::Source;
-use crate::{Event, Field, Frame, Text};
+use crate::{Event, Field, Frame, Label, Text};
 
 /// What a decoder holds at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,14 +99,22 @@ impl Decoder {
     /// [`DecodeError::TooLong`] is an item like others: the decoder skips that event and goes on
     /// with the one after it, if it is called again.
     pub fn next_frame(&mut self) -> Option<Result<Frame, DecodeError>> {
+        let limit = self.limits.event_bytes_max;
         loop {
-            let limit = self.limits.event_bytes_max;
             let room = limit.saturating_sub(self.block.bytes);
-            let found = match self.lines.next(room) {
-                Step::Whole(line) => self.block.line(self.lines.chunk(), line, &mut self.replaced),
+            let mut joined = None;
+            let (source, line) = match self.lines.next(room) {
+                Step::Whole(line) => (self.lines.chunk(), line),
                 Step::Joined(source) => {
-                    let line = 0..source.bytes().len();
-                    self.block.line(&source, line, &mut self.replaced)
+                    let source = &*joined.insert(source);
+                    (source, 0..source.bytes().len())
+                }
+                Step::ChunkEnd => {
+                    self.block.leave(self.lines.chunk());
+                    if self.lines.load() {
+                        continue;
+                    }
+                    return None;
                 }
                 Step::TooLong { bytes, is_comment } => {
                     if self.block.skip && !is_comment {
@@ -118,10 +126,18 @@ impl Decoder {
                     }
                     return Some(Err(DecodeError::TooLong { limit, seen }));
                 }
-                Step::Starved => return None,
             };
-            if let Some(frame) = found {
-                return Some(Ok(frame));
+            match self.block.line(source, line) {
+                Found::Nothing => {}
+                Found::Event => {
+                    return Some(Ok(Frame::Event(self.block.take(source, &mut self.replaced))));
+                }
+                Found::Comment(text) => {
+                    return Some(Ok(Frame::Comment(source.text(text, &mut self.replaced))));
+                }
+            }
+            if let Some(source) = &joined {
+                self.block.leave(source);
             }
         }
     }
@@ -153,109 +169,155 @@ impl Decoder {
     }
 }
 
-/// The block under way.
+/// The block under way: an event in parts.
 #[derive(Default)]
 struct Block {
-    event: Event,
-    /// The data as soon as it has more than one line; then `event.data` is unused.
-    lines: Option<String>,
+    /// The name given last, in this block or an earlier one: names repeat.
+    name: Label,
+    is_named: bool,
+    data: Data,
+    id: Option<Label>,
+    retry: Option<Duration>,
+    fields: Vec<Field>,
     /// What counts against the limit.
     bytes: usize,
+    /// Replacements so far. They count once the event is given out.
+    replaced: u64,
     /// A field line has come.
     is_open: bool,
     /// The block went over the limit: nothing of it is kept.
     skip: bool,
 }
 
+/// The data of the block under way, as cheap as can be until the event is made.
+#[derive(Default)]
+enum Data {
+    #[default]
+    None,
+    /// One line, in the source being read.
+    Here(Range<usize>),
+    /// One line, in a source that has been left.
+    Elsewhere(Text),
+    /// Several lines.
+    Joined(String),
+}
+
+/// What a line completes.
+enum Found {
+    Nothing,
+    /// The block under way; it must be taken.
+    Event,
+    /// Where the text of a comment is.
+    Comment(Range<usize>),
+}
+
 impl Block {
-    /// Takes one line, and gives the frame that it completes.
+    /// Takes one line.
     #[inline]
-    fn line(&mut self, source: &Source, at: Range<usize>, replaced: &mut u64) -> Option<Frame> {
+    fn line(&mut self, source: &Source, at: Range<usize>) -> Found {
         let line = source.bytes().get(at.clone()).unwrap_or_default();
-        if let Some(value) = line.strip_prefix(b"data:")
-            && !self.skip
-        {
-            self.open(line.len());
-            self.data(source.text(value_range(value, at.end), replaced));
-            return None;
-        }
-        match line.first() {
-            None => self.end(),
-            Some(b':') => {
-                let value = line.get(1..).unwrap_or_default();
-                Some(Frame::Comment(source.text(value_range(value, at.end), replaced)))
+        match line {
+            [] => {
+                self.skip = false;
+                return if self.is_open { Found::Event } else { Found::Nothing };
             }
-            Some(_) => {
-                if !self.skip {
-                    self.open(line.len());
-                    self.field(source, line, at, replaced);
-                }
-                None
+            [b':', value @ ..] => {
+                return Found::Comment(value_range(value, at.end));
             }
+            _ if self.skip => return Found::Nothing,
+            _ => {}
         }
-    }
-
-    #[inline]
-    fn open(&mut self, bytes: usize) {
         self.is_open = true;
-        self.bytes += bytes;
+        self.bytes += line.len();
+        if let Some(value) = line.strip_prefix(b"data:") {
+            self.data(source, value_range(value, at.end));
+        } else if let Some(value) = line.strip_prefix(b"event:") {
+            self.name(source, value_range(value, at.end));
+        } else {
+            self.field(source, line, at);
+        }
+        Found::Nothing
     }
 
-    fn field(&mut self, source: &Source, line: &[u8], at: Range<usize>, replaced: &mut u64) {
+    /// Any field, where the most frequent ones are not known yet.
+    fn field(&mut self, source: &Source, line: &[u8], at: Range<usize>) {
         let colon = memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
         let value_at = value_range(value.get(1..).unwrap_or_default(), at.end);
         let value = source.bytes().get(value_at.clone()).unwrap_or_default();
         match name {
-            b"data" => self.data(source.text(value_at, replaced)),
-            b"event" => {
-                let name = source.text(value_at, replaced);
-                self.event.name = (!name.is_empty()).then_some(name);
-            }
-            b"id" if memchr(0, value).is_none() => {
-                self.event.id = Some(source.text(value_at, replaced));
-            }
-            b"id" => {}
-            b"retry" => {
-                if let Some(retry) = milliseconds(value) {
-                    self.event.retry = Some(retry);
-                }
-            }
+            b"data" => self.data(source, value_at),
+            b"event" => self.name(source, value_at),
+            b"id" if memchr(0, value).is_some() => {}
+            b"id" => self.id = Some(source.str(value_at, &mut self.replaced).as_ref().into()),
+            b"retry" => self.retry = milliseconds(value).or(self.retry),
             _ => {
                 self.bytes += FIELD_BYTES;
-                let name = source.text(at.start..at.start + colon, replaced);
-                let value = source.text(value_at, replaced);
-                self.event.fields.push(Field { name: copy(&name), value: copy(&value) });
+                let name = source.str(at.start..at.start + colon, &mut self.replaced);
+                let value = source.str(value_at, &mut self.replaced);
+                self.fields
+                    .push(Field { name: name.as_ref().into(), value: value.as_ref().into() });
             }
         }
     }
 
     #[inline]
-    fn data(&mut self, value: Text) {
-        if !self.event.has_data_line {
-            self.event.has_data_line = true;
-            self.event.data = value;
-            return;
+    fn name(&mut self, source: &Source, value: Range<usize>) {
+        let name = source.str(value, &mut self.replaced);
+        self.is_named = !name.is_empty();
+        if self.name != *name {
+            self.name = Label::from(&*name);
         }
-        let first = &self.event.data;
-        let lines = self.lines.get_or_insert_with(|| first.as_str().to_owned());
-        lines.push('\n');
-        lines.push_str(value.as_str());
     }
 
-    /// A blank line.
     #[inline]
-    fn end(&mut self) -> Option<Frame> {
-        self.skip = false;
-        if !mem::take(&mut self.is_open) {
-            return None;
+    fn data(&mut self, source: &Source, value: Range<usize>) {
+        if let Data::None = self.data {
+            self.data = Data::Here(value);
+        } else {
+            self.more_data(source, value);
         }
+    }
+
+    fn more_data(&mut self, source: &Source, value: Range<usize>) {
+        let mut lines = match mem::take(&mut self.data) {
+            Data::None => String::new(),
+            Data::Here(first) => source.str(first, &mut self.replaced).into_owned(),
+            Data::Elsewhere(first) => first.as_str().to_owned(),
+            Data::Joined(lines) => lines,
+        };
+        lines.push('\n');
+        lines.push_str(&source.str(value, &mut self.replaced));
+        self.data = Data::Joined(lines);
+    }
+
+    /// No more will be read from the source.
+    fn leave(&mut self, source: &Source) {
+        if let Data::Here(value) = &self.data {
+            self.data = Data::Elsewhere(source.text(value.clone(), &mut self.replaced));
+        }
+    }
+
+    /// The event that a blank line completed.
+    #[inline]
+    fn take(&mut self, source: &Source, replaced: &mut u64) -> Event {
+        self.is_open = false;
         self.bytes = 0;
-        let mut event = mem::take(&mut self.event);
-        if let Some(lines) = self.lines.take() {
-            event.data = lines.into();
+        *replaced += mem::take(&mut self.replaced);
+        let data = mem::take(&mut self.data);
+        Event {
+            name: mem::take(&mut self.is_named).then(|| self.name.clone()),
+            has_data_line: !matches!(data, Data::None),
+            data: match data {
+                Data::None => Text::default(),
+                Data::Here(value) => source.text(value, replaced),
+                Data::Elsewhere(text) => text,
+                Data::Joined(lines) => lines.into(),
+            },
+            id: self.id.take(),
+            retry: self.retry.take(),
+            fields: mem::take(&mut self.fields),
         }
-        Some(Frame::Event(event))
     }
 }
 
@@ -273,11 +335,6 @@ fn milliseconds(value: &[u8]) -> Option<Duration> {
         Some(sum.saturating_mul(10).saturating_add(digit))
     });
     digits.filter(|_| !value.is_empty()).map(Duration::from_millis)
-}
-
-/// A text of its own, so that many small ones do not keep many chunks in memory.
-fn copy(text: &Text) -> Text {
-    Text::from(text.as_str())
 }
 
 /// What a kept field costs beyond its bytes: two handles and two allocations.

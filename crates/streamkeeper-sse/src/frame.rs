@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use crate::Text;
+use crate::{Label, Text};
 
 /// One complete server-sent event or comment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +31,11 @@ pub enum Frame {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Event {
     /// The event type. None if it was not given or empty: the standard then says `message`.
-    pub name: Option<Text>,
+    pub name: Option<Label>,
     /// The values of the `data` lines, joined by LF. See [`Event::has_data`].
     pub data: Text,
     /// The last event id that this block sets; empty resets it. An id with a NUL is ignored.
-    pub id: Option<Text>,
+    pub id: Option<Label>,
     /// The reconnection time that this block sets, in whole milliseconds, as it was given (zero
     /// too; beyond `u64::MAX` it is that). Bounding it is up to the caller.
     pub retry: Option<Duration>,
@@ -58,14 +58,14 @@ impl Event {
 
     /// The same event with a type.
     #[must_use]
-    pub fn with_name(mut self, name: impl Into<Text>) -> Self {
+    pub fn with_name(mut self, name: impl Into<Label>) -> Self {
         self.name = Some(name.into());
         self
     }
 
     /// The same event with an id.
     #[must_use]
-    pub fn with_id(mut self, id: impl Into<Text>) -> Self {
+    pub fn with_id(mut self, id: impl Into<Label>) -> Self {
         self.id = Some(id.into());
         self
     }
@@ -79,7 +79,7 @@ impl Event {
 
     /// The same event with one more field that the standard does not know.
     #[must_use]
-    pub fn with_field(mut self, name: impl Into<Text>, value: impl Into<Text>) -> Self {
+    pub fn with_field(mut self, name: impl Into<Label>, value: impl Into<Label>) -> Self {
         self.fields.push(Field { name: name.into(), value: value.into() });
         self
     }
@@ -89,7 +89,7 @@ impl Event {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// What is before the first colon, or the whole line if it has none.
-    pub name: Text,
+    pub name: Label,
     /// What is after the colon, without the one space that may follow it.
-    pub value: Text,
+    pub value: Label,
 }

@@ -16,7 +16,7 @@
 //!
 //! # Layout
 //!
-//! - `text`: [`Text`], UTF-8 that shares the chunk it came from
+//! - `text`: [`Text`], UTF-8 that shares the chunk it came from, and [`Label`], a short one
 //! - `frame`: [`Frame`], [`Event`], [`Field`]
 //! - `line`: chunks in, lines out
 //! - `decoder`: lines in, frames out
@@ -44,4 +44,4 @@ mod text;
 pub use decoder::{DecodeError, Decoder, Limits};
 pub use encoder::{EncodeError, encode_comment, encode_event};
 pub use frame::{Event, Field, Frame};
-pub use text::Text;
+pub use text::{Label, Text};

@@ -43,8 +43,8 @@ pub(crate) enum Step {
     Joined(Source),
     /// A line of more than the room granted, of which so many bytes were seen.
     TooLong { bytes: usize, is_comment: bool },
-    /// All that was pushed has been read.
-    Starved,
+    /// The current chunk ends no more lines; [`Lines::load`] the next one.
+    ChunkEnd,
 }
 
 impl Lines {
@@ -81,9 +81,10 @@ impl Lines {
     #[inline]
     pub(crate) fn next(&mut self, room: usize) -> Step {
         match self.cut() {
-            Some(line) if line.len() <= room => Step::Whole(line),
-            Some(line) => self.too_long(line, false),
-            None => self.next_chunk(room),
+            None => self.end_chunk(room),
+            Some(line) if self.dropping || !self.partial.is_empty() => self.join(line, room),
+            Some(line) if line.len() > room => self.too_long(line),
+            Some(line) => Step::Whole(line),
         }
     }
 
@@ -92,6 +93,10 @@ impl Lines {
     fn cut(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         let rest = self.chunk.bytes().get(start..)?;
+        if let [b'\n', ..] = rest {
+            self.at += 1;
+            return Some(start..start);
+        }
         let length = memchr2(b'\n', b'\r', rest)?;
         let mut read = length + 1;
         if rest.get(length) == Some(&b'\r') {
@@ -105,54 +110,49 @@ impl Lines {
         Some(start..start + length)
     }
 
-    /// Goes through chunks until one ends a line. The current one does not any more.
-    fn next_chunk(&mut self, room: usize) -> Step {
-        loop {
-            let rest = self.at..self.chunk.bytes().len();
-            if self.partial.len() + rest.len() > room && !self.dropping && !rest.is_empty() {
-                return self.too_long(rest, true);
-            }
-            self.gather(rest);
-            if !self.load() {
-                return Step::Starved;
-            }
-            let Some(line) = self.cut() else { continue };
-            if mem::take(&mut self.dropping) {
-                return self.next(room);
-            }
-            if self.partial.is_empty() && line.len() <= room {
-                return Step::Whole(line);
-            }
-            if self.partial.len() + line.len() > room {
-                return self.too_long(line, false);
-            }
-            self.gather(line);
-            return Step::Joined(Source::new(mem::take(&mut self.partial).into()));
+    /// Puts by what is left of the chunk: the start of a line.
+    fn end_chunk(&mut self, room: usize) -> Step {
+        let rest = self.at..self.chunk.bytes().len();
+        self.at = rest.end;
+        if self.dropping || rest.is_empty() {
+            return Step::ChunkEnd;
         }
+        if self.partial.len() + rest.len() > room {
+            self.dropping = true;
+            return self.too_long(rest);
+        }
+        self.gather(rest);
+        Step::ChunkEnd
+    }
+
+    /// Ends a line that began in an earlier chunk.
+    fn join(&mut self, line: Range<usize>, room: usize) -> Step {
+        if mem::take(&mut self.dropping) {
+            return self.next(room);
+        }
+        if self.partial.len() + line.len() > room {
+            return self.too_long(line);
+        }
+        self.gather(line);
+        Step::Joined(Source::new(mem::take(&mut self.partial).into()))
     }
 
     fn gather(&mut self, part: Range<usize>) {
-        if !self.dropping {
-            self.partial.extend_from_slice(self.chunk.bytes().get(part).unwrap_or_default());
-        }
+        self.partial.extend_from_slice(self.chunk.bytes().get(part).unwrap_or_default());
     }
 
     /// Gives up the line of which `part` was read last.
     #[cold]
-    fn too_long(&mut self, part: Range<usize>, goes_on: bool) -> Step {
+    fn too_long(&mut self, part: Range<usize>) -> Step {
         let bytes = self.partial.len() + part.len();
         let first = self.partial.first().or_else(|| self.chunk.bytes().get(part.start));
         let is_comment = first == Some(&b':');
         self.partial = Vec::new();
-        if goes_on {
-            self.at = part.end;
-            self.dropping = true;
-        }
         Step::TooLong { bytes, is_comment }
     }
 
     /// Makes the next chunk the current one. If there is none, lets go of the one that was read.
-    fn load(&mut self) -> bool {
+    pub(crate) fn load(&mut self) -> bool {
         self.at = 0;
         let Some(chunk) = self.queue.pop_front() else {
             self.chunk = Source::default();
