@@ -1,0 +1,170 @@
+//! Why a connection could not be opened: the phase, the kind, and whether the request had gone.
+//!
+//! Every type here is `Copy`: there is no room for a URL, a token or a word of what the server
+//! said.
+
+use std::io;
+use std::time::Duration;
+
+use streamkeeper_inform::{CallErrorKind, TransportErrorKind};
+
+/// How far an attempt to connect had come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Looking up the host's addresses.
+    Dns,
+    /// Opening a TCP connection to one of them.
+    Connect,
+    /// The TLS handshake.
+    Tls,
+    /// Sending the request and reading the head of the response.
+    Head,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Dns => "looking up the host",
+            Self::Connect => "connecting",
+            Self::Tls => "securing the connection",
+            Self::Head => "asking for the stream",
+        })
+    }
+}
+
+/// An event stream that could not be opened.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use streamkeeper::transport::{OpenError, OpenErrorKind, Phase};
+///
+/// let kind = OpenErrorKind::Network(ErrorKind::ConnectionRefused);
+/// let error = OpenError { phase: Phase::Connect, sent: false, kind };
+/// assert_eq!(error.to_string(), "connecting: connection refused");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{phase}: {kind}")]
+pub struct OpenError {
+    /// How far it had come.
+    pub phase: Phase,
+    /// Whether any of the request was sent: if so, the server may count us as a client.
+    pub sent: bool,
+    /// What went wrong.
+    #[source]
+    pub kind: OpenErrorKind,
+}
+
+impl OpenError {
+    /// The status of the answer, if there was one.
+    #[must_use]
+    pub const fn status(&self) -> Option<u16> {
+        match self.kind {
+            OpenErrorKind::Answer { status, .. } => Some(status),
+            _ => None,
+        }
+    }
+
+    /// How long the server asks us to wait.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self.kind {
+            OpenErrorKind::Answer { retry_after, .. } => retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// What went wrong while opening an event stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum OpenErrorKind {
+    /// `connect_timeout` passed.
+    #[error("timed out")]
+    Timeout,
+    /// The operating system or the peer ended it.
+    #[error("{0}")]
+    Network(io::ErrorKind),
+    /// No secure connection.
+    #[error("{0}")]
+    Tls(TlsFault),
+    /// What came was not HTTP, or its head was too large.
+    #[error("the answer was not valid HTTP")]
+    Protocol,
+    /// [`Control::kill`](super::Control::kill) was called.
+    #[error("killed")]
+    Killed,
+    /// The server answered, with something other than a stream.
+    #[error("{refusal}")]
+    Answer {
+        /// The HTTP status.
+        status: u16,
+        /// How long the server asks us to wait.
+        retry_after: Option<Duration>,
+        /// What the answer means.
+        refusal: CallErrorKind,
+    },
+    /// The answer's `Content-Type` is not `text/event-stream`.
+    #[error("the answer is not an event stream")]
+    NotEventStream,
+    /// The answer is compressed in a way that was not asked for and is not known.
+    #[error("the answer has a content encoding other than gzip")]
+    ContentEncoding,
+    /// No request can be built of this path, these headers or this token; or the
+    /// [`Control`](super::Control) was used before.
+    #[error("the request could not be built")]
+    Request,
+}
+
+/// Why there is no secure connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TlsFault {
+    /// See `ca_file` and `SSL_CERT_FILE`.
+    #[error("the server's certificate is signed by an unknown authority")]
+    UnknownAuthority,
+    /// The certificate is for another host.
+    #[error("the server's certificate is for another name")]
+    WrongName,
+    /// The certificate's time is over, or has not begun.
+    #[error("the server's certificate is not valid at this time")]
+    Expired,
+    /// Anything else about the certificate.
+    #[error("the server's certificate is not acceptable")]
+    Certificate,
+    /// No agreement on version or cipher, or not TLS at all.
+    #[error("the TLS handshake failed")]
+    Handshake,
+}
+
+impl TlsFault {
+    /// Finds the TLS library's error within an I/O error.
+    pub(super) fn of(error: &io::Error) -> Option<Self> {
+        use rustls::CertificateError as E;
+        let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+        Some(match error {
+            rustls::Error::InvalidCertificate(certificate) => match certificate {
+                E::UnknownIssuer => Self::UnknownAuthority,
+                E::NotValidForName | E::NotValidForNameContext { .. } => Self::WrongName,
+                E::Expired | E::ExpiredContext { .. } => Self::Expired,
+                E::NotValidYet | E::NotValidYetContext { .. } => Self::Expired,
+                _ => Self::Certificate,
+            },
+            _ => Self::Handshake,
+        })
+    }
+}
+
+impl OpenError {
+    /// The same failure, as the calls on stream resources see it.
+    pub(super) const fn of_call(self) -> TransportErrorKind {
+        match (self.kind, self.phase) {
+            (OpenErrorKind::Timeout, _) => TransportErrorKind::Timeout,
+            (OpenErrorKind::Request, _) => TransportErrorKind::Request,
+            (_, Phase::Dns) => TransportErrorKind::Dns,
+            (_, Phase::Connect) => TransportErrorKind::Connect,
+            (_, Phase::Tls) => TransportErrorKind::Tls,
+            (OpenErrorKind::Network(_) | OpenErrorKind::Killed, Phase::Head) => {
+                TransportErrorKind::Lost
+            }
+            (_, Phase::Head) => TransportErrorKind::Protocol,
+        }
+    }
+}

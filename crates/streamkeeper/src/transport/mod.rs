@@ -1,0 +1,32 @@
+//! HTTP over awc, for event streams that live for days and for the few calls around them.
+//!
+//! awc does the HTTP; the connection underneath is ours, because what a stream needs is decided
+//! there: one fresh TCP connection per stream, never pooled and never HTTP/2, so that each can be
+//! watched and closed alone; the truth about how a body ended; a half-close; a kill that works
+//! from any thread. Each module holds one part:
+//!
+//! - `settings`: where to connect, with which token and which authorities.
+//! - `dial`: addresses, TCP, TLS. `tap`: the connection as awc sees it. `head`: the response
+//!   heads that awc would misread.
+//! - `control`: the handle by which others close a connection. `body`: what is read, and its end.
+//! - `error`: why a connection could not be opened, and in which phase.
+//!
+//! The token is added to the query at the last moment. No error, log or `Debug` output of this
+//! module holds a URL, a token or a body. When to connect, and what an end means, is policy and
+//! lives elsewhere.
+
+mod body;
+mod control;
+mod dial;
+mod error;
+mod exchange;
+mod head;
+mod settings;
+mod tap;
+mod tls;
+
+pub use self::body::{BodyError, EndKind, SseResponse};
+pub use self::control::Control;
+pub use self::error::{OpenError, OpenErrorKind, Phase, TlsFault};
+pub use self::exchange::HttpTransport;
+pub use self::settings::{SettingsError, TransportSettings};

@@ -1,0 +1,273 @@
+//! The connection as awc sees it, and what awc does not tell about it.
+//!
+//! Between the socket (or the TLS session on it) and awc, the tap notes when the request went
+//! out, corrects the response heads that awc would misread, carries out a half-close, and notes
+//! how reading ended. The last is what makes the end of a body reliable: awc reports a chunked
+//! body cut in the middle as a clean end. It stops reading when it has decoded the body's proper
+//! end; so if the tap has shown it the end of the connection, the body was not over.
+
+use std::cell::Cell;
+use std::fmt;
+use std::io;
+use std::net::Shutdown;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_rt::net::{ActixStream, Ready};
+use bytes::{Buf as _, BytesMut};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio_rustls::client::TlsStream;
+
+use super::control::{Control, OpenGuard};
+use super::error::{OpenErrorKind, Phase};
+use super::head::{HEAD_BYTES_MAX, Head, inspect};
+
+/// What is known about one attempt beyond awc's answer.
+pub(super) struct Trace {
+    pub(super) phase: Cell<Phase>,
+    /// Whether any of the request was written.
+    pub(super) sent: Cell<bool>,
+    /// Why dialling failed.
+    pub(super) failure: Cell<Option<OpenErrorKind>>,
+    /// How reading ended, if it did.
+    pub(super) end: Cell<Option<ConnectionEnd>>,
+}
+
+/// How a connection ended, whatever it was in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionEnd {
+    /// In order: FIN, on TLS after a `close_notify`.
+    Closed,
+    /// A FIN without a `close_notify`: on TLS, anyone could have sent it.
+    Cut,
+    Reset,
+    Killed,
+    Error,
+}
+
+impl Trace {
+    pub(super) fn new() -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Dns),
+            sent: Cell::new(false),
+            failure: Cell::new(None),
+            end: Cell::new(None),
+        })
+    }
+}
+
+/// A TCP connection whose handle can be reached from other threads.
+pub(super) struct Socket {
+    read: OwnedReadHalf,
+    write: Arc<OwnedWriteHalf>,
+    /// The last field: dropped when the socket is closed.
+    _open: OpenGuard,
+}
+
+impl Socket {
+    /// `None` if the control belongs to another connection already.
+    pub(super) fn new(tcp: TcpStream, control: &Control) -> Option<Self> {
+        let (read, write) = tcp.into_split();
+        let write = Arc::new(write);
+        let open = control.attach(&write)?;
+        Some(Self { read, write, _open: open })
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.read).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!((*self.write).as_ref().poll_write_ready(cx))?;
+            match self.write.try_write(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from((*self.write).as_ref()).shutdown(Shutdown::Write))
+    }
+}
+
+/// A socket, or a TLS session on one.
+pub(super) enum Wire {
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Wire {
+    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket),
+            Self::Tls(session) => Pin::new(session),
+        }
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
+        match self {
+            Self::Plain(socket) => Pin::new(socket),
+            Self::Tls(session) => Pin::new(session),
+        }
+    }
+}
+
+/// What awc reads from and writes to.
+pub(super) struct Tap {
+    wire: Wire,
+    control: Control,
+    trace: Rc<Trace>,
+    half_closed: bool,
+    /// Bytes not yet passed on: the head until it is complete, then what came with it.
+    held: BytesMut,
+    head_passed: bool,
+}
+
+impl Tap {
+    pub(super) fn new(wire: Wire, control: Control, trace: Rc<Trace>) -> Self {
+        Self { wire, control, trace, half_closed: false, held: BytesMut::new(), head_passed: false }
+    }
+
+    fn poll_half_close(&mut self, cx: &mut Context<'_>) {
+        if self.control.wants_half_close(cx.waker()) && !self.half_closed {
+            // A failure shows on reading, if it matters.
+            self.half_closed = self.wire.writer().poll_shutdown(cx).is_ready();
+        }
+    }
+
+    /// Reads from the wire, and notes the end.
+    fn poll_wire(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let result = ready!(self.wire.reader().poll_read(cx, buf));
+        let end = match &result {
+            Ok(()) if buf.filled().len() > before => return Poll::Ready(result),
+            _ if self.control.is_killed() => ConnectionEnd::Killed,
+            Ok(()) => ConnectionEnd::Closed,
+            Err(error) => match error.kind() {
+                io::ErrorKind::UnexpectedEof => ConnectionEnd::Cut,
+                io::ErrorKind::ConnectionReset => ConnectionEnd::Reset,
+                _ => ConnectionEnd::Error,
+            },
+        };
+        self.trace.end.set(Some(end));
+        Poll::Ready(result)
+    }
+
+    /// Collects the head of the response and corrects it.
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.head_passed {
+            match inspect(&self.held) {
+                Head::Interim(length) => {
+                    self.held.advance(length);
+                    continue;
+                }
+                Head::Unframed(place) => {
+                    if let Some(version) = self.held.get_mut(place) {
+                        *version = b'0';
+                    }
+                    self.head_passed = true;
+                    continue;
+                }
+                Head::Final => {
+                    self.head_passed = true;
+                    continue;
+                }
+                Head::Partial if self.held.len() > HEAD_BYTES_MAX => {
+                    return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+                }
+                Head::Partial => {}
+            }
+            let mut chunk = [0; 4096];
+            let mut buf = ReadBuf::new(&mut chunk);
+            ready!(self.poll_wire(cx, &mut buf))?;
+            // The end of the connection within the head: awc shall see it.
+            self.head_passed = buf.filled().is_empty();
+            self.held.extend_from_slice(buf.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncRead for Tap {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let tap = &mut *self;
+        tap.poll_half_close(cx);
+        if !tap.head_passed {
+            ready!(tap.poll_head(cx))?;
+        }
+        if tap.held.is_empty() {
+            return tap.poll_wire(cx, buf);
+        }
+        let length = tap.held.len().min(buf.remaining());
+        buf.put_slice(&tap.held.split_to(length));
+        if tap.held.is_empty() {
+            // A stream lives for days: its first bytes need not.
+            tap.held = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Tap {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let result = ready!(self.wire.writer().poll_write(cx, buf));
+        self.trace.sent.set(self.trace.sent.get() || result.is_ok());
+        Poll::Ready(result)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.writer().poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.writer().poll_shutdown(cx)
+    }
+}
+
+/// Asked for by the trait, never called by awc.
+impl ActixStream for Tap {
+    fn poll_read_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        Poll::Ready(Ok(Ready::READABLE))
+    }
+
+    fn poll_write_ready(&self, _: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        Poll::Ready(Ok(Ready::WRITABLE))
+    }
+}
+
+impl fmt::Debug for Tap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tap").finish_non_exhaustive()
+    }
+}
