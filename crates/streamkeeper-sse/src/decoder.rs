@@ -4,9 +4,9 @@
 //! block without data is given too, and that a comment is given as soon as its line ends, without
 //! waiting for the blank line that may never come.
 //!
-//! Whatever the cuts between chunks, the frames are the same; and whatever the bytes, the memory
-//! held for the block under way stays within the limit, plus the one chunk that its data may be a
-//! slice of.
+//! Whatever the cuts between chunks, the frames are the same. Whatever the bytes, memory stays
+//! within a small multiple of the limit (buffers grow by doubling, and a bad byte becomes three),
+//! plus the one chunk that the data of the block under way may be a slice of.
 //!
 //! An event beyond the limit is an error item, after which everything up to the end of that event
 //! is skipped. A comment beyond the limit is one too, and costs no more than its own line: it may
@@ -337,5 +337,5 @@ fn milliseconds(value: &[u8]) -> Option<Duration> {
     digits.filter(|_| !value.is_empty()).map(Duration::from_millis)
 }
 
-/// What a kept field costs beyond its bytes: two handles and two allocations.
+/// What a kept field costs beyond its bytes: two labels, and allocations for both.
 const FIELD_BYTES: usize = 128;

@@ -58,6 +58,8 @@ fn comments_go_on_while_an_event_is_skipped() {
 fn a_comment_too_long_costs_its_own_line_only() {
     let stream = b"data: a\n:2345678901234567890\ndata: b\n\n:23456789012345678901\ndata: c\n\n";
     assert_eq!(items(stream), [Item::TooLong, data("a\nb"), Item::TooLong, data("c")]);
+    let while_skipping = b"data: 678901234567890\n:23456789012345678901\n\ndata: c\n\n";
+    assert_eq!(items(while_skipping), [Item::TooLong, Item::TooLong, data("c")]);
 }
 
 #[test]
