@@ -105,7 +105,7 @@ pub fn unknown_key(key: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|known| (strsim::damerau_levenshtein(key, known), known))
-        .filter(|(distance, known)| *distance <= known.len() / 3 + 1)
+        .filter(|(distance, known)| *distance <= known.len() / 3 + 1 && *distance < key.len())
         .min();
     match nearest {
         Some((_, nearest)) => format!("is not a known key; did you mean `{nearest}`?"),
