@@ -1,5 +1,6 @@
 //! Keeps one-way event streams alive and loses nothing: the library.
 
+pub mod config;
 mod secret;
 
 pub use secret::Secret;

@@ -1,0 +1,159 @@
+//! Files into a checked configuration: main file, drop-ins, environment, rules.
+
+use std::path::{Path, PathBuf};
+
+use streamkeeper_sink::SinkFactory;
+
+use super::document::{Document, Layer, Places, Spot};
+use super::rules::Table;
+use super::secret::Surroundings;
+use super::{Config, ConfigErrors, Place, Problem, layers, read, rules};
+
+pub(super) fn file(
+    path: &Path,
+    drop_ins: Option<&Path>,
+    factories: &[Box<dyn SinkFactory>],
+    surroundings: &Surroundings,
+) -> Result<Config, ConfigErrors> {
+    let mut problems = Vec::new();
+    let mut document = Document::read(path, &mut problems);
+    for file in drop_in_files(path, drop_ins, &mut problems) {
+        let drop_in = Document::read(&file, &mut problems);
+        if let (Some(document), Some(drop_in)) = (&mut document, drop_in) {
+            document.append(drop_in, &mut problems);
+        }
+    }
+    let Some(mut document) = document else { return Err(ConfigErrors(problems)) };
+    let [service, defaults] = layers::from_environment(&surroundings.variables, &mut problems);
+    document.service = layers::merge(document.service, &service);
+    document.defaults = layers::merge(document.defaults, &defaults);
+    Loader::new(path, factories, surroundings, problems).load(document)
+}
+
+/// A text by itself: no drop-ins, no layers of the environment.
+pub(super) fn text(
+    text: &str,
+    factories: &[Box<dyn SinkFactory>],
+    surroundings: &Surroundings,
+) -> Result<Config, ConfigErrors> {
+    let mut problems = Vec::new();
+    let path = Path::new("configuration");
+    match Document::parse(path, text, &mut problems) {
+        Some(document) => Loader::new(path, factories, surroundings, problems).load(document),
+        None => Err(ConfigErrors(problems)),
+    }
+}
+
+fn drop_in_files(path: &Path, given: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut implied = path.as_os_str().to_owned();
+    implied.push(".d");
+    let folder = given.unwrap_or(Path::new(&implied));
+    if given.is_none() && !folder.exists() {
+        return Vec::new();
+    }
+    let files: Result<Vec<_>, _> = folder
+        .read_dir()
+        .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect());
+    let is_toml = |file: &PathBuf| {
+        let is_hidden =
+            file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        !is_hidden && file.extension().is_some_and(|extension| extension == "toml")
+    };
+    match files {
+        Ok(mut files) => {
+            files.retain(is_toml);
+            files.sort();
+            files
+        }
+        Err(error) => {
+            let message = format!("cannot be read as a folder of drop-in files: {error}");
+            let place = Place::Path(folder.to_owned());
+            problems.push(Problem { place, key: String::new(), message });
+            Vec::new()
+        }
+    }
+}
+
+/// Layers into a checked configuration.
+struct Loader<'a> {
+    path: &'a Path,
+    factories: &'a [Box<dyn SinkFactory>],
+    surroundings: &'a Surroundings,
+    problems: Vec<Problem>,
+    /// Tables that could not be read whole, and so hold defaults that nobody chose: the
+    /// rules do not count for them.
+    broken: Vec<Table>,
+}
+
+impl<'a> Loader<'a> {
+    fn new(
+        path: &'a Path,
+        factories: &'a [Box<dyn SinkFactory>],
+        surroundings: &'a Surroundings,
+        problems: Vec<Problem>,
+    ) -> Self {
+        Self { path, factories, surroundings, problems, broken: Vec::new() }
+    }
+
+    fn load(mut self, document: Document) -> Result<Config, ConfigErrors> {
+        let Document { service, defaults, streams, sinks } = document;
+        for key in ["name", "server_name"] {
+            if defaults.values.contains_key(key) {
+                let message = "belongs to one stream: write it into its [[stream]]";
+                self.note(defaults.places.problem(key, message));
+            }
+        }
+        let streams: Vec<Layer> =
+            streams.iter().map(|stream| layers::merge(defaults.clone(), stream)).collect();
+
+        let surroundings = self.surroundings;
+        let config = Config {
+            service: self
+                .read(Table::Service, |problems| read::service(&service, surroundings, problems)),
+            ..Config::default()
+        };
+        let read_stream = |(index, layer)| {
+            self.read(Table::Stream(index), |problems| {
+                read::stream(layer, &config.service, surroundings, problems)
+            })
+        };
+        let stream_configs = streams.iter().enumerate().map(read_stream).collect();
+        let read_sink =
+            |(index, layer)| self.read(Table::Sink(index), |problems| read::sink(layer, problems));
+        let sink_configs = sinks.iter().enumerate().map(read_sink).collect();
+        let config = Config { streams: stream_configs, sinks: sink_configs, ..config };
+
+        let home = Spot { place: Place::Path(self.path.to_owned()), key: String::new() };
+        let root = Places { home, ..Places::default() };
+        for finding in rules::check(&config, self.factories, surroundings.today) {
+            if self.broken.contains(&finding.table) {
+                continue;
+            }
+            let places = match finding.table {
+                Table::Root => None,
+                Table::Service => Some(&service.places),
+                Table::Stream(index) => streams.get(index).map(|layer| &layer.places),
+                Table::Sink(index) => sinks.get(index).map(|layer| &layer.places),
+            };
+            self.note(places.unwrap_or(&root).problem(&finding.key, finding.message));
+        }
+        if self.problems.is_empty() { Ok(config) } else { Err(ConfigErrors(self.problems)) }
+    }
+
+    fn read<T>(&mut self, table: Table, read: impl FnOnce(&mut Vec<Problem>) -> T) -> T {
+        let mut problems = Vec::new();
+        let value = read(&mut problems);
+        if !problems.is_empty() {
+            self.broken.push(table);
+        }
+        problems.into_iter().for_each(|problem| self.note(problem));
+        value
+    }
+
+    /// Notes a problem once: what stands in `[defaults]` is read for every stream.
+    fn note(&mut self, problem: Problem) {
+        if !self.problems.contains(&problem) {
+            self.problems.push(problem);
+        }
+    }
+}

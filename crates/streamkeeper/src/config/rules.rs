@@ -1,0 +1,224 @@
+//! What has to hold between settings, checked once, however the configuration was made.
+//!
+//! A finding names the table and the key; whoever loaded the configuration knows where
+//! they stand.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use awc::http::Uri;
+use jiff::civil::Date;
+use streamkeeper_sink::SinkFactory;
+
+use super::sink::matches;
+use super::{Config, ServiceConfig, StreamConfig};
+
+/// What breaks a rule.
+#[derive(Debug)]
+pub(super) struct Finding {
+    pub(super) table: Table,
+    /// The key path inside of the table.
+    pub(super) key: String,
+    pub(super) message: String,
+}
+
+/// A table of the configuration; streams and sinks by their index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    Root,
+    Service,
+    Stream(usize),
+    Sink(usize),
+}
+
+pub(super) fn check(
+    config: &Config,
+    factories: &[Box<dyn SinkFactory>],
+    today: Date,
+) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut note = |table, key: &str, message: String| {
+        findings.push(Finding { table, key: key.to_owned(), message });
+    };
+    service(&config.service, &mut |key, message| note(Table::Service, key, message));
+    if config.streams.is_empty() {
+        note(Table::Root, "stream", "is missing: at least one [[stream]] is needed".into());
+    }
+    let mut names = HashSet::new();
+    for (index, config) in config.streams.iter().enumerate() {
+        let mut note = |key: &str, message| note(Table::Stream(index), key, message);
+        name(&config.name, &mut names, "stream", &mut note);
+        stream(config, today, &mut note);
+        durations(config, &mut note);
+    }
+    names.clear();
+    // Without every stream's name, a pattern that matches none says nothing.
+    let names_are_known =
+        !config.streams.is_empty() && config.streams.iter().all(|stream| !stream.name.is_empty());
+    for (index, sink) in config.sinks.iter().enumerate() {
+        let mut note = |key: &str, message| note(Table::Sink(index), key, message);
+        name(&sink.name, &mut names, "sink", &mut note);
+        for pattern in &sink.streams {
+            if names_are_known
+                && !config.streams.iter().any(|stream| matches(pattern, &stream.name))
+            {
+                note("streams", format!("has {pattern:?}, which matches no stream"));
+            }
+        }
+        match factories.iter().find(|factory| factory.type_name() == sink.kind) {
+            Some(factory) => {
+                if let Err(error) = factory.check(&sink.name, sink.table.clone()) {
+                    note(&error.key, error.message);
+                }
+            }
+            None => note("type", no_such_type(&sink.kind, factories)),
+        }
+    }
+    findings
+}
+
+type Note<'a> = dyn FnMut(&str, String) + 'a;
+
+fn no_such_type(kind: &str, factories: &[Box<dyn SinkFactory>]) -> String {
+    let names: Vec<_> =
+        factories.iter().map(|factory| format!("\"{}\"", factory.type_name())).collect();
+    format!("\"{kind}\" is not available in this version: use {}", names.join(" or "))
+}
+
+fn name<'a>(name: &'a str, names: &mut HashSet<&'a str>, what: &str, note: &mut Note<'_>) {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let is_good = name.len() <= NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.chars().all(is_plain);
+    if !is_good {
+        note(
+            "name",
+            format!(
+                "must be 1 to {NAME_BYTES_MAX} letters, digits, `.`, `_` or `-`, beginning \
+                 with a letter or digit: it becomes a folder"
+            ),
+        );
+    } else if !names.insert(name) {
+        note("name", format!("\"{name}\" is the name of another {what}: choose a new one"));
+    }
+}
+
+fn service(service: &ServiceConfig, note: &mut Note<'_>) {
+    if !service.listen.ip().is_loopback() && service.token.is_none() {
+        note(
+            "listen",
+            "is not a loopback address: give a `token` in [service], or listen on 127.0.0.1".into(),
+        );
+    }
+    within("queue_bytes", service.queue_bytes, QUEUE_BYTES, note);
+}
+
+fn stream(stream: &StreamConfig, today: Date, note: &mut Note<'_>) {
+    url(&stream.url, note);
+    if stream.token.expose().is_empty() {
+        note("token", "must not be empty".into());
+    }
+    if stream.server_name.is_empty() {
+        note("server_name", "must not be empty".into());
+    }
+    within("connections", stream.connections as usize, (1, 20), note);
+    let known = ["data", "rule", "connection"];
+    let types = &stream.event_types;
+    if types.is_empty() || !types.iter().all(|kind| known.contains(&kind.as_str())) {
+        note("event_types", "must be one or more of \"data\", \"rule\", \"connection\"".into());
+    }
+    if stream.resource_filter.iter().any(String::is_empty) {
+        note("resource_filter", "must not hold empty text".into());
+    }
+    if stream.start_date.is_some_and(|date| date > today) {
+        note("start_date", format!("must not be after today, {today} in UTC"));
+    }
+    within("max_event_bytes", stream.max_event_bytes, EVENT_BYTES, note);
+    within("queue_bytes", stream.queue_bytes, QUEUE_BYTES, note);
+    if stream.queue_bytes < stream.max_event_bytes {
+        note(
+            "queue_bytes",
+            "must not be below max_event_bytes: the largest event has to fit".into(),
+        );
+    }
+    let hygiene = &stream.hygiene;
+    within("hygiene.max_consecutive_pokes", hygiene.max_consecutive_pokes as usize, COUNT, note);
+    let recovery = &stream.recovery;
+    within("recovery.lookback_days", recovery.lookback_days as usize, (0, 30), note);
+    within("recovery.max_recoveries", recovery.max_recoveries as usize, COUNT, note);
+}
+
+/// Why a token in the URL is refused: the URL is not kept as a secret.
+fn url(url: &str, note: &mut Note<'_>) {
+    let parsed = url.parse::<Uri>().ok();
+    let is_http = parsed.as_ref().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.host().is_some_and(|host| !host.is_empty())
+    });
+    if url.contains(['?', '#', '@']) {
+        note(
+            "url",
+            "must not hold a user, a query or a fragment: the token goes into `token`, \
+             `token_file` or `token_env`"
+                .into(),
+        );
+    } else if !is_http {
+        note(
+            "url",
+            "must be an http or https URL, such as \"https://streams.v2.validic.com\"".into(),
+        );
+    }
+}
+
+fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
+    let StreamConfig { watchdog, hygiene, recovery, backoff, .. } = stream;
+    let all = [
+        ("call_timeout", Some(stream.call_timeout)),
+        ("watchdog.late_after", Some(watchdog.late_after)),
+        ("watchdog.stale_after", Some(watchdog.stale_after)),
+        ("watchdog.connect_timeout", Some(watchdog.connect_timeout)),
+        ("hygiene.rest_initial", Some(hygiene.rest_initial)),
+        ("hygiene.rest_max", Some(hygiene.rest_max)),
+        ("recovery.margin", Some(recovery.margin)),
+        ("recovery.settle", Some(recovery.settle)),
+        ("recovery.walk", Some(recovery.walk)),
+        ("recovery.verify_every", recovery.verify_every),
+        ("recovery.hold_patience", Some(recovery.hold_patience)),
+        ("recovery.within", Some(recovery.within)),
+        ("backoff.initial", Some(backoff.initial)),
+        ("backoff.max", Some(backoff.max)),
+    ];
+    for (key, duration) in all {
+        if duration.is_some_and(|duration| duration.is_zero() || duration > DURATION_MAX) {
+            note(key, "must be longer than zero and at most a year".into());
+        }
+    }
+    let show = humantime::format_duration;
+    if watchdog.late_after >= watchdog.stale_after {
+        let stale_after = show(watchdog.stale_after);
+        note("watchdog.late_after", format!("must be below stale_after, which is {stale_after}"));
+    }
+    if hygiene.rest_initial > hygiene.rest_max {
+        let rest_max = show(hygiene.rest_max);
+        note("hygiene.rest_initial", format!("must not be above rest_max, which is {rest_max}"));
+    }
+    if backoff.initial > backoff.max {
+        let max = show(backoff.max);
+        note("backoff.initial", format!("must not be above max, which is {max}"));
+    }
+}
+
+fn within(key: &str, value: usize, (min, max): (usize, usize), note: &mut Note<'_>) {
+    if !(min..=max).contains(&value) {
+        note(key, format!("must be {min} to {max}, not {value}"));
+    }
+}
+
+/// A name is a folder, a metric label and a part of log lines.
+const NAME_BYTES_MAX: usize = 64;
+/// From a small record (600 bytes) to far more than an `intraday` day.
+const EVENT_BYTES: (usize, usize) = (1 << 10, 1 << 30);
+const QUEUE_BYTES: (usize, usize) = (1 << 10, 64 << 30);
+const COUNT: (usize, usize) = (1, 1_000_000);
+/// Far above every use, and far below where adding to a time overflows.
+const DURATION_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);

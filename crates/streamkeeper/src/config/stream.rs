@@ -1,0 +1,218 @@
+//! `[[stream]]` and its tables: one stream and its policies.
+//!
+//! Plain values with the defaults of the commented configuration file; the rules between
+//! them are in `rules`. All durations are above zero and at most a year. The words
+//! (slot, rest, mark, suspect …) are those of the glossary.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::civil::Date;
+
+use crate::Secret;
+
+/// One stream.
+///
+/// ```
+/// use std::time::Duration;
+/// use streamkeeper::Secret;
+/// use streamkeeper::config::StreamConfig;
+///
+/// let url = "https://streams.v2.validic.com";
+/// let mut stream = StreamConfig::inform("acme", url, Secret::new("s3cret"));
+/// stream.connections = 3;
+/// assert_eq!(stream.watchdog.stale_after, Duration::from_secs(30));
+/// assert!(!format!("{stream:?}").contains("s3cret"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamConfig {
+    /// Unique here; a folder, a metric label and the source of the stream's events.
+    /// Letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64.
+    pub name: String,
+    /// The stream's name on the server. Default: `name`.
+    pub server_name: String,
+    /// What kind of server it is. Default: `inform`.
+    pub dialect: Dialect,
+    /// The base URL, `http` or `https`, without user, query and fragment.
+    pub url: String,
+    /// The organization token; from `token`, `token_file` or `token_env`.
+    pub token: Secret,
+    /// Slots, 1 to 20; the server's own limit is read from its pokes. Default: 1.
+    pub connections: u32,
+    /// Resource types to ask for; empty: all. Unknown ones pass through, since the
+    /// service adds types (Inform API, stream resources).
+    pub resource_filter: Vec<String>,
+    /// Event types to ask for: `data`, `rule`, `connection`. Default: `data`.
+    pub event_types: Vec<String>,
+    /// Where the stream starts when it is created for the first time, UTC, not in the
+    /// future. `None`: the service's last 30 days.
+    pub start_date: Option<Date>,
+    /// A PEM file of certificates to trust in place of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The largest event that is accepted, in bytes: 1 KiB to 1 GiB. Default: 4 MiB.
+    pub max_event_bytes: usize,
+    /// The bound of what the stream holds in memory between socket and disk, in bytes;
+    /// at least `max_event_bytes`, at most 64 GiB. Default: 64 MiB.
+    pub queue_bytes: usize,
+    /// The limit of one REST call. Default: 30 s.
+    pub call_timeout: Duration,
+    /// `[stream.watchdog]`.
+    pub watchdog: WatchdogConfig,
+    /// `[stream.hygiene]`.
+    pub hygiene: HygieneConfig,
+    /// `[stream.recovery]`.
+    pub recovery: RecoveryConfig,
+    /// `[stream.backoff]`.
+    pub backoff: BackoffConfig,
+}
+
+/// What a kind of server means by heartbeat, data, identity and resume.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dialect {
+    /// The Inform (V2) Streaming API.
+    #[default]
+    Inform,
+}
+
+/// When silence is reported and when it is acted upon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchdogConfig {
+    /// Silence that is reported; below `stale_after`. Default: 10 s.
+    pub late_after: Duration,
+    /// Silence after which the stream is recovered. The vendor advises 30 s to 60 s.
+    /// Default: 30 s.
+    pub stale_after: Duration,
+    /// The limit from connecting to the head of the response. Default: 10 s.
+    pub connect_timeout: Duration,
+}
+
+/// When a connection rests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HygieneConfig {
+    /// Whether connections rest at all. Default: true.
+    pub enabled: bool,
+    /// Pokes without data between them that send a connection to rest, 1 or more.
+    /// Default: 5.
+    pub max_consecutive_pokes: u32,
+    /// The first rest; each further one is twice as long. Default: 5 s.
+    pub rest_initial: Duration,
+    /// The longest rest, `rest_initial` or more. Default: 5 min.
+    pub rest_max: Duration,
+}
+
+/// How lost events are brought back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveryConfig {
+    /// What a recovery does. Default: `recreate`.
+    pub strategy: Strategy,
+    /// The service's queueing delay and clock skew; raised by itself to what is seen.
+    /// Default: 5 min.
+    pub margin: Duration,
+    /// How long nothing may change before the mark moves. Longer than a rebalance, a
+    /// round over the users, and a gap between frames. Default: 75 s.
+    pub settle: Duration,
+    /// The longest silence before a new stream's history starts. Default: 10 min.
+    pub walk: Duration,
+    /// Suspects are checked over the replay endpoint at most this often; `None` (`off`):
+    /// never. Default: 12 h.
+    pub verify_every: Option<Duration>,
+    /// How long a DELETE may be answered 409 before a stream is created alongside.
+    /// Default: 60 s.
+    pub hold_patience: Duration,
+    /// Whole days, 0 to 30, by which a replay is widened. Default: 0.
+    pub lookback_days: u32,
+    /// Recoveries within `within`, 1 or more, before a growing pause. Default: 5.
+    pub max_recoveries: u32,
+    /// The window of `max_recoveries`. Default: 1 h.
+    pub within: Duration,
+}
+
+/// What a recovery does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Deletes the stream and creates it anew from the day of the mark.
+    #[default]
+    Recreate,
+}
+
+/// The pauses between tries to connect: full jitter, doubled up to a maximum.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BackoffConfig {
+    /// The longest first pause. Default: 1 s.
+    pub initial: Duration,
+    /// The longest pause, `initial` or more. Default: 30 s.
+    pub max: Duration,
+}
+
+pub(super) const QUEUE_BYTES: usize = 64 << 20;
+
+impl StreamConfig {
+    /// A stream of the Inform (V2) Streaming API with every setting at its default.
+    pub fn inform(name: impl Into<String>, url: impl Into<String>, token: Secret) -> Self {
+        let name = name.into();
+        Self {
+            server_name: name.clone(),
+            name,
+            dialect: Dialect::Inform,
+            url: url.into(),
+            token,
+            connections: 1,
+            resource_filter: Vec::new(),
+            event_types: vec!["data".into()],
+            start_date: None,
+            ca_file: None,
+            max_event_bytes: 4 << 20,
+            queue_bytes: QUEUE_BYTES,
+            call_timeout: Duration::from_secs(30),
+            watchdog: WatchdogConfig::default(),
+            hygiene: HygieneConfig::default(),
+            recovery: RecoveryConfig::default(),
+            backoff: BackoffConfig::default(),
+        }
+    }
+}
+
+impl Default for WatchdogConfig {
+    fn default() -> Self {
+        Self {
+            late_after: Duration::from_secs(10),
+            stale_after: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Default for HygieneConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_consecutive_pokes: 5,
+            rest_initial: Duration::from_secs(5),
+            rest_max: Duration::from_secs(5 * 60),
+        }
+    }
+}
+
+impl Default for RecoveryConfig {
+    fn default() -> Self {
+        Self {
+            strategy: Strategy::Recreate,
+            margin: Duration::from_secs(5 * 60),
+            settle: Duration::from_secs(75),
+            walk: Duration::from_secs(10 * 60),
+            verify_every: Some(Duration::from_secs(12 * 60 * 60)),
+            hold_patience: Duration::from_secs(60),
+            lookback_days: 0,
+            max_recoveries: 5,
+            within: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl Default for BackoffConfig {
+    fn default() -> Self {
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30) }
+    }
+}

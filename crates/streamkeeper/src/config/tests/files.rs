@@ -1,0 +1,205 @@
+//! Files that are right: the contract, the default file, drop-ins, defaults.
+
+use std::time::Duration;
+
+use super::{STREAM, Setting, factories};
+use crate::Secret;
+use crate::config::{Config, LogFormat, ServiceConfig, SinkConfig, StreamConfig};
+
+const CONTRACT: &str = include_str!("contract.toml");
+const DEFAULT_FILE: &str = include_str!("../../../../../config/streamkeeper.toml");
+const TOKEN_FILE: &str = "/run/secrets/inform-token";
+
+/// Loads a file whose token lies where the tests can write.
+fn load_with_token(text: &str) -> Config {
+    let setting = Setting::new("").file("token", "  s3cret\n");
+    let token_file = setting.path("token");
+    assert!(text.contains(TOKEN_FILE));
+    let text = text.replace(TOKEN_FILE, token_file.to_str().unwrap());
+    setting.file("main.toml", text).load().unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_contract_is_understood() {
+    let config = load_with_token(CONTRACT);
+    let url = "https://streams.v2.validic.com";
+    let mut stream = StreamConfig::inform("acme", url, Secret::new("s3cret"));
+    stream.connections = 3;
+    stream.resource_filter = vec!["summary".into(), "measurement".into()];
+    stream.start_date = Some(jiff::civil::date(2026, 11, 1));
+    assert_eq!(config.streams, [stream]);
+    assert_eq!(config.service, ServiceConfig::default());
+    let sink = &config.sinks[0];
+    assert_eq!((sink.name.as_str(), sink.kind.as_str()), ("archive", "file"));
+    assert_eq!(format!("{:?}", sink.table), r#"{"format", "path"}"#);
+}
+
+#[test]
+fn the_default_file_holds_the_defaults() {
+    let config = load_with_token(DEFAULT_FILE);
+    let url = "https://streams.v2.validic.com";
+    assert_eq!(config.streams, [StreamConfig::inform("acme", url, Secret::new("s3cret"))]);
+    assert_eq!(config.service, ServiceConfig::default());
+    assert_eq!(config.sinks.len(), 1);
+}
+
+#[test]
+fn the_default_file_shows_every_key_of_the_contract() {
+    let key = |line: &str| {
+        let line = line.trim_start_matches(['#', ' ']);
+        let (key, _) = line.split_once(" = ")?;
+        key.bytes().all(|c| c.is_ascii_lowercase() || c == b'_').then(|| key.to_owned())
+    };
+    for wanted in CONTRACT.lines().filter_map(key) {
+        assert!(DEFAULT_FILE.lines().filter_map(key).any(|key| key == wanted), "{wanted}");
+    }
+}
+
+#[test]
+fn every_key_is_read() {
+    let text = r#"
+        [service]
+        data_dir = "/var/lib/streamkeeper"
+        listen = "[::1]:1"
+        log_format = "json"
+        queue_bytes = "8 MiB"
+        [[stream]]
+        name = "a.b_c-1"
+        server_name = "other name"
+        dialect = "inform"
+        url = "http://127.0.0.1:8080/base"
+        token = "t"
+        connections = 20
+        resource_filter = []
+        event_types = ["data", "rule", "connection"]
+        start_date = 2026-11-20
+        max_event_bytes = 65536
+        call_timeout = "1m 1s"
+        [stream.watchdog]
+        late_after = "500ms"
+        stale_after = "1s"
+        connect_timeout = "3s"
+        [stream.hygiene]
+        enabled = false
+        max_consecutive_pokes = 1
+        rest_initial = "1s"
+        rest_max = "1s"
+        [stream.recovery]
+        strategy = "recreate"
+        margin = "1s"
+        settle = "2s"
+        walk = "3s"
+        verify_every = "off"
+        hold_patience = "4s"
+        lookback_days = 30
+        max_recoveries = 1
+        within = "5s"
+        [stream.backoff]
+        initial = "10ms"
+        max = "20ms"
+        [[sink]]
+        name = "archive"
+        type = "file"
+        streams = ["a*1", "*"]
+        path = "x"
+    "#;
+    let config = Setting::new(text).load().unwrap();
+    assert_eq!(config.service.log_format, LogFormat::Json);
+    assert_eq!(config.service.listen, "[::1]:1".parse().unwrap());
+    let stream = &config.streams[0];
+    assert_eq!((stream.queue_bytes, stream.max_event_bytes), (8 << 20, 65536));
+    assert_eq!(stream.server_name, "other name");
+    assert_eq!(stream.start_date, Some(jiff::civil::date(2026, 11, 20)));
+    assert_eq!(stream.call_timeout, Duration::from_secs(61));
+    assert_eq!(stream.watchdog.late_after, Duration::from_millis(500));
+    assert!(!stream.hygiene.enabled);
+    assert_eq!(stream.recovery.verify_every, None);
+    assert_eq!(stream.recovery.within, Duration::from_secs(5));
+    assert_eq!(stream.backoff.max, Duration::from_millis(20));
+    assert_eq!(config.sinks[0].streams, ["a*1", "*"]);
+}
+
+#[test]
+fn defaults_lie_below_every_stream() {
+    let text = r#"
+        [defaults]
+        url = "https://streams.example.com"
+        token = "shared"
+        connections = 2
+        watchdog.late_after = "2s"
+        watchdog.stale_after = "50s"
+        [[stream]]
+        name = "one"
+        [stream.watchdog]
+        stale_after = "40s"
+        [[stream]]
+        name = "two"
+        connections = 3
+        token_env = "TWO"
+    "#;
+    let config = Setting::new(text).variable("TWO", "own").load().unwrap();
+    let [one, two] = config.streams.as_slice() else { panic!("{config:?}") };
+    assert_eq!((one.connections, two.connections), (2, 3));
+    assert_eq!((one.token.expose(), two.token.expose()), ("shared", "own"));
+    let seconds = |stream: &StreamConfig| {
+        (stream.watchdog.late_after.as_secs(), stream.watchdog.stale_after.as_secs())
+    };
+    assert_eq!((seconds(one), seconds(two)), ((2, 40), (2, 50)));
+}
+
+#[test]
+fn drop_ins_append_in_the_order_of_their_names() {
+    let stream = |name: &str| STREAM.replace("acme", name);
+    let setting = Setting::new(&stream("main"))
+        .file("main.toml.d/20.toml", stream("late"))
+        .file("main.toml.d/10.toml", "[[sink]]\nname = \"s\"\ntype = \"file\"\npath = \"x\"\n")
+        .file("main.toml.d/05.toml", stream("early"))
+        .file("main.toml.d/.hidden.toml", "not TOML")
+        .file("main.toml.d/readme.txt", "not TOML");
+    let config = setting.load().unwrap();
+    let names: Vec<_> = config.streams.iter().map(|stream| stream.name.as_str()).collect();
+    assert_eq!(names, ["main", "early", "late"]);
+    assert_eq!(config.sinks.len(), 1);
+
+    let given = setting.file("conf.d/a.toml", stream("given"));
+    let path = given.path("main.toml");
+    let config = Config::load(&path, Some(&given.path("conf.d")), &factories()).unwrap();
+    assert_eq!(config.streams[1].name, "given");
+    assert_eq!(config.streams.len(), 2);
+}
+
+#[test]
+fn a_configuration_made_in_code_has_the_same_rules() {
+    let url = "https://streams.example.com";
+    let mut config = Config::default();
+    assert_eq!(
+        config.check(&factories()).unwrap_err().to_string(),
+        "configuration: stream: is missing: at least one [[stream]] is needed"
+    );
+    config.streams.push(StreamConfig::inform("acme", url, Secret::new("t")));
+    config.sinks.push(SinkConfig::new("archive", "file"));
+    config.streams[0].watchdog.late_after = Duration::from_secs(30);
+    assert_eq!(
+        config.check(&factories()).unwrap_err().to_string(),
+        "configuration: stream.acme.watchdog.late_after: \
+         must be below stale_after, which is 30s\n\
+         configuration: sink.archive.path: is missing: give a path"
+    );
+}
+
+#[test]
+fn a_star_stands_for_any_text() {
+    let wants = |pattern: &str, name: &str| {
+        SinkConfig { streams: vec![pattern.into()], ..SinkConfig::new("s", "file") }.wants(name)
+    };
+    for (pattern, name) in
+        [("*", "x"), ("a", "a"), ("a*", "a"), ("*b", "ab"), ("a*b*c", "a-bb-b-c"), ("**", "")]
+    {
+        assert!(wants(pattern, name), "{pattern} {name}");
+    }
+    for (pattern, name) in
+        [("", "x"), ("a", "ab"), ("a*", "ba"), ("*b", "ba"), ("ab*b", "ab"), ("a*b*c", "a-c-b")]
+    {
+        assert!(!wants(pattern, name), "{pattern} {name}");
+    }
+}

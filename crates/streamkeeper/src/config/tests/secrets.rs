@@ -1,0 +1,107 @@
+//! Where secrets come from, and that they are never shown.
+
+use super::{STREAM, Setting};
+
+/// A stream whose secret is given by `line`, on line 4.
+fn with_secret(line: &str) -> Setting {
+    Setting::new(&STREAM.replace("token = \"marker\"", line))
+}
+
+#[test]
+fn a_secret_comes_from_a_file_or_a_variable() {
+    let setting = with_secret("token_env = \"ACME_TOKEN\"").variable("ACME_TOKEN", " s3cret\n");
+    assert_eq!(setting.load().unwrap().streams[0].token.expose(), "s3cret");
+
+    let setting =
+        with_secret("token_file = \"credential\"").file("creds/credential", "\ts3cret \r\n");
+    let folder = setting.path("creds");
+    let setting = setting.variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
+    assert_eq!(setting.load().unwrap().streams[0].token.expose(), "s3cret");
+}
+
+#[test]
+fn a_file_beside_the_credentials_is_found_too() {
+    let setting = Setting::new("").file("token", "s3cret").file("creds/other", "");
+    let (file, folder) = (setting.path("token"), setting.path("creds"));
+    let line = format!("token_file = {:?}", file.to_str().unwrap());
+    let config = setting
+        .file("main.toml", STREAM.replace("token = \"marker\"", &line))
+        .variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap())
+        .load()
+        .unwrap();
+    assert_eq!(config.streams[0].token.expose(), "s3cret");
+}
+
+#[test]
+fn exactly_one_form_is_given() {
+    assert_eq!(
+        with_secret("token = \"marker\"\ntoken_env = \"MARKER\"")
+            .variable("MARKER", "x")
+            .problems(),
+        "main.toml:5:1: stream.token_env: stands beside `token`: \
+         give exactly one of `token`, `token_file` and `token_env`"
+    );
+}
+
+#[test]
+fn a_secret_that_cannot_be_had_names_its_source_only() {
+    assert_eq!(
+        with_secret("token_file = \"/nowhere/token\"").problems(),
+        "main.toml:4:1: stream.token_file: cannot read /nowhere/token: \
+         No such file or directory (os error 2)"
+    );
+    assert_eq!(
+        with_secret("token_env = \"marker\"").problems(),
+        "main.toml:4:1: stream.token_env: names a variable that is not set, or empty"
+    );
+    let setting = with_secret("token_file = \"credential\"").file("creds/credential", " \n");
+    let folder = setting.path("creds");
+    let setting = setting.variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
+    assert_eq!(
+        setting.problems(),
+        "main.toml:4:1: stream.token_file: creds/credential is empty: write the token into it"
+    );
+    let setting = setting.file("creds/credential", "marker\nmarker\n");
+    assert_eq!(
+        setting.problems(),
+        "main.toml:4:1: stream.token_file: \
+         creds/credential must hold one token, without white space"
+    );
+}
+
+#[test]
+fn no_problem_shows_a_secret() {
+    for line in [
+        "token = 5550123",
+        "token = [\"5550123\"]",
+        "token = { value = \"5550123\" }",
+        "token = \"5550123",
+        "token = 5550123marker",
+        "token = \"5550123\" x",
+        "token = \"5550123\"\ntoken = \"5550123\"",
+        "token = \"5550123\\q\"",
+        "token = 5550123\u{1}",
+        "token = \"\"\"5550123",
+        "token: \"5550123\"",
+        "token \"5550123\"",
+        "\"5550123\"",
+        "token = \"5550 123\"\nx = \"5550123\"",
+        "token_file = 5550123",
+        "token_env = \"5550123\"",
+        "token = 5550-12-3 5550123",
+        "token.x.y = \"5550123\"",
+    ] {
+        let error = with_secret(line).load().unwrap_err();
+        let shown = format!("{error} {error:?}");
+        assert!(!shown.contains("5550123"), "{line}: {shown}");
+        assert!(shown.contains("main.toml"), "{line}: {shown}");
+    }
+}
+
+#[test]
+fn no_configuration_shows_a_secret() {
+    let sink = "[[sink]]\nname = \"s\"\ntype = \"file\"\npath = \"marker\"\n";
+    let text = format!("[service]\ntoken = \"marker\"\n{STREAM}{sink}");
+    let config = Setting::new(&text).load().unwrap();
+    assert!(!format!("{config:?} {config:#?}").contains("marker"));
+}
