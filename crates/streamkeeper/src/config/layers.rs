@@ -40,28 +40,34 @@ pub(super) fn from_environment(
     variables: &BTreeMap<String, String>,
     problems: &mut Vec<Problem>,
 ) -> [Layer; 2] {
+    let is_plain = |name: &str| {
+        name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
+    };
+    let plain: HashMap<_, _> =
+        variables.clone().into_iter().filter(|(name, _)| is_plain(name)).collect();
+    let environment = Environment::with_prefix("STREAMKEEPER").separator("__").source(Some(plain));
+    let config = Config::builder().add_source(environment).build().unwrap_or_default();
+
     let mut layers = ["service", "defaults"].map(|table| (table, Places::default()));
-    let mut ours = HashMap::new();
-    for (name, value) in variables {
+    for name in variables.keys() {
         let Some(path) = name.strip_prefix("STREAMKEEPER__") else { continue };
-        let is_plain = path.bytes().all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'));
         let path = path.to_ascii_lowercase().replace("__", ".");
         let place = Place::Variable(name.clone());
-        let found = layers.iter_mut().find_map(|(table, places)| {
-            let key = path.strip_prefix(*table)?.strip_prefix('.')?;
-            (is_plain && !key.is_empty()).then_some((places, key))
+        let landed = is_plain(name) && config.get::<Value>(&path).is_ok();
+        let places = layers.iter_mut().find_map(|(table, places)| {
+            Some((places, path.strip_prefix(*table)?.strip_prefix('.')?))
         });
-        let Some((places, key)) = found else {
-            let message = "sets nothing: the environment sets keys of [service] and [defaults], \
-                           such as STREAMKEEPER__SERVICE__LISTEN";
-            problems.push(Problem { place, key: String::new(), message: message.into() });
-            continue;
-        };
-        places.keys.insert(key.to_owned(), Spot { place, key: path.clone() });
-        ours.insert(name.clone(), value.clone());
+        match places {
+            Some((places, key)) if landed => {
+                places.keys.insert(key.to_owned(), Spot { place, key: path.clone() });
+            }
+            _ => {
+                let message = "sets nothing: the environment sets keys of [service] and \
+                               [defaults], such as STREAMKEEPER__SERVICE__LISTEN";
+                problems.push(Problem { place, key: String::new(), message: message.into() });
+            }
+        }
     }
-    let environment = Environment::with_prefix("STREAMKEEPER").separator("__").source(Some(ours));
-    let config = Config::builder().add_source(environment).build().unwrap_or_default();
     layers.map(|(table, places)| Layer { values: table_of(Ok(config.clone()), table), places })
 }
 

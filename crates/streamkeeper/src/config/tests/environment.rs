@@ -93,6 +93,9 @@ fn a_variable_that_sets_nothing_is_a_problem() {
         "",
         "service__listen",
         "DEFAULTS__A[9999999999999]",
+        "DEFAULTS____CONNECTIONS",
+        "DEFAULTS__CONNECTIONS__",
+        "DEFAULTS____",
     ] {
         let name = format!("STREAMKEEPER__{name}");
         assert_eq!(
