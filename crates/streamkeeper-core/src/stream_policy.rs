@@ -268,6 +268,12 @@ impl StreamPolicy {
         self.admission.held_until().filter(|&until| until > self.now)
     }
 
+    /// Whether a recovery waits for `Room` in the queue.
+    #[must_use]
+    pub const fn awaits_room(&self) -> bool {
+        matches!(self.stage, Stage::Terminating { await_room: true, .. })
+    }
+
     /// The incident under way.
     #[must_use]
     pub fn incident(&self) -> Option<IncidentSummary> {

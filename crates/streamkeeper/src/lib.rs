@@ -1,6 +1,45 @@
-//! Keeps one-way event streams alive and loses nothing: the library.
+//! Keeps one-way event streams (server-sent events) alive and loses nothing.
+//!
+//! A one-way stream has no acknowledgement: the client alone can know that a connection has died,
+//! and what was sent into a dead connection is lost. Streamkeeper is that client. It watches the
+//! heartbeat, and when a connection has gone stale it terminates all of them, makes a new stream
+//! from the day of its low-water mark, reads it again, and drops what it already has.
+//!
+//! Start with [`Streamkeeper`], which runs it, and [`config`], which says what it does.
+//!
+//! # Layout
+//!
+//! One path of the data, from socket to sink, module by module:
+//!
+//! - `transport`: HTTP over awc, with a connector that tells how a connection ended;
+//! - `connection`: one actor per slot: socket → decoder → dialect → batch;
+//! - `dialect`: what a frame means;
+//! - `writer`, `ledger`: new or known? made durable, then answered as committed;
+//! - `outbox`, `delivery`: per-sink cursors → sinks.
+//!
+//! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
+//! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed` and `system`
+//! (start and stop), `clock` (the only one).
 
+mod clock;
 pub mod config;
+mod connection;
+mod delivery;
+mod dialect;
+mod embed;
+mod ledger;
+mod lifecycle;
+mod outbox;
+mod registry;
 mod secret;
+mod supervisor;
+mod system;
+mod telemetry;
+pub mod transport;
+mod writer;
 
+pub use delivery::{Deliveries, Delivery};
+pub use embed::{Builder, StartError, StopReport, Streamkeeper};
+pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
 pub use secret::Secret;
+pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};

@@ -14,7 +14,7 @@ use std::task::Waker;
 use futures_util::task::AtomicWaker;
 use socket2::SockRef;
 use tokio::net::tcp::OwnedWriteHalf;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 /// Closes one connection, from any thread. Made before the attempt to connect, for one attempt.
 ///
@@ -32,6 +32,8 @@ pub struct Control(Arc<Shared>);
 struct Shared {
     socket: OnceLock<Weak<OwnedWriteHalf>>,
     killed: AtomicBool,
+    /// Whoever waits for the connection to open, to be told of a kill.
+    opening: Notify,
     half_close: AtomicBool,
     /// Whoever reads the connection, to be woken for a half-close.
     reader: AtomicWaker,
@@ -45,6 +47,7 @@ impl Control {
         Self(Arc::new(Shared {
             socket: OnceLock::new(),
             killed: AtomicBool::new(false),
+            opening: Notify::new(),
             half_close: AtomicBool::new(false),
             reader: AtomicWaker::new(),
             open: watch::Sender::new(false),
@@ -66,6 +69,7 @@ impl Control {
     /// What the server wrote and we have not read is lost. A connection not yet open will not be.
     pub fn kill(&self) {
         self.0.killed.store(true, Ordering::SeqCst);
+        self.0.opening.notify_one();
         if let Some(socket) = self.0.socket.get().and_then(Weak::upgrade) {
             // It fails only if the connection is down already.
             SockRef::from((*socket).as_ref()).shutdown(Shutdown::Both).ok();
@@ -90,6 +94,11 @@ impl Control {
         self.0.socket.set(Arc::downgrade(socket)).ok()?;
         self.0.open.send_replace(true);
         Some(OpenGuard(self.clone()))
+    }
+
+    /// Waits for a kill. For one waiter: whoever opens the connection.
+    pub(super) async fn killed(&self) {
+        self.0.opening.notified().await;
     }
 
     pub(super) fn is_killed(&self) -> bool {

@@ -27,14 +27,16 @@ use super::tls;
 /// How long one address may take before the next is tried beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// When to ask an idle peer whether it is there. The silence rule is what finds a hang; this
-/// finds a peer that is gone for good, also while nobody reads.
+/// When to ask an idle peer whether it is there: it keeps the path open, and finds a peer that is
+/// gone for good even while nobody reads.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// How long what we sent may stay unacknowledged: the request, the half-close, a keep-alive.
+/// How long the peer may leave anything of ours unacknowledged. Far beyond any limit on silence:
+/// that a connection is stale is for the watchdog to say, and TCP mends an outage of a minute
+/// without losing an event.
 #[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(30);
+const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Opens connections to one target.
 pub(super) struct Dialer {

@@ -109,8 +109,14 @@ impl HttpTransport {
         let stream_headers = [("accept", "text/event-stream"), ("cache-control", "no-store")];
         let headers: Vec<_> = stream_headers.iter().chain(headers).copied().collect();
         let opening = self.exchange(Method::GET, path_and_query, &headers, None, control, &trace);
-        let reply = timeout(self.0.settings.connect_timeout, opening).await;
-        let kind = match reply.unwrap_or(Err(OpenErrorKind::Timeout)) {
+        let reply = tokio::select! {
+            biased;
+            () = control.killed() => Err(OpenErrorKind::Killed),
+            reply = timeout(self.0.settings.connect_timeout, opening) => {
+                reply.unwrap_or(Err(OpenErrorKind::Timeout))
+            }
+        };
+        let kind = match reply {
             Ok(reply) => match reply.check_stream().await {
                 Ok(Reply { headers, body, .. }) => {
                     return Ok(SseResponse::new(headers, body, control.clone()));
@@ -153,7 +159,8 @@ impl HttpTransport {
         }
         let sending = match body {
             Some(body) => request.send_body(body),
-            None => request.send(),
+            // Not `send`: that would announce a body of no bytes.
+            None => request.send_body(awc::body::None::new()),
         };
         let response = sending.await.map_err(|error| failure(&error, trace))?;
         let headers = response.headers().clone();

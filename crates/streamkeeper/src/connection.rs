@@ -1,0 +1,304 @@
+//! One slot's connection: socket → decoder → dialect → batch.
+//!
+//! A [`Connection`] actor lives as long as its slot and runs one read loop at a time. The loop holds
+//! the response, the decoder and the [`Watchdog`]; it reports what it sees and decides nothing.
+//! Every loop ends with exactly one `Ended`, sent by a drop guard after the socket is gone, so that
+//! a panic or the death of the actor is reported like any other end.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, AsyncContext, Context, Handler, Message};
+use bytes::Bytes;
+use streamkeeper_core::classify::{End, Refusal};
+use streamkeeper_core::id::{ConnectionId, Reader};
+use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
+use streamkeeper_sse::{Decoder, Limits};
+use tokio::sync::Notify;
+
+use crate::clock::{Clock, wall};
+use crate::dialect::{Reading, read_inform};
+use crate::outbox::Budget;
+use crate::registry::{Counters, StreamEntry};
+use crate::supervisor::Reports;
+use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
+use crate::writer::{Batch, Writer, room_of};
+
+/// What every connection of one stream works with.
+#[derive(Clone, Debug)]
+pub(crate) struct Tools {
+    pub(crate) transport: HttpTransport,
+    pub(crate) watchdog: WatchdogConfig,
+    pub(crate) event_bytes_max: usize,
+    pub(crate) budget: Budget,
+    pub(crate) writer: Writer,
+    pub(crate) reports: Reports,
+    pub(crate) entry: Arc<StreamEntry>,
+    pub(crate) clock: Clock,
+}
+
+/// The supervisor's hold on a connection: works from any thread, also while the connection's own
+/// arbiter is blocked.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Hold {
+    control: Control,
+    killed: Arc<Notify>,
+}
+
+impl Hold {
+    /// Closes the socket now.
+    pub(crate) fn kill(&self) {
+        self.control.kill();
+        self.killed.notify_one();
+    }
+
+    /// Half-closes the socket; the loop reads to the end.
+    pub(crate) fn half_close(&self) {
+        self.control.half_close();
+    }
+}
+
+/// Open a connection and read it to its end.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Connect {
+    pub(crate) connection: ConnectionId,
+    pub(crate) path_and_query: String,
+    pub(crate) hold: Hold,
+}
+
+/// The actor of one slot.
+pub(crate) struct Connection {
+    tools: Tools,
+}
+
+impl Connection {
+    pub(crate) const fn new(tools: Tools) -> Self {
+        Self { tools }
+    }
+}
+
+impl Actor for Connection {
+    type Context = Context<Self>;
+}
+
+impl Handler<Connect> for Connection {
+    type Result = ();
+
+    fn handle(&mut self, connect: Connect, ctx: &mut Self::Context) {
+        let tools = self.tools.clone();
+        ctx.spawn(actix::fut::wrap_future(run(tools, connect)));
+    }
+}
+
+/// Reports the end when it is dropped, which is after everything declared later: the socket.
+struct Ending {
+    reports: Reports,
+    connection: ConnectionId,
+    end: End,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let Self { connection, end, .. } = *self;
+        self.reports.send(Input::Ended { connection, end });
+    }
+}
+
+async fn run(tools: Tools, connect: Connect) {
+    let Connect { connection, path_and_query, hold } = connect;
+    let mut ending = Ending { reports: tools.reports.clone(), connection, end: End::Panicked };
+    let opened = tools.transport.open_sse(&path_and_query, &[], &hold.control).await;
+    let end = match opened {
+        Err(error) => {
+            let text = error.to_string();
+            if tools.entry.is_news(&text) {
+                tracing::warn!(
+                    stream = %tools.entry.name,
+                    slot = %connection.reader,
+                    reason = text,
+                    "cannot connect to the stream; trying again, ever more slowly",
+                );
+            }
+            end_of_open(&error)
+        }
+        Ok(response) => {
+            Counters::add(&tools.entry.counters.connects, 1);
+            tools.entry.is_news("");
+            tools.reports.send(Input::Opened(connection));
+            ReadLoop::new(tools, connection).read(response, &hold).await
+        }
+    };
+    ending.end = end;
+}
+
+/// The read loop of one open connection.
+struct ReadLoop {
+    tools: Tools,
+    connection: ConnectionId,
+    decoder: Decoder,
+    watchdog: Watchdog,
+    /// Data came since the last poke, and was reported.
+    data_reported: bool,
+}
+
+impl ReadLoop {
+    fn new(tools: Tools, connection: ConnectionId) -> Self {
+        Self {
+            decoder: Decoder::new(Limits { event_bytes_max: tools.event_bytes_max }),
+            watchdog: Watchdog::new(tools.watchdog, tools.clock.now()),
+            tools,
+            connection,
+            data_reported: false,
+        }
+    }
+
+    /// Reads to the end of the body; the response, and with it the socket, is dropped on return.
+    async fn read(mut self, mut response: SseResponse, hold: &Hold) -> End {
+        loop {
+            let wake = self.watchdog.deadline().map(|deadline| self.tools.clock.wake_at(deadline));
+            // In this order: what can be read is read before a deadline is judged.
+            let chunk = tokio::select! {
+                biased;
+                () = hold.killed.notified() => return End::Killed,
+                chunk = response.next_chunk() => chunk,
+                () = sleep_until(wake) => {
+                    self.tick();
+                    continue;
+                }
+            };
+            match chunk {
+                Some(Ok(chunk)) => {
+                    if !self.chunk(chunk, hold).await {
+                        return End::Killed;
+                    }
+                }
+                Some(Err(_)) | None => return self.end(response.end()),
+            }
+        }
+    }
+
+    fn report(&self, input: Input) {
+        self.tools.reports.send(input);
+    }
+
+    fn tick(&mut self) {
+        let connection = self.connection;
+        match self.watchdog.tick(self.tools.clock.now()) {
+            Some(Signal::Late) => self.report(Input::Late(connection)),
+            Some(Signal::Stale) => self.report(Input::Stale(connection)),
+            Some(Signal::Suspended(away)) => self.report(Input::Suspended { connection, away }),
+            None => {}
+        }
+    }
+
+    /// Decodes a chunk and hands its frames on. Returns false if it was killed while waiting.
+    async fn chunk(&mut self, chunk: Bytes, hold: &Hold) -> bool {
+        let counters = &self.tools.entry.counters;
+        Counters::add(&counters.bytes_received, chunk.len() as u64);
+        self.decoder.push(chunk);
+        let arrived = self.tools.clock.now();
+        let mut batch = Batch {
+            connection: self.connection,
+            arrived,
+            replayed: self.connection.reader == Reader::Replay
+                || self.tools.entry.replaying.load(Ordering::Relaxed),
+            poke: None,
+            events: Vec::new(),
+        };
+        let mut frames = 0;
+        let mut proof = false;
+        while let Some(frame) = self.decoder.next_frame() {
+            frames += 1;
+            match frame.map_or(Reading::Garbled, read_inform) {
+                Reading::Alive => {}
+                Reading::Poke { ts, members } => {
+                    Counters::add(&self.tools.entry.counters.pokes, 1);
+                    self.data_reported = false;
+                    batch.poke = ts.or(batch.poke);
+                    proof = true;
+                    self.report(Input::Poke { connection: self.connection, members });
+                }
+                Reading::Event(event) => {
+                    if !std::mem::replace(&mut self.data_reported, true) {
+                        self.report(Input::Data(self.connection));
+                    }
+                    batch.events.push(event);
+                }
+                Reading::Garbled => {
+                    Counters::add(&self.tools.entry.counters.garbled, 1);
+                    tracing::warn!(
+                        stream = %self.tools.entry.name,
+                        slot = %self.connection.reader,
+                        "a frame is not an event of this service, or too long; it is left out, and \
+                         will be looked for in a replay",
+                    );
+                    self.report(Input::Garbled(self.connection));
+                }
+            }
+        }
+        if frames == 0 {
+            return true;
+        }
+        Counters::add(&self.tools.entry.counters.frames, frames);
+        self.tools.entry.counters.last_frame.store(wall().as_micros(), Ordering::Relaxed);
+        self.watchdog.frame(arrived);
+        if batch.events.is_empty() && !proof {
+            return true;
+        }
+        self.hand_over(batch, hold).await
+    }
+
+    /// Puts a batch into the stream's queue; while it is full, reading and the watchdog stand still.
+    async fn hand_over(&mut self, batch: Batch, hold: &Hold) -> bool {
+        let room = batch.events.iter().map(room_of).sum();
+        if !self.tools.budget.try_take(room) {
+            self.watchdog.pause(self.tools.clock.now());
+            self.report(Input::Paused(self.connection));
+            tokio::select! {
+                biased;
+                () = hold.killed.notified() => return false,
+                () = self.tools.budget.take(room) => {}
+            }
+            self.watchdog.resume(self.tools.clock.now());
+            self.report(Input::Resumed(self.connection));
+        }
+        self.tools.writer.batch(batch);
+        true
+    }
+
+    fn end(mut self, kind: Option<EndKind>) -> End {
+        let mid_event = self.decoder.is_mid_event();
+        self.decoder.finish();
+        match kind {
+            Some(EndKind::Terminated) => End::Terminated { mid_event },
+            // Without a length, an orderly close may as well be a process that died.
+            Some(EndKind::Closed | EndKind::Eof) => End::Eof { mid_event },
+            Some(EndKind::Killed) => End::Killed,
+            Some(EndKind::Error) => End::Corrupt,
+            Some(EndKind::Reset) | None => End::Reset,
+        }
+    }
+}
+
+/// What an attempt that did not open means.
+fn end_of_open(error: &OpenError) -> End {
+    match error.kind {
+        OpenErrorKind::Answer { status, retry_after, .. } => {
+            End::Refused(Refusal::from_status(status, retry_after))
+        }
+        OpenErrorKind::NotEventStream | OpenErrorKind::ContentEncoding => {
+            End::Refused(Refusal::NotEvents)
+        }
+        _ => End::NotOpened { sent: error.sent },
+    }
+}
+
+async fn sleep_until(wake: Option<tokio::time::Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        // No deadline: only a chunk or a kill goes on.
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,224 @@
+//! Embedding: a running Streamkeeper, and the handle to it.
+//!
+//! [`Streamkeeper::start`] runs an `actix_rt::System` of its own on a thread of its own, so it works
+//! the same inside a tokio, an actix or a plain program, and two of them may live in one process. It
+//! installs no signal handler, no tracing subscriber, no metrics recorder and no crypto provider.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use actix_rt::System;
+use streamkeeper_sink::{Sink, SinkFactory};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::config::{Config, ConfigErrors};
+use crate::delivery::Deliveries;
+use crate::registry::{Registry, Status};
+use crate::system::{StopRequest, System as Running};
+
+/// What went wrong at the start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration is wrong; each problem names its key.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A stream's connection settings cannot be used: its URL, or its `ca_file`.
+    #[error("stream `{stream}`: {source}")]
+    Transport {
+        /// The stream.
+        stream: String,
+        /// What is wrong.
+        source: crate::transport::SettingsError,
+    },
+    /// A sink could not be built.
+    #[error("sink `{sink}`: {source}")]
+    Sink {
+        /// The sink.
+        sink: String,
+        /// What is wrong, and with which key.
+        source: streamkeeper_sink::SinkConfigError,
+    },
+    /// The operating system gave no thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The thread of the system ended before it had started.
+    #[error("the system's thread ended at the start; this is a bug")]
+    Died,
+}
+
+/// A Streamkeeper about to start: a configuration, and sinks that code brings along.
+#[derive(Default)]
+pub struct Builder {
+    config: Config,
+    factories: Vec<Box<dyn SinkFactory>>,
+    sinks: Vec<GivenSink>,
+}
+
+/// A sink that code brings along.
+pub(crate) struct GivenSink {
+    pub(crate) name: String,
+    pub(crate) sink: Box<dyn Sink>,
+}
+
+impl Builder {
+    /// Adds the factories that build the configuration's `[[sink]]` tables.
+    #[must_use]
+    pub fn sink_factories(mut self, factories: Vec<Box<dyn SinkFactory>>) -> Self {
+        self.factories.extend(factories);
+        self
+    }
+
+    /// Adds a sink for the events of all streams. `name` is the key of its cursor.
+    #[must_use]
+    pub fn sink(mut self, name: &str, sink: Box<dyn Sink>) -> Self {
+        self.sinks.push(GivenSink { name: name.to_owned(), sink });
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`]. An unreachable service is no error: the stream is degraded, and says so.
+    pub fn start(self) -> Result<Streamkeeper, StartError> {
+        let Self { config, factories, sinks } = self;
+        config.check(&factories)?;
+        let registry = Registry::default();
+        let (stop, stop_requests) = mpsc::unbounded_channel();
+        let (sink_stop, _) = watch::channel(crate::delivery::SinkStop::No);
+        let (started, when_started) = std::sync::mpsc::channel();
+        let system_registry = registry.clone();
+        let thread = std::thread::Builder::new().name("streamkeeper".into()).spawn(move || {
+            System::new().block_on(async move {
+                match Running::start(&config, &factories, sinks, &system_registry, sink_stop) {
+                    Ok((running, deliveries)) => {
+                        if started.send(Ok(deliveries)).is_ok() {
+                            running.serve(stop_requests).await;
+                        }
+                    }
+                    // Whoever started us has gone if this cannot be sent.
+                    Err(error) => drop(started.send(Err(error))),
+                }
+            });
+        })?;
+        let deliveries = when_started.recv().map_err(|_| StartError::Died)??;
+        let inner = Inner {
+            registry,
+            stop,
+            deliveries: Mutex::new(deliveries),
+            thread: Mutex::new(Some(thread)),
+        };
+        Ok(Streamkeeper { inner: Arc::new(inner) })
+    }
+}
+
+/// A running Streamkeeper. Cheap to clone; the last clone that is dropped stops it.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use futures_util::StreamExt;
+/// use streamkeeper::config::{Config, StreamConfig};
+/// use streamkeeper::{Secret, Streamkeeper};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut config = Config::default();
+/// let token = Secret::new(std::env::var("INFORM_TOKEN")?);
+/// config.streams.push(StreamConfig::inform("acme", "https://streams.v2.validic.com", token));
+///
+/// let keeper = Streamkeeper::start(config)?;
+/// let mut deliveries = keeper.deliveries().ok_or("already taken")?;
+/// while let Some(delivery) = deliveries.next().await {
+///     println!("{} bytes from {}", delivery.envelope().data.len(), delivery.stream());
+///     delivery.ack();
+/// }
+/// keeper.stop(Duration::from_secs(30)).await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Streamkeeper {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    registry: Registry,
+    stop: mpsc::UnboundedSender<StopRequest>,
+    deliveries: Mutex<Option<Deliveries>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+/// How a stop went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StopReport {
+    /// Every stream ended all its connections properly; a ledger on disk could go on from here
+    /// without a recovery.
+    pub clean: bool,
+    /// Every sink has everything that was accepted.
+    pub delivered: bool,
+}
+
+impl Streamkeeper {
+    /// Starts with the events going to [`Streamkeeper::deliveries`].
+    ///
+    /// # Errors
+    ///
+    /// See [`StartError`].
+    pub fn start(config: Config) -> Result<Self, StartError> {
+        Self::builder(config).start()
+    }
+
+    /// Starts with sinks: see [`Builder`].
+    #[must_use]
+    pub fn builder(config: Config) -> Builder {
+        Builder { config, ..Builder::default() }
+    }
+
+    /// The events of all streams. Given once, and only if no sink was configured or given: then the
+    /// outbox waits for this application's `ack()`s.
+    #[must_use]
+    pub fn deliveries(&self) -> Option<Deliveries> {
+        self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// A snapshot of the state of everything.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        self.inner.registry.status()
+    }
+
+    /// Reads every stream again from its mark's day, as after a stale connection.
+    pub fn recover(&self, stream: &str) {
+        self.request(StopRequest::Recover { stream: stream.to_owned() });
+    }
+
+    /// Stops within `deadline`: half-closes every connection and reads to its end, delivers what was
+    /// accepted, ends. Works on any async runtime. A second call waits for the same stop.
+    pub async fn stop(&self, deadline: Duration) -> StopReport {
+        let (done, when_done) = oneshot::channel();
+        self.request(StopRequest::Stop { deadline, done });
+        // If the system has ended before, there is nothing left to stop.
+        when_done.await.unwrap_or_default()
+    }
+
+    /// [`Streamkeeper::stop`] for a program without an async runtime. Must not be called from async
+    /// code: it blocks the thread.
+    pub fn stop_blocking(&self, deadline: Duration) -> StopReport {
+        let (done, when_done) = oneshot::channel();
+        self.request(StopRequest::Stop { deadline, done });
+        let report = when_done.blocking_recv().unwrap_or_default();
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
+            && thread.join().is_err()
+        {
+            tracing::error!("the system's thread has panicked");
+        }
+        report
+    }
+
+    fn request(&self, request: StopRequest) {
+        if self.inner.stop.send(request).is_err() {
+            tracing::debug!("the system has stopped already");
+        }
+    }
+}

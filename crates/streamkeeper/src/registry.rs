@@ -1,0 +1,299 @@
+//! What readers (status, metrics, the demo) see: counters and states, one entry per stream.
+//!
+//! The owners of the numbers write them here as they go; whoever reads takes a snapshot and disturbs
+//! nobody. A removed stream's entry vanishes with it. Nothing here is health data: names come from
+//! the configuration, the rest are counts, times and words.
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use dashmap::DashMap;
+use serde::Serialize;
+use streamkeeper_core::time::Timestamp;
+
+use crate::outbox::Outbox;
+
+/// Counts of one stream since the start of the process.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) frames: AtomicU64,
+    pub(crate) pokes: AtomicU64,
+    pub(crate) bytes_received: AtomicU64,
+    pub(crate) accepted: AtomicU64,
+    pub(crate) accepted_bytes: AtomicU64,
+    pub(crate) duplicate: AtomicU64,
+    pub(crate) conflicting: AtomicU64,
+    pub(crate) garbled: AtomicU64,
+    pub(crate) replayed_new: AtomicU64,
+    pub(crate) replayed_duplicate: AtomicU64,
+    pub(crate) connects: AtomicU64,
+    pub(crate) rests: AtomicU64,
+    pub(crate) recoveries: AtomicU64,
+    /// Unix microseconds of our own clock; 0: never.
+    pub(crate) last_frame: AtomicI64,
+}
+
+impl Counters {
+    pub(crate) fn add(counter: &AtomicU64, n: u64) {
+        counter.fetch_add(n, Ordering::Relaxed);
+    }
+}
+
+/// One stream in the registry.
+#[derive(Debug)]
+pub(crate) struct StreamEntry {
+    pub(crate) name: Arc<str>,
+    pub(crate) counters: Counters,
+    /// What is read now is a replay.
+    pub(crate) replaying: AtomicBool,
+    pub(crate) outbox: Arc<Outbox>,
+    /// The consumers, in the order of their cursors.
+    pub(crate) consumers: Vec<Consumer>,
+    view: RwLock<View>,
+    /// The last failure that was logged, until something succeeds.
+    told: Mutex<String>,
+}
+
+/// A consumer of a stream's outbox.
+#[derive(Debug)]
+pub(crate) struct Consumer {
+    pub(crate) name: String,
+    pub(crate) delivered: AtomicU64,
+    pub(crate) failures: AtomicU64,
+    pub(crate) failing: RwLock<Option<&'static str>>,
+}
+
+impl Consumer {
+    pub(crate) fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            delivered: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            failing: RwLock::new(None),
+        }
+    }
+
+    /// Says why the consumer does not take events; `None`: it does.
+    pub(crate) fn set_failing(&self, reason: Option<&'static str>) {
+        *self.failing.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    }
+}
+
+/// What the supervisor knows, as of its last input.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) state: &'static str,
+    pub(crate) detail: Option<&'static str>,
+    pub(crate) mark: Option<Timestamp>,
+    pub(crate) suspects: usize,
+    pub(crate) slots: Vec<&'static str>,
+    pub(crate) members: Option<u32>,
+    pub(crate) members_max: Option<u32>,
+    pub(crate) incident: Option<IncidentStatus>,
+    pub(crate) last_incident: Option<IncidentStatus>,
+}
+
+impl StreamEntry {
+    pub(crate) fn new(name: Arc<str>, outbox: Arc<Outbox>, consumers: Vec<Consumer>) -> Self {
+        let view = View { state: "starting", ..View::default() };
+        Self {
+            name,
+            counters: Counters::default(),
+            replaying: AtomicBool::new(false),
+            outbox,
+            consumers,
+            view: RwLock::new(view),
+            told: Mutex::default(),
+        }
+    }
+
+    /// Whether `failure` is news: one line says it, not one for each attempt.
+    pub(crate) fn is_news(&self, failure: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let news = *told != failure;
+        if news {
+            failure.clone_into(&mut told);
+        }
+        news
+    }
+
+    /// Changes what readers see. Returns whether the stream's state, in words, has changed.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut View)) -> bool {
+        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
+        let before = (view.state, view.detail);
+        change(&mut view);
+        before != (view.state, view.detail)
+    }
+
+    fn status(&self) -> StreamStatus {
+        let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let micros = counters.last_frame.load(Ordering::Relaxed);
+        StreamStatus {
+            name: self.name.to_string(),
+            state: view.state,
+            detail: view.detail,
+            mark: view.mark.and_then(rfc3339),
+            suspects: view.suspects,
+            slots: view.slots,
+            members: view.members,
+            members_max: view.members_max,
+            frames: count(&counters.frames),
+            pokes: count(&counters.pokes),
+            bytes_received: count(&counters.bytes_received),
+            accepted: count(&counters.accepted),
+            accepted_bytes: count(&counters.accepted_bytes),
+            duplicate: count(&counters.duplicate),
+            conflicting: count(&counters.conflicting),
+            garbled: count(&counters.garbled),
+            replayed_new: count(&counters.replayed_new),
+            replayed_duplicate: count(&counters.replayed_duplicate),
+            connects: count(&counters.connects),
+            rests: count(&counters.rests),
+            recoveries: count(&counters.recoveries),
+            last_frame: (micros > 0).then(|| rfc3339(Timestamp::from_micros(micros))).flatten(),
+            incident: view.incident,
+            last_incident: view.last_incident,
+            outbox_bytes: self.outbox.bytes(),
+            consumers: self.consumer_statuses(),
+        }
+    }
+
+    fn consumer_statuses(&self) -> Vec<ConsumerStatus> {
+        let status = |(number, consumer): (usize, &Consumer)| ConsumerStatus {
+            name: consumer.name.clone(),
+            delivered: consumer.delivered.load(Ordering::Relaxed),
+            failures: consumer.failures.load(Ordering::Relaxed),
+            failing: *consumer.failing.read().unwrap_or_else(PoisonError::into_inner),
+            backlog: self.outbox.backlog(number),
+        };
+        self.consumers.iter().enumerate().map(status).collect()
+    }
+}
+
+/// All streams of one running Streamkeeper.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Registry {
+    streams: Arc<DashMap<Arc<str>, Arc<StreamEntry>>>,
+}
+
+impl Registry {
+    pub(crate) fn insert(&self, entry: Arc<StreamEntry>) {
+        self.streams.insert(Arc::clone(&entry.name), entry);
+    }
+
+    /// A snapshot, by name.
+    pub(crate) fn status(&self) -> Status {
+        let mut streams: Vec<_> = self.streams.iter().map(|entry| entry.status()).collect();
+        streams.sort_by(|a, b| a.name.cmp(&b.name));
+        Status { streams }
+    }
+}
+
+/// The state of everything that runs, at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Status {
+    /// The streams, by name.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// The state of one stream. Counts are since the start of the process; times RFC 3339, UTC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct StreamStatus {
+    /// The configured name.
+    pub name: String,
+    /// `starting`, `live`, `recovering`, `degraded`, `stopping`, `stopped`.
+    pub state: &'static str,
+    /// Why it is degraded.
+    pub detail: Option<&'static str>,
+    /// The low-water mark: everything before it has been accepted.
+    pub mark: Option<String>,
+    /// How many suspects hold the mark down.
+    pub suspects: usize,
+    /// Each slot's state, in order.
+    pub slots: Vec<&'static str>,
+    /// How many clients the service counts on the stream.
+    pub members: Option<u32>,
+    /// How many it allows.
+    pub members_max: Option<u32>,
+    /// Frames received.
+    pub frames: u64,
+    /// Pokes among them.
+    pub pokes: u64,
+    /// Bytes of bodies received.
+    pub bytes_received: u64,
+    /// Events accepted.
+    pub accepted: u64,
+    /// Bytes of their payloads.
+    pub accepted_bytes: u64,
+    /// Events dropped, because they or a newer version had been accepted.
+    pub duplicate: u64,
+    /// Accepted events whose order against another version is unknown.
+    pub conflicting: u64,
+    /// Frames that should have been events and cannot be read as such.
+    pub garbled: u64,
+    /// Accepted events of replays.
+    pub replayed_new: u64,
+    /// Dropped events of replays.
+    pub replayed_duplicate: u64,
+    /// Connections that opened.
+    pub connects: u64,
+    /// Rests taken.
+    pub rests: u64,
+    /// Recoveries started.
+    pub recoveries: u64,
+    /// When the last frame came, by our own clock.
+    pub last_frame: Option<String>,
+    /// The incident under way.
+    pub incident: Option<IncidentStatus>,
+    /// The last incident that is over.
+    pub last_incident: Option<IncidentStatus>,
+    /// Bytes held between the sockets and the slowest consumer.
+    pub outbox_bytes: usize,
+    /// The sinks, or the embedding application.
+    pub consumers: Vec<ConsumerStatus>,
+}
+
+/// The state of one consumer of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ConsumerStatus {
+    /// The sink's name, or `deliveries`.
+    pub name: String,
+    /// Events it has acknowledged.
+    pub delivered: u64,
+    /// Deliveries that failed and were tried again.
+    pub failures: u64,
+    /// Why it does not take events now.
+    pub failing: Option<&'static str>,
+    /// Events it has not acknowledged.
+    pub backlog: u64,
+}
+
+/// An incident, under way or over.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct IncidentStatus {
+    /// Its number within the stream, from 1.
+    pub id: u64,
+    /// Why it began: `stale`, `panic`, `outbox_full`, `unclean_start`, `stream_gone`, …
+    pub cause: &'static str,
+    /// How many recoveries it took.
+    pub recoveries: u32,
+    /// The UTC day it was read again from; `None`: the service's last 30 days.
+    pub start_date: Option<String>,
+    /// When everything was terminated, in the service's time.
+    pub terminated_at: Option<String>,
+    /// Events accepted since.
+    pub new: u64,
+    /// Those among them that were created before everything was terminated.
+    pub recovered: u64,
+    /// Events that were known.
+    pub duplicate: u64,
+    /// Milliseconds from the first report of loss to the end of the replay, or until now.
+    pub duration_ms: u64,
+}
+
+/// A timestamp for people.
+pub(crate) fn rfc3339(timestamp: Timestamp) -> Option<String> {
+    streamkeeper_inform::time::format_micros(timestamp.as_micros())
+}

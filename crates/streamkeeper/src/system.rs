@@ -1,0 +1,327 @@
+//! What runs on the system's thread: the streams, the sinks, and their orderly end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use actix_rt::{Arbiter, ArbiterHandle};
+use streamkeeper_core::backoff::BackoffConfig;
+use streamkeeper_core::hygiene::HygieneConfig;
+use streamkeeper_core::low_water::PositionConfig;
+use streamkeeper_core::restart::RestartConfig;
+use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig};
+use streamkeeper_core::watchdog::WatchdogConfig;
+use streamkeeper_sink::{Sink, SinkFactory};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::clock::{Clock, seed};
+use crate::config::{Config, StreamConfig};
+use crate::connection::Tools;
+use crate::delivery::{Deliveries, SinkStop, Source, run_sink, start_deliveries};
+use crate::embed::{GivenSink, StartError, StopReport};
+use crate::ledger::{Ledger, MemoryLedger};
+use crate::lifecycle::{Filters, utc_day};
+use crate::outbox::{Budget, Outbox};
+use crate::registry::{Consumer, Registry, StreamEntry};
+use crate::supervisor::{Reports, Stop, Supervisor};
+use crate::transport::{HttpTransport, TransportSettings};
+use crate::writer::{Desk, WriterPool};
+
+/// What the handle asks for.
+#[derive(Debug)]
+pub(crate) enum StopRequest {
+    Stop { deadline: Duration, done: oneshot::Sender<StopReport> },
+    Recover { stream: String },
+}
+
+/// Everything that runs.
+pub(crate) struct System {
+    streams: Vec<Stream>,
+    sinks: Vec<JoinHandle<()>>,
+    sink_stop: watch::Sender<SinkStop>,
+    sink_runtime: Runtime,
+    arbiters: Vec<Arbiter>,
+}
+
+struct Stream {
+    name: String,
+    supervisor: Addr<Supervisor>,
+    reports: Reports,
+    entry: Arc<StreamEntry>,
+    stopped: oneshot::Receiver<bool>,
+}
+
+/// A sink that is about to run.
+struct SinkPlan {
+    name: String,
+    sink: Box<dyn Sink>,
+    streams: Vec<String>,
+}
+
+impl System {
+    /// Builds the sinks, then starts the streams. Runs inside an `actix_rt::System`.
+    pub(crate) fn start(
+        config: &Config,
+        factories: &[Box<dyn SinkFactory>],
+        given: Vec<GivenSink>,
+        registry: &Registry,
+        sink_stop: watch::Sender<SinkStop>,
+    ) -> Result<(Self, Option<Deliveries>), StartError> {
+        let plans = plan_sinks(config, factories, given)?;
+        let sink_runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(SINK_THREADS)
+            .thread_name("sk-sinks")
+            .enable_all()
+            .build()?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let arbiters: Vec<_> = (0..cores.min(ARBITERS_MAX)).map(|_| Arbiter::new()).collect();
+        let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
+        let writers = WriterPool::start(cores.min(WRITERS_MAX))?;
+
+        let mut sources: HashMap<String, Vec<Source>> = HashMap::new();
+        let mut streams = Vec::new();
+        for (number, stream) in config.streams.iter().enumerate() {
+            let wanted: Vec<&str> = plans
+                .iter()
+                .filter(|plan| plan.streams.contains(&stream.name))
+                .map(|plan| plan.name.as_str())
+                .collect();
+            // Without any sink at all, the embedding application is the one consumer.
+            let names = if plans.is_empty() { vec![DELIVERIES] } else { wanted };
+            let started =
+                start_stream(stream, number as u64, &names, &writers, &handles, registry)?;
+            for (consumer, name) in names.into_iter().enumerate() {
+                let entry = Arc::clone(&started.entry);
+                sources.entry(name.to_owned()).or_default().push(Source { entry, consumer });
+            }
+            streams.push(started);
+        }
+        let receiver = sink_stop.subscribe();
+        let deliveries = sources
+            .remove(DELIVERIES)
+            .filter(|_| plans.is_empty())
+            .map(|sources| start_deliveries(sink_runtime.handle(), sources, &receiver));
+        let sinks = plans
+            .into_iter()
+            .map(|SinkPlan { name, sink, .. }| {
+                let sources = sources.remove(&name).unwrap_or_default();
+                sink_runtime.spawn(run_sink(name, sink, sources, receiver.clone()))
+            })
+            .collect();
+        Ok((Self { streams, sinks, sink_stop, sink_runtime, arbiters }, deliveries))
+    }
+
+    /// Serves the handle until it asks to stop, or the last one is gone.
+    pub(crate) async fn serve(self, mut requests: mpsc::UnboundedReceiver<StopRequest>) {
+        loop {
+            match requests.recv().await {
+                Some(StopRequest::Recover { stream }) => {
+                    for known in self.streams.iter().filter(|known| known.name == stream) {
+                        known.reports.send(Input::Recover);
+                    }
+                }
+                Some(StopRequest::Stop { deadline, done }) => {
+                    let report = self.stop(deadline).await;
+                    answer(done, report);
+                    // Whoever asked at the same time hears the same.
+                    requests.close();
+                    while let Some(request) = requests.recv().await {
+                        if let StopRequest::Stop { done, .. } = request {
+                            answer(done, report);
+                        }
+                    }
+                    return;
+                }
+                None => {
+                    self.stop(DROPPED_DEADLINE).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends the connections, then the sinks, within `deadline`.
+    async fn stop(self, deadline: Duration) -> StopReport {
+        let ends = tokio::time::Instant::now() + deadline;
+        // Half of the time for the connections, so that the sinks get theirs.
+        let drain = deadline / 2;
+        for stream in &self.streams {
+            stream.supervisor.do_send(Stop { drain });
+        }
+        let mut clean = true;
+        for stream in self.streams {
+            let stopped = tokio::time::timeout_at(ends, stream.stopped).await;
+            clean &= matches!(stopped, Ok(Ok(true)));
+        }
+        self.sink_stop.send_replace(SinkStop::WhenEmpty);
+        let mut delivered = true;
+        for mut sink in self.sinks {
+            if tokio::time::timeout_at(ends, &mut sink).await.is_err() {
+                delivered = false;
+                self.sink_stop.send_replace(SinkStop::Now);
+                // A sink that hangs in a delivery is left; what it has not got stays undelivered.
+                if tokio::time::timeout(LAST_CALL, sink).await.is_err() {
+                    tracing::warn!("a sink did not end in time");
+                }
+            }
+        }
+        self.sink_stop.send_replace(SinkStop::Now);
+        self.sink_runtime.shutdown_background();
+        for arbiter in &self.arbiters {
+            arbiter.stop();
+        }
+        StopReport { clean, delivered }
+    }
+}
+
+fn answer(done: oneshot::Sender<StopReport>, report: StopReport) {
+    if done.send(report).is_err() {
+        tracing::trace!("nobody waits for the stop");
+    }
+}
+
+fn plan_sinks(
+    config: &Config,
+    factories: &[Box<dyn SinkFactory>],
+    given: Vec<GivenSink>,
+) -> Result<Vec<SinkPlan>, StartError> {
+    let names = || config.streams.iter().map(|stream| stream.name.clone());
+    let mut plans = Vec::new();
+    for sink in &config.sinks {
+        // `Config::check` has refused types without a factory.
+        let Some(factory) = factories.iter().find(|factory| factory.type_name() == sink.kind)
+        else {
+            continue;
+        };
+        let built = factory
+            .build(&sink.name, sink.table.clone())
+            .map_err(|source| StartError::Sink { sink: sink.name.clone(), source })?;
+        let streams = names().filter(|name| sink.wants(name)).collect();
+        plans.push(SinkPlan { name: sink.name.clone(), sink: built, streams });
+    }
+    plans.extend(given.into_iter().map(|GivenSink { name, sink }| SinkPlan {
+        name,
+        sink,
+        streams: names().collect(),
+    }));
+    Ok(plans)
+}
+
+fn start_stream(
+    config: &StreamConfig,
+    number: u64,
+    consumers: &[&str],
+    writers: &WriterPool,
+    arbiters: &[ArbiterHandle],
+    registry: &Registry,
+) -> Result<Stream, StartError> {
+    let mut settings = TransportSettings::new(config.url.clone());
+    settings.token = Some(config.token.clone());
+    settings.ca_file = config.ca_file.clone();
+    settings.connect_timeout = config.watchdog.connect_timeout;
+    settings.call_timeout = config.call_timeout;
+    let transport = HttpTransport::new(settings)
+        .map_err(|source| StartError::Transport { stream: config.name.clone(), source })?;
+
+    let clock = Clock::start();
+    let (reports, receiver) = Reports::channel(clock);
+    let budget = Budget::new(config.queue_bytes);
+    let outbox = Arc::new(Outbox::new(budget.clone(), consumers.len()));
+    let consumers = consumers.iter().copied().map(Consumer::new).collect();
+    let entry =
+        Arc::new(StreamEntry::new(config.name.as_str().into(), Arc::clone(&outbox), consumers));
+    registry.insert(Arc::clone(&entry));
+    let ledger = MemoryLedger::default();
+    let state = ledger.state();
+    let desk = Desk {
+        ledger: Box::new(ledger),
+        outbox,
+        budget: budget.clone(),
+        entry: Arc::clone(&entry),
+        reports: reports.clone(),
+    };
+    let writer = writers.open(number, desk).ok_or(StartError::Died)?;
+    let tools = Tools {
+        transport,
+        watchdog: watchdog(config),
+        event_bytes_max: config.max_event_bytes,
+        budget,
+        writer,
+        reports: reports.clone(),
+        entry: Arc::clone(&entry),
+        clock,
+    };
+    let filters = Filters {
+        resources: config.resource_filter.clone(),
+        event_types: config.event_types.clone(),
+    };
+    let policy = StreamPolicy::new(policy(config), seed());
+    let (done, stopped) = oneshot::channel();
+    let arbiters = arbiters.to_vec();
+    let supervisor =
+        Supervisor::new(policy, tools, filters, state, arbiters, receiver, done).start();
+    Ok(Stream { name: config.name.clone(), supervisor, reports, entry, stopped })
+}
+
+const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
+    WatchdogConfig {
+        late_after: config.watchdog.late_after,
+        stale_after: config.watchdog.stale_after,
+    }
+}
+
+/// The configuration, in the core's terms.
+fn policy(config: &StreamConfig) -> StreamPolicyConfig {
+    let recovery = &config.recovery;
+    let carries_connections = config.event_types.iter().any(|kind| kind == "connection");
+    if config.hygiene.enabled && carries_connections {
+        tracing::warn!(
+            stream = config.name,
+            "hygiene is off: the stream carries connection events, and the service does not keep \
+             those for a client that rests",
+        );
+    }
+    StreamPolicyConfig {
+        server_name: config.server_name.clone(),
+        connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
+        start_date: config.start_date.and_then(utc_day),
+        watchdog: watchdog(config),
+        hygiene: HygieneConfig {
+            enabled: config.hygiene.enabled && !carries_connections,
+            max_consecutive_pokes: config.hygiene.max_consecutive_pokes,
+            rest_initial: config.hygiene.rest_initial,
+            rest_max: config.hygiene.rest_max,
+        },
+        backoff: BackoffConfig { initial: config.backoff.initial, max: config.backoff.max },
+        position: PositionConfig {
+            settle: recovery.settle,
+            walk: recovery.walk,
+            margin: recovery.margin,
+        },
+        verify_every: recovery.verify_every,
+        hold_patience: recovery.hold_patience,
+        lookback_days: recovery.lookback_days,
+        restart: RestartConfig { max_recoveries: recovery.max_recoveries, within: recovery.within },
+    }
+}
+
+/// The name of the embedding application's cursor.
+const DELIVERIES: &str = "deliveries";
+
+/// Sinks mostly wait for disks and networks.
+const SINK_THREADS: usize = 2;
+
+/// Connections are spread over at most so many threads.
+const ARBITERS_MAX: usize = 4;
+
+/// Ledgers are spread over at most so many threads.
+const WRITERS_MAX: usize = 2;
+
+/// How long a stop may take when nobody is left to ask for one.
+const DROPPED_DEADLINE: Duration = Duration::from_secs(30);
+
+/// How long a sink may take to end after it was told to end at once.
+const LAST_CALL: Duration = Duration::from_secs(1);

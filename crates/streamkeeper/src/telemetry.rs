@@ -1,0 +1,133 @@
+//! What the policies report, as log lines and counts.
+//!
+//! The one place that words it. Fields are those of the field's conventions (`stream`, `slot`,
+//! `incident`, `reason`, `duration_ms`); values come from the configuration, from counts and from
+//! fixed words, never from a payload, a user id, a token or a URL.
+
+use std::time::Duration;
+
+use streamkeeper_core::classify::End;
+use streamkeeper_core::stream_policy::{IncidentSummary, Report};
+use tracing::{debug, error, info, warn};
+
+use crate::registry::{Counters, IncidentStatus, StreamEntry, rfc3339};
+
+/// Words a report, and counts it.
+pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
+    let stream: &str = &entry.name;
+    match report {
+        Report::Late(connection) => {
+            warn!(stream, slot = %connection.reader, "late: no frame for longer than late_after");
+        }
+        Report::Rest { slot, rest } => {
+            Counters::add(&entry.counters.rests, 1);
+            info!(stream, %slot, duration_ms = ms(*rest), "resting: pokes only, no data");
+        }
+        Report::Ended { connection, end, suspect } => {
+            let reason = end.reason();
+            let slot = connection.reader;
+            if *suspect {
+                warn!(stream, %slot, reason, "a connection ended and may have lost events; the mark \
+                    waits until a replay has been read past it");
+            } else if matches!(end, End::Refused(_) | End::NotOpened { .. }) {
+                // The connection has said why, once.
+                debug!(stream, %slot, reason, "an attempt to connect failed");
+            } else {
+                info!(stream, %slot, reason, "a connection ended");
+            }
+        }
+        Report::Limit { allowed, configured } => warn!(
+            stream,
+            allowed,
+            configured,
+            "the service allows {allowed} connections for this stream and {configured} are \
+             configured: {} are used",
+            (*allowed).min(*configured),
+        ),
+        Report::ForeignClients { count } => warn!(
+            stream,
+            count, "somebody else is connected to this stream and receives part of its events",
+        ),
+        Report::VerificationStarted { date } => {
+            info!(stream, %date, "verifying: reading the replay from that day beside the stream");
+        }
+        Report::VerificationDone { new, duplicate } => {
+            info!(stream, new, duplicate, "verified: what suspects may have lost has been read");
+        }
+        Report::VerificationFailed { end } => {
+            warn!(
+                stream,
+                reason = end.reason(),
+                "the verification was interrupted; it is tried again"
+            );
+        }
+        Report::WitnessesMissing { count } => warn!(
+            stream,
+            count,
+            "the replay did not show the last known record of so many users; if the service cuts \
+             streams by start time, set recovery.lookback_days",
+        ),
+        // The lifecycle has said why, once.
+        Report::CallFailed(_) => {}
+        _ => tell_incident(entry, report),
+    }
+}
+
+fn tell_incident(entry: &StreamEntry, report: &Report) {
+    let stream: &str = &entry.name;
+    match report {
+        Report::RecoveryStarted { incident, cause, connections, mark } => {
+            Counters::add(&entry.counters.recoveries, 1);
+            let mark = mark.and_then(rfc3339).unwrap_or_else(|| "the beginning".to_owned());
+            error!(
+                stream, %incident, reason = cause.reason(), connections, mark,
+                "events may have been lost: terminating all connections to read again from the mark",
+            );
+        }
+        Report::RecoveryPaused { cause, pause } => error!(
+            stream,
+            reason = cause.reason(),
+            duration_ms = ms(*pause),
+            "too many recoveries: the next one waits; reading goes on, the mark stands still",
+        ),
+        Report::Terminated => info!(stream, "all connections are closed"),
+        Report::Deleted(id) => info!(stream, server_stream = %id, "deleted the old stream"),
+        Report::LeftBehind(id) => warn!(
+            stream, server_stream = %id,
+            "the service holds a client of the old stream: going on beside it, deleting it later",
+        ),
+        Report::Created { id, name, start_date } => {
+            let from = start_date.map_or_else(|| "30 days ago".to_owned(), |day| day.to_string());
+            info!(stream, server_stream = %id, server_name = name, from, "created the stream");
+        }
+        Report::CaughtUp { incident: Some(incident) } => {
+            let IncidentSummary { id, cause, recovered, new, duplicate, duration, .. } = incident;
+            info!(
+                stream, incident = %id, reason = cause.reason(), recovered, new, duplicate,
+                duration_ms = ms(*duration),
+                "recovered: everything has been read again",
+            );
+        }
+        Report::CaughtUp { incident: None } => info!(stream, "caught up with the stream's history"),
+        _ => {}
+    }
+}
+
+/// An incident for readers.
+pub(crate) fn incident_status(summary: &IncidentSummary) -> IncidentStatus {
+    IncidentStatus {
+        id: summary.id.0,
+        cause: summary.cause.reason(),
+        recoveries: summary.recoveries,
+        start_date: summary.start_date.map(|day| day.to_string()),
+        terminated_at: rfc3339(summary.terminated_at),
+        new: summary.new,
+        recovered: summary.recovered,
+        duplicate: summary.duplicate,
+        duration_ms: ms(summary.duration),
+    }
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
