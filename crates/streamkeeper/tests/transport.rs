@@ -1,0 +1,16 @@
+//! The transport against raw servers over loopback: every trap of the HTTP client underneath,
+//! each with a test that fails without its cure.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "transport/calls.rs"]
+mod calls;
+#[path = "transport/control.rs"]
+mod control;
+#[path = "transport/ends.rs"]
+mod ends;
+#[path = "transport/open.rs"]
+mod open;
+#[path = "transport/server.rs"]
+mod server;
+#[path = "transport/tls.rs"]
+mod tls;

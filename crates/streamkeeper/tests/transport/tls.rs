@@ -1,0 +1,283 @@
+//! TLS: which authorities are believed, one connection per stream, and honest ends.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use streamkeeper::transport::{
+    Control, EndKind, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError, TlsFault,
+    TransportSettings,
+};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::server::{
+    SSE_HEAD, Server, chunk, read_all, request, say_and_wait, until_closed, within,
+};
+
+/// An authority, and a server for `localhost` that it vouches for.
+struct Authority {
+    acceptor: TlsAcceptor,
+    dir: TempDir,
+}
+
+impl Authority {
+    fn new() -> Self {
+        Self::named("authority")
+    }
+
+    fn named(name: &str) -> Self {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.distinguished_name.push(DnType::CommonName, name);
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let ca_key = KeyPair::generate().unwrap();
+        let ca_certificate = ca.self_signed(&ca_key).unwrap();
+        let issuer = Issuer::new(ca, ca_key);
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &issuer)
+            .unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), ca_certificate.pem()).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config =
+            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+                .with_safe_default_protocol_versions()
+                .unwrap()
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.der().clone()], key)
+                .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Self { acceptor: TlsAcceptor::from(Arc::new(config)), dir }
+    }
+
+    fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    fn serve<F, Fut>(&self, serve: F) -> Server
+    where
+        F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let acceptor = self.acceptor.clone();
+        Server::start(move |tcp| {
+            let (acceptor, serve) = (acceptor.clone(), serve.clone());
+            async move {
+                if let Ok(tls) = acceptor.accept(tcp).await {
+                    serve(tls).await;
+                }
+            }
+        })
+    }
+
+    fn settings(&self, server: &Server, host: &str) -> TransportSettings {
+        let mut settings = TransportSettings::new(format!("https://{host}:{}", server.addr.port()));
+        settings.connect_to = vec![server.addr];
+        settings.ca_file = Some(self.ca_file());
+        settings
+    }
+
+    fn transport(&self, server: &Server) -> HttpTransport {
+        HttpTransport::new(self.settings(server, "localhost")).unwrap()
+    }
+}
+
+#[actix_rt::test]
+async fn a_server_of_http_2_gets_one_http_1_connection_per_stream() {
+    let authority = Authority::new();
+    let spoken = Arc::new(Mutex::new(Vec::new()));
+    let heard = Arc::clone(&spoken);
+    let server = authority.serve(move |mut tls| {
+        let heard = Arc::clone(&heard);
+        async move {
+            heard.lock().unwrap().push(tls.get_ref().1.alpn_protocol().map(<[u8]>::to_vec));
+            request(&mut tls).await;
+            say_and_wait(&mut tls, SSE_HEAD).await;
+        }
+    });
+    let transport = authority.transport(&server);
+    let controls: Vec<_> = (0..20).map(|_| Control::new()).collect();
+    let opening = controls.iter().map(|control| transport.open_sse("/s", &[], control));
+    let responses = within(join_all(opening)).await;
+    assert!(responses.iter().all(Result::is_ok));
+    assert_eq!(server.accepted(), 20);
+    assert_eq!(*spoken.lock().unwrap(), vec![Some(b"http/1.1".to_vec()); 20]);
+    drop(responses);
+    for control in controls {
+        within(control.closed()).await;
+    }
+    // Neither needed nor chosen for the program around us.
+    assert!(rustls::crypto::CryptoProvider::get_default().is_none());
+}
+
+#[actix_rt::test]
+async fn an_unknown_authority_and_a_wrong_name_are_told() {
+    let (authority, stranger) = (Authority::new(), Authority::named("stranger"));
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+    });
+    for (host, ca_file, fault) in [
+        ("localhost", stranger.ca_file(), TlsFault::UnknownAuthority),
+        ("other.example", authority.ca_file(), TlsFault::WrongName),
+    ] {
+        let mut settings = authority.settings(&server, host);
+        settings.ca_file = Some(ca_file);
+        let transport = HttpTransport::new(settings).unwrap();
+        let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
+        let kind = OpenErrorKind::Tls(fault);
+        assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+    }
+    let kind = OpenErrorKind::Tls(TlsFault::UnknownAuthority);
+    assert_eq!(
+        OpenError { phase: Phase::Tls, sent: false, kind }.to_string(),
+        "securing the connection: the server's certificate is signed by an unknown authority"
+    );
+}
+
+#[actix_rt::test]
+async fn a_server_without_tls_fails_the_handshake() {
+    let authority = Authority::new();
+    let server = Server::start(|mut tcp| async move {
+        tcp.write_all(b"HTTP/1.1 400 No\r\n\r\n").await.unwrap();
+        until_closed(&mut tcp).await;
+    });
+    let transport = authority.transport(&server);
+    let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
+    let kind = OpenErrorKind::Tls(TlsFault::Handshake);
+    assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+}
+
+#[test]
+fn a_ca_file_without_certificates_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = TransportSettings::new("https://localhost");
+    settings.ca_file = Some(dir.path().join("missing.pem"));
+    let missing = SettingsError::CaFile(std::io::ErrorKind::NotFound);
+    assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), missing);
+    for content in
+        ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
+    {
+        let path = dir.path().join("ca.pem");
+        std::fs::write(&path, content).unwrap();
+        settings.ca_file = Some(path);
+        assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), SettingsError::CaPem);
+    }
+}
+
+/// Reads the system's authorities from the environment, which a test may only set for a process
+/// of its own: this one runs itself again.
+#[actix_rt::test]
+async fn ssl_cert_file_is_honoured() {
+    let authority = Authority::new();
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+        say_and_wait(&mut tls, SSE_HEAD).await;
+    });
+    let inner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "tls::inner_with_ssl_cert_file", "--ignored"])
+        .env("SSL_CERT_FILE", authority.ca_file())
+        .env("STREAMKEEPER_TEST_ADDR", server.addr.to_string())
+        .output()
+        .unwrap();
+    assert!(inner.status.success(), "{}", String::from_utf8_lossy(&inner.stdout));
+    assert_eq!(server.accepted(), 1);
+}
+
+#[actix_rt::test]
+#[ignore = "run by ssl_cert_file_is_honoured"]
+async fn inner_with_ssl_cert_file() {
+    let addr: std::net::SocketAddr =
+        std::env::var("STREAMKEEPER_TEST_ADDR").unwrap().parse().unwrap();
+    let mut settings = TransportSettings::new(format!("https://localhost:{}", addr.port()));
+    settings.connect_to = vec![addr];
+    let transport = HttpTransport::new(settings).unwrap();
+    within(transport.open_sse("/s", &[], &Control::new())).await.unwrap();
+}
+
+#[actix_rt::test]
+async fn a_half_close_says_goodbye_and_the_rest_is_read() {
+    let authority = Authority::new();
+    let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
+    let server = authority.serve(move |mut tls| {
+        let ended = ended.clone();
+        async move {
+            request(&mut tls).await;
+            let begin = format!("{SSE_HEAD}{}", chunk("data: 1\n\n"));
+            tls.write_all(begin.as_bytes()).await.unwrap();
+            tls.flush().await.unwrap();
+            // Zero bytes: a close_notify. Without one it would be an error.
+            let goodbye = tls.read(&mut [0; 16]).await.map_err(|error| error.kind());
+            // And the FIN behind it.
+            let fin = tls.get_mut().0.read(&mut [0; 16]).await.map_err(|error| error.kind());
+            ended.send((goodbye, fin)).unwrap();
+            let rest = format!("{}0\r\n\r\n", chunk("data: 2\n\n"));
+            tls.write_all(rest.as_bytes()).await.unwrap();
+            tls.shutdown().await.unwrap();
+        }
+    });
+    let transport = authority.transport(&server);
+    let mut response = transport.open_sse("/s", &[], &Control::new()).await.unwrap();
+    assert_eq!(within(response.next_chunk()).await.unwrap().unwrap(), "data: 1\n\n");
+    response.control().half_close();
+    let (text, error) = read_all(&mut response).await;
+    assert_eq!(within(ends.recv()).await, Some((Ok(0), Ok(0))));
+    assert_eq!((text.as_str(), error), ("data: 2\n\n", None));
+    assert_eq!(response.end(), Some(EndKind::Terminated));
+}
+
+#[actix_rt::test]
+async fn only_a_goodbye_makes_a_close_proper() {
+    for (goodbye, end) in [(true, EndKind::Closed), (false, EndKind::Eof)] {
+        let authority = Authority::new();
+        let server = authority.serve(move |mut tls| async move {
+            request(&mut tls).await;
+            tls.write_all(b"HTTP/1.1 200 OK\r\n\r\ndata: 1\n\n").await.unwrap();
+            tls.flush().await.unwrap();
+            if goodbye {
+                tls.shutdown().await.unwrap();
+            }
+        });
+        let transport = authority.transport(&server);
+        let mut response = transport.open_sse("/s", &[], &Control::new()).await.unwrap();
+        let (text, error) = read_all(&mut response).await;
+        assert_eq!((text.as_str(), error, response.end()), ("data: 1\n\n", None, Some(end)));
+    }
+}
+
+#[actix_rt::test]
+async fn a_truncated_chunked_body_is_no_proper_end_even_with_a_goodbye() {
+    let authority = Authority::new();
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+        let cut = format!("{SSE_HEAD}{}", chunk("data: 1\n\n"));
+        tls.write_all(cut.as_bytes()).await.unwrap();
+        tls.shutdown().await.unwrap();
+    });
+    let transport = authority.transport(&server);
+    let mut response = transport.open_sse("/s", &[], &Control::new()).await.unwrap();
+    let (_, error) = read_all(&mut response).await;
+    assert_eq!((error, response.end()), (None, Some(EndKind::Eof)));
+}
+
+#[actix_rt::test]
+async fn a_kill_works_through_tls() {
+    let authority = Authority::new();
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+        say_and_wait(&mut tls, SSE_HEAD).await;
+    });
+    let transport = authority.transport(&server);
+    let mut response = transport.open_sse("/s", &[], &Control::new()).await.unwrap();
+    response.control().kill();
+    let (_, error) = read_all(&mut response).await;
+    assert_eq!((error, response.end()), (None, Some(EndKind::Killed)));
+}

@@ -1,0 +1,119 @@
+//! The token shows nowhere: not in a log at the finest level, an error, or a `Debug` output.
+//!
+//! A binary of its own: it captures everything that the whole process logs.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "transport/server.rs"]
+mod server;
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use server::{SSE_HEAD, Server, chunk, read_all, request, within};
+use streamkeeper::Secret;
+use streamkeeper::transport::{Control, HttpTransport, TransportSettings};
+use streamkeeper_inform::{Client, NewStream};
+use tokio::io::AsyncWriteExt as _;
+
+const TOKEN: &str = "t0ken-MARKER";
+const PAYLOAD: &str = "payload-MARKER";
+
+#[derive(Clone, Default)]
+struct Capture(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Capture {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[actix_rt::test]
+async fn the_token_is_never_shown() {
+    let capture = Capture::default();
+    let writer = capture.clone();
+    // Installs the bridge from the `log` crate too, which awc uses.
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .init();
+
+    let mut shown = Vec::new();
+    for answer in [
+        format!("{SSE_HEAD}{}0\r\n\r\n", chunk(PAYLOAD)),
+        format!("HTTP/1.1 200 OK\r\n\r\n{PAYLOAD}"),
+        format!("{SSE_HEAD}{PAYLOAD}"),
+        format!("HTTP/1.1 302 Go\r\nLocation: /?token={TOKEN}\r\nContent-Length: 0\r\n\r\n"),
+        format!("HTTP/1.1 422 No\r\n\r\n{{\"errors\":[\"{TOKEN} {PAYLOAD}\"]}}"),
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{PAYLOAD}"),
+        format!("HTTP/1.1 200 OK\r\nContent-Type: {PAYLOAD}\r\n\r\n"),
+        format!("HTTP/1.1 200 OK\r\nContent-Encoding: {PAYLOAD}\r\n\r\n"),
+        PAYLOAD.to_owned(),
+        String::new(),
+    ] {
+        let server = Server::saying(answer);
+        let settings = with_token(server.settings());
+        shown.push(format!("{settings:?}"));
+        let transport = HttpTransport::new(settings).unwrap();
+        let control = Control::new();
+        match within(transport.open_sse("/s", &[("x", PAYLOAD)], &control)).await {
+            Ok(mut response) => {
+                let (_, error) = read_all(&mut response).await;
+                shown.push(format!("{response:?} {error:?} {transport:?} {control:?}"));
+            }
+            Err(error) => shown.push(whole(&error)),
+        }
+        let client = Client::new(transport);
+        shown.push(format!("{client:?} {}", whole(&client.list().await.unwrap_err())));
+        let new = NewStream::default();
+        shown.push(whole(&client.create(&new).await.err().unwrap()));
+    }
+    // No connection, no host, no URL, no TLS.
+    for url in ["http://127.0.0.1:9", "http://no.such.invalid", "https://127.0.0.1:9"] {
+        let settings = with_token(TransportSettings::new(format!("{url}/?secret={TOKEN}")));
+        match HttpTransport::new(settings) {
+            Ok(transport) => {
+                let opening = transport.open_sse("", &[], &Control::new()).await;
+                shown.push(whole(&opening.unwrap_err()));
+            }
+            Err(error) => shown.push(whole(&error)),
+        }
+    }
+    let nonsense = TransportSettings::new(format!("nonsense {TOKEN}"));
+    shown.push(whole(&HttpTransport::new(nonsense).unwrap_err()));
+    // A server that hangs up in the middle of the request.
+    let rude = Server::start(|mut tcp| async move {
+        request(&mut tcp).await;
+        socket2::SockRef::from(&tcp).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+        tcp.flush().await.unwrap();
+    });
+    let transport = HttpTransport::new(with_token(rude.settings())).unwrap();
+    shown.push(whole(&transport.open_sse("/s", &[], &Control::new()).await.unwrap_err()));
+
+    let logged = String::from_utf8(capture.0.lock().unwrap().clone()).unwrap();
+    assert!(logged.contains("TRACE"), "nothing was captured");
+    for text in shown.iter().chain([&logged]) {
+        assert!(!text.contains("MARKER"), "{text}");
+    }
+}
+
+fn with_token(mut settings: TransportSettings) -> TransportSettings {
+    settings.token = Some(Secret::new(TOKEN));
+    settings
+}
+
+/// Everything an error says of itself and of what caused it.
+fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = format!("{error} {error:?}");
+    let mut source = error.source();
+    while let Some(error) = source {
+        text += &format!(" {error} {error:?}");
+        source = error.source();
+    }
+    text
+}
