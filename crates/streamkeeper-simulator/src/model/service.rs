@@ -75,6 +75,11 @@ impl Model {
         &self.history.events
     }
 
+    /// The same with their names.
+    pub fn ids(&self) -> impl Iterator<Item = (EventId, &Event)> {
+        (0..).map(EventId).zip(&self.history.events)
+    }
+
     /// One event.
     pub fn event(&self, id: EventId) -> Option<&Event> {
         self.history.events.get(id.index())

@@ -1,0 +1,175 @@
+//! The control port, on actix-web: faults in, truth and state out.
+//!
+//! | call | does |
+//! | --- | --- |
+//! | `POST /fault` | a [`FaultRequest`]; answers `{"affected": [connection numbers]}` |
+//! | `GET /truth` | NDJSON of [`TruthRow`](crate::truth::TruthRow)s, all versions so far |
+//! | `GET /truth/summary` | [`TruthSummary`] |
+//! | `GET /state` | [`StateView`](super::StateView) |
+//! | `POST /generate` | `{"rate": events a second}`; 0 or `{"stop": true}` stops |
+//! | `POST /shutdown` | stops the simulator |
+//!
+//! Errors are `{"message": "…"}` with 400 (not such an object), 404 (no such stream), 409 (the
+//! service refused) or 422 (something is missing).
+
+use std::{net::TcpListener, sync::Arc};
+
+use actix_web::{
+    App, HttpResponse, HttpServer,
+    dev::Server,
+    http::StatusCode,
+    web::{self, Bytes, Data},
+};
+use futures_util::stream;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::state::{FaultError, Shared};
+use crate::{
+    fault::{Fault, FaultRequest},
+    model::{Kind, Millis},
+};
+
+/// What `GET /truth/summary` shows: how many of what there are so far.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TruthSummary {
+    /// Versions of any kind.
+    pub versions: u64,
+    /// Data records.
+    pub records: u64,
+    /// Versions that correct a record.
+    pub corrected: u64,
+    /// Versions that withdraw a record.
+    pub withdrawn: u64,
+    /// `rule` events.
+    pub rules: u64,
+    /// `connection` events.
+    pub connections: u64,
+    /// When the last of them becomes available, in the service's time, milliseconds since the
+    /// epoch; 0 if there are none.
+    pub last_available_ms: Millis,
+}
+
+/// The control server, listening.
+pub(super) fn server(shared: Arc<Shared>, listener: TcpListener) -> std::io::Result<Server> {
+    let app = move || {
+        App::new()
+            .app_data(Data::from(Arc::clone(&shared)))
+            .route("/fault", web::post().to(fault))
+            .route("/truth", web::get().to(truth))
+            .route("/truth/summary", web::get().to(summary))
+            .route("/state", web::get().to(state))
+            .route("/generate", web::post().to(generate))
+            .route("/shutdown", web::post().to(shutdown))
+    };
+    let server = HttpServer::new(app).workers(1).disable_signals().shutdown_timeout(1);
+    Ok(server.listen(listener)?.run())
+}
+
+async fn fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    let request: FaultRequest = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return not_such(&error),
+    };
+    let fault = match Fault::try_from(request) {
+        Ok(fault) => fault,
+        Err(missing) => return failed(StatusCode::UNPROCESSABLE_ENTITY, &missing.to_string()),
+    };
+    match shared.fault(fault) {
+        Ok(affected) => HttpResponse::Ok().json(json!({"affected": affected})),
+        Err(error @ FaultError::UnknownStream) => failed(StatusCode::NOT_FOUND, &error.to_string()),
+        Err(error @ FaultError::Refused(_)) => failed(StatusCode::CONFLICT, &error.to_string()),
+    }
+}
+
+async fn truth(shared: Data<Shared>) -> HttpResponse {
+    let rows = stream::unfold((shared, 0), |(shared, from)| async move {
+        let rows = shared.truth(from, ROWS_MAX);
+        let mut ndjson = Vec::new();
+        for row in &rows {
+            // A row always serializes, and memory takes everything.
+            serde_json::to_writer(&mut ndjson, row).ok()?;
+            ndjson.push(b'\n');
+        }
+        let next = (shared, from + rows.len());
+        (!rows.is_empty()).then(|| (Ok::<_, std::convert::Infallible>(Bytes::from(ndjson)), next))
+    });
+    HttpResponse::Ok().content_type("application/x-ndjson").streaming(Box::pin(rows))
+}
+
+/// Rows rendered at a time.
+const ROWS_MAX: usize = 200;
+
+async fn summary(shared: Data<Shared>) -> HttpResponse {
+    HttpResponse::Ok().json(TruthSummary::of(&shared))
+}
+
+async fn state(shared: Data<Shared>) -> HttpResponse {
+    let view = shared.lock().view();
+    HttpResponse::Ok().json(view)
+}
+
+/// The body of `POST /generate`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Generate {
+    rate: Option<f64>,
+    #[serde(default)]
+    stop: bool,
+}
+
+async fn generate(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+    let request: Generate = match serde_json::from_slice(&body) {
+        Ok(request) => request,
+        Err(error) => return not_such(&error),
+    };
+    let per_second = match request {
+        Generate { stop: true, .. } => 0.0,
+        Generate { rate: Some(rate), .. } if (0.0..=RATE_MAX).contains(&rate) => rate,
+        _ => return failed(StatusCode::UNPROCESSABLE_ENTITY, "`rate` is 0 to 100000, or `stop`"),
+    };
+    let events_per_hour = (per_second * 3_600.0).round() as u64;
+    let mut state = shared.lock();
+    let now = state.now();
+    state.model.set_rate(events_per_hour, now);
+    HttpResponse::Ok().json(json!({"events_per_hour": events_per_hour}))
+}
+
+/// Events a second.
+const RATE_MAX: f64 = 100_000.0;
+
+async fn shutdown(shared: Data<Shared>) -> HttpResponse {
+    shared.stop.send_replace(true);
+    HttpResponse::Ok().json(json!({}))
+}
+
+impl TruthSummary {
+    pub(super) fn of(shared: &Shared) -> Self {
+        let mut state = shared.lock();
+        let now = state.now();
+        state.model.advance(now);
+        let events = state.model.events();
+        let count = |test: &dyn Fn(&crate::model::Event) -> bool| {
+            events.iter().filter(|event| test(event)).count() as u64
+        };
+        Self {
+            versions: events.len() as u64,
+            records: count(&|e| e.kind == Kind::Data && e.version == 0),
+            corrected: count(&|e| e.version > 0 && !e.withdrawn),
+            withdrawn: count(&|e| e.withdrawn),
+            rules: count(&|e| e.kind == Kind::Rule),
+            connections: count(&|e| e.kind == Kind::Connection),
+            last_available_ms: events.iter().map(|e| e.available_at).max().unwrap_or(0),
+        }
+    }
+}
+
+/// Says where, not what: serde_json's messages quote their input.
+fn not_such(error: &serde_json::Error) -> HttpResponse {
+    let place = format!("not such an object: column {}", error.column());
+    failed(StatusCode::BAD_REQUEST, &place)
+}
+
+fn failed(status: StatusCode, message: &str) -> HttpResponse {
+    HttpResponse::build(status).json(json!({"message": message}))
+}
