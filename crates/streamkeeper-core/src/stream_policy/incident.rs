@@ -122,7 +122,11 @@ impl StreamPolicy {
             if slot.is_connected() && slot.state != SlotState::Closing {
                 self.outputs.push_back(Output::Kill(slot.connection()));
             }
-            slot.state = if slot.is_connected() { SlotState::Closing } else { SlotState::Idle };
+            slot.state = match slot.state {
+                _ if slot.is_connected() => SlotState::Closing,
+                SlotState::Limited => SlotState::Limited,
+                _ => SlotState::Idle,
+            };
         }
         if let Some(connection) = self.verification.abort() {
             self.outputs.push_back(Output::Kill(connection));
@@ -189,10 +193,16 @@ impl StreamPolicy {
         }
         match &mut self.stage {
             Stage::Establishing(establish) => {
-                self.calls_fail = matches!(answer, Answer::Failed(_));
+                // A member that the service holds for a while is part of an ordinary recovery.
+                let ordinary =
+                    |failure| matches!(failure, CallFailure::Held | CallFailure::NameTaken);
+                self.calls_fail = matches!(answer, Answer::Failed(failure) if !ordinary(failure));
                 match establish.answered(now, answer) {
                     Progress::Continues | Progress::Failed(_) => {}
-                    Progress::Deleted(id) => self.report(Report::Deleted(id)),
+                    Progress::Deleted(id) => {
+                        self.left_behind.retain(|left| left.id != id);
+                        self.report(Report::Deleted(id));
+                    }
                     Progress::Done(established) => self.established(established, now),
                 }
             }
@@ -219,6 +229,9 @@ impl StreamPolicy {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
         for id in established.left_behind {
+            if self.left_behind.iter().any(|left| left.id == id) {
+                continue; // by an earlier recovery, too
+            }
             self.report(Report::LeftBehind(id.clone()));
             let backoff = Backoff::new(self.config.token_backoff(), self.seeds.u64(..));
             self.left_behind.push(LeftBehind { id, not_before: now + LEFT_BEHIND_FIRST, backoff });
@@ -250,6 +263,7 @@ impl StreamPolicy {
         self.last_change = now;
         self.members = None;
         self.closings.clear();
+        self.excess_since = None;
         self.foreign_since = None;
         self.connect_slots(now);
         self.next_call(now);

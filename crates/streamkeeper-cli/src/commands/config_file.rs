@@ -1,0 +1,50 @@
+//! Where the configuration comes from: the same arguments for every command that reads it.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use streamkeeper::config::Config;
+
+use crate::exit::{CONFIGURATION, Failure};
+
+/// The configuration file.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFile {
+    /// The configuration file [default: streamkeeper.toml here, or in /etc/streamkeeper]
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
+
+    /// The configuration file
+    #[arg(short, long, value_name = "FILE", env = "STREAMKEEPER_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// A folder of further files whose streams and sinks are added [default: FILE.d, if it exists]
+    #[arg(long, value_name = "DIR")]
+    drop_ins: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads it.
+    pub(crate) fn load(&self) -> Result<Config, Failure> {
+        let given = self.file.clone().or_else(|| self.config.clone());
+        let path = match given {
+            Some(path) => path,
+            None => {
+                PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
+                    Failure::new(
+                        CONFIGURATION,
+                        format!(
+                            "no configuration: give a file, or write one of {}",
+                            PLACES.join(", ")
+                        ),
+                    )
+                })?
+            }
+        };
+        Config::load(&path, self.drop_ins.as_deref(), &streamkeeper_sinks::factories())
+            .map_err(|errors| Failure::new(CONFIGURATION, errors))
+    }
+}
+
+/// Where a configuration is looked for.
+const PLACES: [&str; 2] = ["streamkeeper.toml", "/etc/streamkeeper/streamkeeper.toml"];

@@ -1,0 +1,82 @@
+//! The report that ends the demo: what the recovery did, and the checker's verdict.
+
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use streamkeeper::{IncidentStatus, Status};
+use streamkeeper_simulator::checker::{self, Expected};
+use streamkeeper_simulator::fault::Call;
+use streamkeeper_simulator::server::{RunningSimulator, StateView};
+
+use super::Hang;
+
+/// What happened.
+pub(super) struct Report {
+    hang: Hang,
+    incident: IncidentStatus,
+    service: StateView,
+    generated: u64,
+    accepted: u64,
+    duplicates: u64,
+    verdict: checker::Report,
+}
+
+impl Report {
+    /// Compares the file that the sink wrote with the simulator's truth.
+    pub(super) fn new(
+        simulator: &RunningSimulator,
+        status: &Status,
+        hang: Hang,
+        output: &Path,
+    ) -> Result<Self, anyhow::Error> {
+        let stream = status.streams.first().context("the stream has vanished")?;
+        let incident =
+            stream.last_incident.clone().ok_or_else(|| anyhow!("there was no incident"))?;
+        let file = File::open(output).context("cannot read the events that were delivered")?;
+        let truth = simulator.truth();
+        let verdict = checker::check(BufReader::new(file), &truth, &Expected::default())
+            .context("cannot read the events that were delivered")?;
+        Ok(Self {
+            hang,
+            incident,
+            service: simulator.state(),
+            generated: verdict.expected,
+            accepted: stream.accepted,
+            duplicates: stream.duplicate,
+            verdict,
+        })
+    }
+
+    pub(super) fn is_clean(&self) -> bool {
+        self.verdict.is_clean()
+    }
+
+    #[expect(clippy::print_stdout, reason = "the answer of the command")]
+    pub(super) fn print(&self) {
+        let calls = |call| self.service.call_counts.get(&call).copied().unwrap_or(0);
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "the beginning".into());
+        let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f64());
+        let rows = [
+            ("the hang was noticed after", seconds(self.hang.noticed_after)),
+            ("all connections terminated", text(&self.incident.terminated_at)),
+            ("streams deleted", calls(Call::Delete).to_string()),
+            ("streams created", calls(Call::Create).to_string()),
+            ("replayed from", text(&self.incident.start_date)),
+            ("recovery took", seconds(Duration::from_millis(self.incident.duration_ms))),
+            ("events generated", self.generated.to_string()),
+            ("accepted", self.accepted.to_string()),
+            ("recovered from the dead connection", self.incident.recovered.to_string()),
+            ("duplicates dropped", self.duplicates.to_string()),
+            ("doubled", self.verdict.duplicate.count.to_string()),
+            ("altered", self.verdict.altered.count.to_string()),
+            ("lost", self.verdict.lost.count.to_string()),
+        ];
+        println!();
+        for (name, value) in rows {
+            println!("{name:>36}: {value}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! Exit codes: those of `sysexits.h`, and what each means here (docs/commands.md).
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// A command that did not do what it was asked to: what to say, and how to exit.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    message: String,
+}
+
+/// Something went wrong that has no code of its own.
+pub(crate) const GENERAL: u8 = 1;
+/// A bug, or an operating system that gives no thread.
+pub(crate) const INTERNAL: u8 = 70;
+/// A file or address could not be created or bound.
+pub(crate) const CANNOT_CREATE: u8 = 73;
+/// The configuration is wrong.
+pub(crate) const CONFIGURATION: u8 = 78;
+/// Ended by a signal: this plus the signal's number.
+pub(crate) const SIGNAL: u8 = 128;
+
+impl Failure {
+    /// A failure that exits with `code`.
+    pub(crate) fn new(code: u8, message: impl Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    /// Says it on stderr.
+    #[expect(clippy::print_stderr, reason = "the last words of a command line program")]
+    pub(crate) fn report(&self) -> ExitCode {
+        eprintln!("streamkeeper: {}", self.message);
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new(GENERAL, format!("{error:#}"))
+    }
+}
+
+/// What a command comes to.
+pub(crate) type Outcome = Result<ExitCode, Failure>;
