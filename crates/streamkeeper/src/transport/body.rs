@@ -134,7 +134,7 @@ impl Body {
     /// Ends of a connection are no errors but an [`EndKind`]; the rest is both.
     fn broken(&mut self) -> Option<BodyError> {
         let (end, error) = match self.trace.end.get() {
-            Some(ConnectionEnd::Closed | ConnectionEnd::Cut) => (EndKind::Eof, None),
+            Some(ConnectionEnd::Closed) => (EndKind::Eof, None),
             Some(ConnectionEnd::Killed) => (EndKind::Killed, None),
             Some(ConnectionEnd::Reset) => (EndKind::Reset, Some(BodyError::Reset)),
             Some(ConnectionEnd::Error) => (EndKind::Error, Some(BodyError::Network)),

@@ -1,9 +1,9 @@
 //! One request and its response, over a connection of their own.
 //!
 //! Every exchange has a client of its own, so that awc's pool never holds more than this one
-//! connection: nothing is shared, and dropping the response closes the socket. All of awc's own
-//! limits are off (100 connections, 5 s for the answer, 10 redirects that would carry the token
-//! along); one limit around the whole exchange takes their place.
+//! connection: nothing is shared, its limit of 100 never counts to two, and dropping the response
+//! closes the socket. awc's other limits are off (5 s to connect, 5 s for the answer, 10 redirects
+//! that would carry the token along); one limit around the whole exchange takes their place.
 
 use std::fmt;
 use std::io;
@@ -190,7 +190,7 @@ impl HttpTransport {
                 }
             }
         });
-        let connector = Connector::new().connector(dial).limit(0).timeout(Duration::MAX);
+        let connector = Connector::new().connector(dial).timeout(Duration::MAX);
         Client::builder()
             .connector(connector)
             .disable_timeout()
@@ -256,7 +256,7 @@ fn failure(error: &SendRequestError, trace: &Trace) -> OpenErrorKind {
         return kind;
     }
     match trace.end.get() {
-        Some(ConnectionEnd::Closed | ConnectionEnd::Cut) => {
+        Some(ConnectionEnd::Closed) => {
             return OpenErrorKind::Network(io::ErrorKind::UnexpectedEof);
         }
         Some(ConnectionEnd::Reset) => {

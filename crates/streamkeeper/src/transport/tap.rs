@@ -41,10 +41,9 @@ pub(super) struct Trace {
 /// How a connection ended, whatever it was in the middle of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionEnd {
-    /// In order: FIN, on TLS after a `close_notify`.
+    /// By the peer. On TLS without a `close_notify`, which anyone could have sent, reading also
+    /// fails.
     Closed,
-    /// A FIN without a `close_notify`: on TLS, anyone could have sent it.
-    Cut,
     Reset,
     Killed,
     Error,
@@ -167,7 +166,7 @@ impl Tap {
             _ if self.control.is_killed() => ConnectionEnd::Killed,
             Ok(()) => ConnectionEnd::Closed,
             Err(error) => match error.kind() {
-                io::ErrorKind::UnexpectedEof => ConnectionEnd::Cut,
+                io::ErrorKind::UnexpectedEof => ConnectionEnd::Closed,
                 io::ErrorKind::ConnectionReset => ConnectionEnd::Reset,
                 _ => ConnectionEnd::Error,
             },

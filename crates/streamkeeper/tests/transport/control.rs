@@ -1,8 +1,11 @@
 //! Closing a connection from elsewhere: gently, and at once.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, mpsc};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use futures_util::poll;
 use streamkeeper::transport::{Control, EndKind, HttpTransport, OpenErrorKind, Phase};
 use tokio::io::AsyncWriteExt as _;
 
@@ -27,12 +30,22 @@ async fn after_a_half_close_the_rest_is_read() {
     let mut response = server.open().await;
     assert_eq!(within(response.next_chunk()).await.unwrap().unwrap(), "data: 1\n\n");
     let control = response.control().clone();
+    let (waits, waiting) = tokio::sync::oneshot::channel();
+    let reading = actix_rt::spawn(async move {
+        let (text, error) = {
+            let mut reading = pin!(read_all(&mut response));
+            assert!(poll!(&mut reading).is_pending());
+            // Received only after the await below has found nothing either.
+            waits.send(()).unwrap();
+            reading.await
+        };
+        (text, error, response.end())
+    });
+    within(waiting).await.unwrap();
     // From another thread, while the reader waits: it must be woken.
-    let asking = std::thread::spawn(move || control.half_close());
-    let (text, error) = read_all(&mut response).await;
-    asking.join().unwrap();
-    assert_eq!((text.as_str(), error), ("data: 2\n\n", None));
-    assert_eq!(response.end(), Some(EndKind::Terminated));
+    std::thread::spawn(move || control.half_close()).join().unwrap();
+    let expected = ("data: 2\n\n".to_owned(), None, Some(EndKind::Terminated));
+    assert_eq!(reading.await.unwrap(), expected);
 }
 
 #[actix_rt::test]
@@ -126,11 +139,13 @@ async fn a_connection_can_be_killed_before_it_has_answered() {
     settings.connect_to = vec![hole.addr];
     let stuck = HttpTransport::new(settings).unwrap();
     let control = Control::new();
-    let killing = control.clone();
-    let killing = std::thread::spawn(move || killing.kill());
-    let error = within(stuck.open_sse("/s", &[], &control)).await.unwrap_err();
-    killing.join().unwrap();
-    assert_eq!((error.kind, error.sent), (OpenErrorKind::Killed, false));
+    {
+        let mut opening = pin!(stuck.open_sse("/s", &[], &control));
+        assert!(poll!(&mut opening).is_pending());
+        control.kill();
+        let Poll::Ready(Err(error)) = poll!(&mut opening) else { panic!("still opening") };
+        assert_eq!((error.kind, error.sent), (OpenErrorKind::Killed, false));
+    }
 
     let never = Control::new();
     never.kill();
