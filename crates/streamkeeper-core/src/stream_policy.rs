@@ -107,6 +107,7 @@ pub struct StreamPolicy {
     limit: Option<u32>,
     members: Option<u32>,
     closings: Vec<Instant>,
+    excess_since: Option<Instant>,
     foreign_since: Option<Instant>,
     foreign_recovered_at: Option<Instant>,
 
@@ -159,6 +160,7 @@ impl StreamPolicy {
             limit: None,
             members: None,
             closings: Vec::new(),
+            excess_since: None,
             foreign_since: None,
             foreign_recovered_at: None,
             clock: ServiceClock::new(Instant::ZERO, epoch),

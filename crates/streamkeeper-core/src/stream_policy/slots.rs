@@ -196,8 +196,9 @@ impl StreamPolicy {
     pub(super) fn poked(&mut self, connection: ConnectionId, members: Members, now: Instant) {
         let Some(slot) = self.slot_of(connection) else { return };
         slot.hygiene.poke();
-        self.alive(connection, now);
+        // How many are allowed comes before the others connect.
         self.note_members(members, now);
+        self.alive(connection, now);
         self.rest_if_due(connection, now);
     }
 
@@ -224,7 +225,8 @@ impl StreamPolicy {
         let busy = self.incident.is_some()
             || self.verification.is_running()
             || !matches!(self.stage, Stage::Running)
-            || self.wants_to_settle(now);
+            || self.wants_to_settle(now)
+            || self.wants_to_count(now);
         let drain_limit = self.config.drain_limit();
         let Some(slot) = self.slot_of(connection) else { return };
         if busy || slot.state != SlotState::Live || !slot.hygiene.wants_rest() {
@@ -246,6 +248,13 @@ impl StreamPolicy {
                 < SETTLE_EVERY + self.config.hygiene.rest_max + self.config.position.settle * 2
     }
 
+    /// The service has counted more clients than are connected for long: no rest adds to them until
+    /// it is clear whether they are ours, closed and not yet released, or somebody else's.
+    fn wants_to_count(&self, now: Instant) -> bool {
+        let settle = self.config.position.settle;
+        self.excess_since.is_some_and(|since| now.since(since) >= settle)
+    }
+
     /// What a poke says of the stream's clients: how many we may be, and whether we are alone.
     fn note_members(&mut self, members: Members, now: Instant) {
         if let Some(max) = members.max.filter(|&max| max > 0 && self.limit != Some(max)) {
@@ -259,11 +268,17 @@ impl StreamPolicy {
         }
         let settle = self.config.position.settle;
         self.closings.retain(|&closed| now.since(closed) <= settle);
-        let ours =
-            self.slots.iter().filter(|slot| slot.is_connected()).count() + self.closings.len();
-        let foreign = count.saturating_sub(u32::try_from(ours).unwrap_or(u32::MAX));
+        let connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
+        let excess = (count as usize).saturating_sub(connected);
+        // Not more than these of our closed connections can still be counted.
+        self.closings.drain(..self.closings.len().saturating_sub(excess));
+        self.excess_since = (excess > 0).then(|| self.excess_since.unwrap_or(now));
+        let foreign = u32::try_from(excess - self.closings.len()).unwrap_or(u32::MAX);
         if foreign == 0 {
-            self.foreign_since = None;
+            if self.foreign_since.take().is_some() {
+                // What it was sent meanwhile is lost; the live reading stood still.
+                self.water.suspect(self.clock.at(now));
+            }
             return;
         }
         let since = *self.foreign_since.get_or_insert(now);

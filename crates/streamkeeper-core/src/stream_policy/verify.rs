@@ -90,6 +90,8 @@ impl StreamPolicy {
         let idle = !self.verification.is_connected()
             && self.incident.is_none()
             && self.wanted_recovery.is_none()
+            // Somebody may still be sent what is ours.
+            && self.foreign_since.is_none()
             && matches!(self.stage, Stage::Running);
         let oldest = self.water.suspects().first().filter(|_| idle)?;
         let age = self.clock.at(self.now).since(oldest.at);
