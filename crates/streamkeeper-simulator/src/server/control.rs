@@ -1,13 +1,6 @@
 //! The control port, on actix-web: faults in, truth and state out.
 //!
-//! | call | does |
-//! | --- | --- |
-//! | `POST /fault` | a [`FaultRequest`]; answers `{"affected": [connection numbers]}` |
-//! | `GET /truth` | NDJSON of [`TruthRow`](crate::truth::TruthRow)s, all versions so far |
-//! | `GET /truth/summary` | [`TruthSummary`] |
-//! | `GET /state` | [`StateView`](super::StateView) |
-//! | `POST /generate` | `{"rate": events a second}`; 0 or `{"stop": true}` stops |
-//! | `POST /shutdown` | stops the simulator |
+//! The calls are listed at [`server`](super).
 //!
 //! Errors are `{"message": "…"}` with 400 (not such an object), 404 (no such stream), 409 (the
 //! service refused) or 422 (something is missing).

@@ -114,6 +114,8 @@ impl EventStream {
                     Phase::Ending(Some(how)) => self.break_now(how),
                     Phase::Serving { look_at } if look_at <= Instant::now() => {
                         self.look();
+                        // A fast client could keep this task busy with a backlog for ever.
+                        actix_rt::task::yield_now().await;
                         continue;
                     }
                     _ => Continue(()),

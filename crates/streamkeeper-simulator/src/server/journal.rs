@@ -50,7 +50,7 @@ pub struct ConnectionEntry {
     pub events: u64,
     /// Pokes written to it.
     pub pokes: u64,
-    /// Pokes since the last event.
+    /// Pokes since the last event, until it was closed.
     pub pokes_in_row: u64,
     /// From its close to the stream's next connect.
     pub rest_ms: Option<Millis>,
@@ -109,14 +109,16 @@ impl Journal {
     pub(crate) fn wrote_poke(&mut self, number: u64) {
         if let Some(entry) = self.connections.get_mut(&number) {
             entry.pokes += 1;
-            entry.pokes_in_row += 1;
+            entry.pokes_in_row += u64::from(entry.closed_ms.is_none());
         }
     }
 
     pub(crate) fn wrote_event(&mut self, number: u64) {
         if let Some(entry) = self.connections.get_mut(&number) {
             entry.events += 1;
-            entry.pokes_in_row = 0;
+            if entry.closed_ms.is_none() {
+                entry.pokes_in_row = 0;
+            }
         }
     }
 
@@ -157,6 +159,7 @@ mod tests {
         journal.wrote_poke(first);
         journal.close(200, first, ClosedBy::ClientFin);
         journal.close(250, first, ClosedBy::Service);
+        journal.wrote_event(first); // until the service notices
         journal.open(220, None); // a replay is no return
         journal.open(230, stream());
         let entries = journal.connections();

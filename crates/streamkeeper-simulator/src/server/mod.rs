@@ -5,8 +5,16 @@
 //! exists to prevent (half a chunk, a RST, silence, a FIN that is honoured or not). The calls on
 //! stream resources are an actix-web application that the acceptor calls in process; event streams
 //! are written straight from the [`model`](crate::model). The control port
-//! ([`RunningSimulator::control_addr`]) is an ordinary actix-web server; see `POST /fault` in
-//! [`fault`](crate::fault), and the rest in [`TruthSummary`] and [`StateView`].
+//! ([`RunningSimulator::control_addr`]) is an ordinary actix-web server:
+//!
+//! | call | does |
+//! | --- | --- |
+//! | `POST /fault` | a [`FaultRequest`](crate::fault::FaultRequest); answers `{"affected": [connection numbers]}` |
+//! | `GET /truth` | NDJSON of [`TruthRow`](crate::truth::TruthRow)s, all versions so far |
+//! | `GET /truth/summary` | [`TruthSummary`] |
+//! | `GET /state` | [`StateView`] |
+//! | `POST /generate` | `{"rate": events a second}`; 0 or `{"stop": true}` stops |
+//! | `POST /shutdown` | stops the simulator |
 //!
 //! Everything runs on the simulator's own thread with its own `actix_rt` system, so that it can be
 //! started in any process, several at once, beside other runtimes. The service's clock starts where

@@ -59,7 +59,7 @@ fn the_place_after_the_last_is_refused() {
 #[test]
 fn a_half_close_is_served_on_and_ends_properly() {
     let mut config = quick();
-    config.model.notice_after = Span::exactly(400);
+    config.model.notice_after = Span::exactly(1_500);
     let simulator = start(config);
     let id = create(&simulator, "acme");
     let mut client = Client::connect(&simulator, &id);
@@ -79,7 +79,7 @@ fn a_half_close_is_served_on_and_ends_properly() {
 #[test]
 fn what_is_written_to_a_client_that_closed_at_once_is_lost() {
     let mut config = quick();
-    config.model.notice_after = Span::exactly(500);
+    config.model.notice_after = Span::exactly(1_500);
     let simulator = start(config);
     let id = create(&simulator, "acme");
     let mut client = Client::connect(&simulator, &id);
