@@ -10,7 +10,7 @@
 //! | call | does |
 //! | --- | --- |
 //! | `POST /fault` | a [`FaultRequest`](crate::fault::FaultRequest); answers `{"affected": [connection numbers]}` |
-//! | `GET /truth` | NDJSON of [`TruthRow`](crate::truth::TruthRow)s, all versions so far |
+//! | `GET /truth` | NDJSON of [`TruthRow`]s, all versions so far |
 //! | `GET /truth/summary` | [`TruthSummary`] |
 //! | `GET /state` | [`StateView`] |
 //! | `POST /generate` | `{"rate": events a second}`; 0 or `{"stop": true}` stops |
