@@ -1,1 +1,169 @@
+//! Each way in which an answer can be lost, refused or late has one way on.
 
+use std::time::Duration;
+
+use super::*;
+
+fn config() -> EstablishConfig {
+    EstablishConfig {
+        server_name: "acme".into(),
+        hold_patience: Duration::from_secs(60),
+        backoff: BackoffConfig::default(),
+        token_backoff: BackoffConfig {
+            initial: Duration::from_secs(10),
+            max: Duration::from_secs(300),
+        },
+    }
+}
+
+fn id(text: &str) -> StreamId {
+    StreamId(text.into())
+}
+
+fn listed(streams: &[(&str, &str)]) -> Answer {
+    let stream = |&(id, name): &(&str, &str)| Listed {
+        id: StreamId(id.into()),
+        name: name.into(),
+        start_date: None,
+    };
+    Answer::Listed(streams.iter().map(stream).collect())
+}
+
+fn failed(failure: CallFailure) -> Answer {
+    Answer::Failed(failure)
+}
+
+fn lost() -> Answer {
+    failed(CallFailure::Unavailable { status: None, retry_after: None, acted: true })
+}
+
+/// Drives the procedure with scripted answers; gives the calls it made and how it ended.
+struct Script {
+    establish: Establish,
+    now: Instant,
+}
+
+impl Script {
+    fn new(known: Option<&str>, start_date: Option<&str>) -> Self {
+        let date = start_date.map(|date| date.parse().unwrap());
+        let establish =
+            Establish::new(config(), known.map(id), date, date.is_none(), Instant::ZERO, 1);
+        Self { establish, now: Instant::ZERO }
+    }
+
+    /// Waits until the next call is due, checks it, answers it.
+    #[track_caller]
+    fn expect(&mut self, call: &Call, answer: Answer) -> Progress {
+        self.now = self.now.max(self.establish.deadline().expect("a call is due some time"));
+        assert_eq!(self.establish.next_call(self.now).as_ref(), Some(call));
+        assert_eq!(self.establish.next_call(self.now), None, "one call at a time");
+        self.establish.answered(self.now, answer)
+    }
+}
+
+fn delete(which: &str) -> Call {
+    Call::Delete { id: id(which) }
+}
+
+fn create(name: &str, date: Option<&str>) -> Call {
+    Call::Create { name: name.into(), start_date: date.map(|date| date.parse().unwrap()) }
+}
+
+#[test]
+fn the_known_stream_is_deleted_and_made_again() {
+    let mut script = Script::new(Some("a"), Some("2026-11-20"));
+    assert_eq!(script.expect(&delete("a"), Answer::Deleted), Progress::Deleted(id("a")));
+    let progress = script.expect(&create("acme", Some("2026-11-20")), Answer::Created(id("b")));
+    let Progress::Done(done) = progress else { panic!("{progress:?}") };
+    assert_eq!((done.id, done.name.as_str()), (id("b"), "acme"));
+}
+
+#[test]
+fn a_first_start_replaces_what_bears_our_name_and_nothing_else() {
+    let mut script = Script::new(None, None);
+    let streams = [("x", "other"), ("a", "acme"), ("b", "acme~2"), ("c", "acme~x"), ("d", "acmeX")];
+    script.expect(&Call::List, listed(&streams));
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&create("acme", None), Answer::Created(id("e")));
+}
+
+#[test]
+fn a_first_start_without_a_date_goes_on_from_that_of_the_stream_it_replaces() {
+    let mut script = Script::new(None, None);
+    let stream = Listed {
+        id: id("a"),
+        name: "acme".into(),
+        start_date: Some("2026-11-01".parse().unwrap()),
+    };
+    script.expect(&Call::List, Answer::Listed(vec![stream]));
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&create("acme", Some("2026-11-01")), Answer::Created(id("b")));
+}
+
+#[test]
+fn an_unanswered_create_is_never_adopted() {
+    let mut script = Script::new(Some("a"), Some("2026-11-20"));
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&create("acme", Some("2026-11-20")), lost());
+    script.expect(&Call::List, listed(&[("b", "acme")]));
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&create("acme", Some("2026-11-20")), Answer::Created(id("c")));
+}
+
+#[test]
+fn an_unanswered_delete_is_asked_again() {
+    let mut script = Script::new(Some("a"), Some("2026-11-20"));
+    script.expect(&delete("a"), lost());
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&create("acme", Some("2026-11-20")), Answer::Created(id("b")));
+}
+
+#[test]
+fn a_held_member_is_left_behind_after_the_patience() {
+    let mut script = Script::new(Some("a"), Some("2026-11-20"));
+    let mut asked = 0;
+    while script.establish.held.is_empty() {
+        script.expect(&delete("a"), failed(CallFailure::Held));
+        asked += 1;
+    }
+    assert!((5..12).contains(&asked), "{asked} DELETEs");
+    assert_eq!(script.now, Instant::ZERO + Duration::from_secs(60), "when the patience ends");
+    script.expect(&Call::List, listed(&[("a", "acme"), ("x", "other")]));
+    let progress = script.expect(&create("acme~2", Some("2026-11-20")), Answer::Created(id("b")));
+    let Progress::Done(done) = progress else { panic!("{progress:?}") };
+    assert_eq!((done.name.as_str(), done.left_behind), ("acme~2", vec![id("a")]));
+}
+
+#[test]
+fn without_room_alongside_the_held_stream_is_asked_for_again() {
+    let mut script = Script::new(Some("a"), None);
+    while script.establish.held.is_empty() {
+        script.expect(&delete("a"), failed(CallFailure::Held));
+    }
+    let full = [("a", "acme"), ("1", "p"), ("2", "q"), ("3", "r"), ("4", "s")];
+    script.expect(&Call::List, listed(&full));
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&create("acme", None), Answer::Created(id("b")));
+}
+
+#[test]
+fn a_refused_token_is_asked_rarely() {
+    let mut script = Script::new(None, None);
+    let mut asked = 0;
+    while script.now < Instant::ZERO + Duration::from_secs(60) {
+        script.expect(&Call::List, failed(CallFailure::Token { status: 401 }));
+        asked += 1;
+        script.now = script.establish.deadline().unwrap();
+    }
+    assert!(asked < 6, "{asked} calls in a minute");
+}
+
+#[test]
+fn a_retry_after_is_honoured() {
+    let mut script = Script::new(None, None);
+    let retry_after = Some(Duration::from_secs(90));
+    let busy = CallFailure::Unavailable { status: Some(503), retry_after, acted: true };
+    script.expect(&Call::List, failed(busy));
+    assert!(script.establish.deadline().unwrap() >= Instant::ZERO + Duration::from_secs(90));
+}

@@ -563,5 +563,4 @@ impl StreamPolicy {
 }
 
 #[cfg(test)]
-#[path = "stream_policy/tests.rs"]
 mod tests;

@@ -147,10 +147,9 @@ impl StreamPolicy {
             self.report(Report::Terminated);
         }
         let mark = self.water.mark();
-        let lookback = self.config.lookback_days.saturating_add(self.widened_days);
-        let start_date = mark.map_or(self.config.start_date, |mark| {
-            Some(mark.utc_day().minus_days(lookback.min(HISTORY_DAYS)))
-        });
+        let lookback = self.lookback();
+        let start_date =
+            mark.map_or(self.config.start_date, |mark| Some(mark.utc_day().minus_days(lookback)));
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),
@@ -161,6 +160,18 @@ impl StreamPolicy {
             seed,
         )));
         self.next_call(now);
+    }
+
+    /// How many days before the day of the mark are read again.
+    ///
+    /// None, unless configured: the stream is made again from the right UTC day. But where records
+    /// have been seen whose spans start on an earlier day, and the service has not shown that it
+    /// cuts a stream by `created_at`, it may cut it by the start of the span (the older reading of
+    /// the page): one day more covers the spans of a day, and `witnesses_missing` longer ones.
+    pub(super) fn lookback(&self) -> u32 {
+        let unknown = if self.reading_ruled_out { 0 } else { self.span_days.min(1) };
+        let widened = unknown.max(self.widened_days);
+        self.config.lookback_days.saturating_add(widened).min(HISTORY_DAYS)
     }
 
     /// Makes the next call of the procedure, or deletes what was left behind.
@@ -259,7 +270,6 @@ impl StreamPolicy {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
         self.terminated_at = terminated;
-        self.reading_ruled_out = false;
         self.last_change = now;
         self.members = None;
         self.closings.clear();

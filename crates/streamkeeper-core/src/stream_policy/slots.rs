@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, RETRY_AFTER_MAX};
 use crate::classify::{End, Refusal};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, Reader, SlotId};
@@ -51,6 +51,8 @@ pub(super) struct Slot {
     pub(super) opened: Instant,
     /// A frame came on this connection.
     pub(super) proven: bool,
+    /// It has lived long enough to forget the failures before it.
+    lasted: bool,
     /// When the last committed frame of this connection was read.
     pub(super) heard: Option<Instant>,
     pub(super) paused_since: Option<Instant>,
@@ -66,6 +68,7 @@ impl Slot {
             hygiene,
             opened: Instant::ZERO,
             proven: false,
+            lasted: false,
             heard: None,
             paused_since: None,
             late: false,
@@ -96,11 +99,19 @@ pub(super) struct Admission {
     /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
     probing: Option<Instant>,
     probe: Option<SlotId>,
+    /// The service has asked for no attempt before this instant.
+    asked: Instant,
 }
 
 impl Admission {
     pub(super) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
-        Self { backoff, token_backoff, probing: Some(Instant::ZERO), probe: None }
+        Self {
+            backoff,
+            token_backoff,
+            probing: Some(Instant::ZERO),
+            probe: None,
+            asked: Instant::ZERO,
+        }
     }
 
     /// Whether `slot` may try now; if it may, it is the probe.
@@ -125,14 +136,16 @@ impl Admission {
         }
     }
 
-    /// A frame came. `lasted`: the connection has lived long enough to forget the failures.
-    fn proven(&mut self, lasted: bool) {
-        self.probing = None;
+    /// The first frame of a connection came: attempts succeed.
+    fn proven(&mut self, now: Instant) {
+        self.probing = Some(self.asked).filter(|&asked| now < asked);
         self.probe = None;
-        if lasted {
-            self.backoff.reset();
-            self.token_backoff.reset();
-        }
+    }
+
+    /// A connection has lived long enough to forget the failures before it.
+    const fn lasted(&mut self) {
+        self.backoff.reset();
+        self.token_backoff.reset();
     }
 
     /// A wanted end of a probe is no failure.
@@ -165,6 +178,7 @@ impl StreamPolicy {
                 slot.epoch = self.epochs.next();
                 slot.state = SlotState::Connecting;
                 slot.proven = false;
+                slot.lasted = false;
                 slot.heard = None;
                 slot.late = false;
                 slot.paused_since = None;
@@ -208,16 +222,23 @@ impl StreamPolicy {
         self.alive(connection, now);
     }
 
-    /// A frame came: the connection has proven itself.
+    /// A frame came: the connection has proven itself. Only its first one speaks for attempts to
+    /// connect: that a connection goes on says nothing about one that is refused beside it.
     fn alive(&mut self, connection: ConnectionId, now: Instant) {
         let late_after = self.config.watchdog.late_after;
         let Some(slot) = self.slot_of(connection) else { return };
-        slot.proven = true;
         slot.late = false;
-        let lasted = now.since(slot.opened) >= late_after;
-        self.admission.proven(lasted);
-        self.token_refused = false;
-        self.connect_slots(now);
+        let first = !std::mem::replace(&mut slot.proven, true);
+        let lasted = !slot.lasted && now.since(slot.opened) >= late_after;
+        slot.lasted |= lasted;
+        if lasted {
+            self.admission.lasted();
+        }
+        if first {
+            self.admission.proven(now);
+            self.token_refused = false;
+            self.connect_slots(now);
+        }
     }
 
     /// Half-closes a slot whose pokes call for a rest, unless reading on matters more.
@@ -364,7 +385,9 @@ impl StreamPolicy {
         self.report(Report::Ended { connection, end, suspect });
         if wanted || stage_recovers {
             self.admission.released(id);
-        } else if !lived {
+        } else if lived {
+            self.admission.lasted();
+        } else {
             self.attempt_failed(id, end, now);
         }
         if let Some(max) = self.limit {
@@ -397,6 +420,8 @@ impl StreamPolicy {
             _ => (false, None),
         };
         self.token_refused = token;
+        let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
+        self.admission.asked = self.admission.asked.max(asked);
         self.admission.failed(slot, now, |admission| {
             if token {
                 admission.token_backoff.next(None)

@@ -1,1 +1,5 @@
+//! One stream's life at exact times: starts, rests, limits, ends, recoveries, stops.
 
+mod bench;
+mod life;
+mod recoveries;

@@ -112,9 +112,9 @@ impl StreamPolicy {
         let service_now = self.clock.at(now);
         let covers = service_now.minus(self.water.margin());
         let low = self.water.suspects().first().and_then(|suspect| suspect.low);
-        let lookback = self.config.lookback_days.saturating_add(self.widened_days);
+        let lookback = self.lookback();
         let date = match (low, self.config.start_date) {
-            (Some(low), _) => low.utc_day().minus_days(lookback.min(HISTORY_DAYS)),
+            (Some(low), _) => low.utc_day().minus_days(lookback),
             (None, Some(first)) => first,
             (None, None) => service_now.utc_day().minus_days(HISTORY_DAYS),
         };
