@@ -1,0 +1,200 @@
+//! Starts, rests, limits, failing attempts, stops.
+
+use std::time::Duration;
+
+use super::bench::{Bench, NOON, restless};
+use crate::classify::{End, Refusal};
+use crate::establish::{Answer, Call};
+use crate::id::StreamId;
+use crate::stream_policy::{
+    Health, Input, Members, Output, Phase, Report, SlotState, StreamPolicyConfig, StreamState,
+};
+use crate::time::Timestamp;
+
+#[test]
+fn a_first_start_looks_creates_writes_down_and_connects_one_slot_first() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 3));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    assert_eq!(bench.answer_create("s1"), None);
+    let last = bench.persisted.last().unwrap();
+    assert_eq!((last.stream_id.clone(), last.clean), (Some(StreamId("s1".into())), false));
+    let first = bench.take_connects();
+    assert_eq!(first.len(), 1, "how many are allowed is not known yet");
+    bench.input(Input::Opened(first[0]));
+    assert_eq!(bench.take_connects(), [], "a 200 proves nothing");
+    bench.poke(first[0]);
+    assert_eq!(bench.take_connects().len(), 2);
+    assert_eq!(bench.policy.health(), Health::Live);
+}
+
+#[test]
+fn nothing_connects_before_the_stream_id_is_durable() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    bench.disk_answers = false;
+    bench.answer_create("s1");
+    assert_eq!(bench.take_connects(), []);
+    bench.disk_answers = true;
+    bench.answer_disk();
+    assert_eq!(bench.take_connects().len(), 1);
+}
+
+#[test]
+fn a_clean_restart_goes_on_with_the_same_stream() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    let mark = Some(Timestamp::from_micros(NOON * 1_000_000));
+    let stream_id = Some(StreamId("s1".into()));
+    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: true }));
+    assert_eq!(bench.calls(), []);
+    assert_eq!(bench.take_connects().len(), 1);
+    assert!(!bench.persisted.last().unwrap().clean, "a crash from here on is an unclean end");
+    assert_eq!(bench.policy.mark(), mark);
+}
+
+#[test]
+fn an_unclean_restart_makes_a_new_stream_from_the_day_of_the_mark() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    let mark = Some(Timestamp::from_micros((NOON - 86_400) * 1_000_000));
+    let stream_id = Some(StreamId("s1".into()));
+    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: false }));
+    bench.answer(&Call::Delete { id: StreamId("s1".into()) }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-20"));
+}
+
+#[test]
+fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
+    let mut bench = Bench::running(StreamPolicyConfig::new("acme", 1));
+    let mut rests = Vec::new();
+    for _ in 0..3 {
+        let connection = bench.slot(0);
+        let before = bench.seconds();
+        while !bench.wanted.contains(&Output::Drain(connection)) {
+            bench.pass_to(bench.seconds() + 5.0);
+            bench.poke(connection);
+        }
+        assert!((19.9..25.1).contains(&(bench.seconds() - before)), "after the fifth poke");
+        bench.end(connection, End::Eof { mid_event: false });
+        let closed = bench.seconds();
+        while bench.take_connects().is_empty() {
+            let deadline = bench.policy.deadline().unwrap();
+            bench.pass_to(deadline.since(crate::time::Instant::ZERO).as_secs_f64());
+        }
+        rests.push(bench.seconds() - closed);
+        let connection = bench.slot(0);
+        bench.input(Input::Opened(connection));
+    }
+    for (rest, base) in rests.iter().zip([5.0, 10.0, 20.0]) {
+        assert!((base..base * 1.11).contains(rest), "{rests:?}");
+    }
+    assert_eq!(bench.policy.suspects(), 0, "a wanted end, read to the end, loses nothing");
+    let connection = bench.slot(0);
+    bench.input(Input::Data(connection));
+    (0..5).for_each(|_| bench.poke(connection));
+    let rest = bench.reports.iter().rev().find_map(|report| match report {
+        Report::Rest { rest, .. } => Some(*rest),
+        _ => None,
+    });
+    assert!(rest.unwrap() < Duration::from_secs(6), "data starts afresh: {rest:?}");
+}
+
+#[test]
+fn a_drain_that_does_not_end_is_cut_and_its_end_is_suspect() {
+    let mut bench = Bench::running(StreamPolicyConfig::new("acme", 1));
+    let connection = bench.slot(0);
+    (0..5).for_each(|_| bench.poke(connection));
+    bench.pass_to(29.9);
+    assert_eq!(bench.killed(), []);
+    bench.pass_to(30.1);
+    assert_eq!(bench.killed(), [connection]);
+    bench.end(connection, End::Killed);
+    assert_eq!(bench.policy.suspects(), 1);
+    assert!(matches!(bench.policy.slots().next(), Some((_, SlotState::Resting { .. }, _))));
+}
+
+#[test]
+fn as_many_slots_are_used_as_the_service_allows_and_one_line_says_why() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 20));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    bench.answer_create("s1");
+    let members = Members { count: Some(1), max: Some(3) };
+    for round in 0..3 {
+        for connection in bench.take_connects() {
+            bench.input(Input::Opened(connection));
+            bench.input(Input::Poke { connection, members });
+        }
+        assert!(bench.connections.len() <= 3, "round {round}");
+    }
+    assert_eq!(bench.connections.len(), 3);
+    let said = |report: &&Report| matches!(report, Report::Limit { .. });
+    let limits: Vec<_> = bench.reports.iter().filter(said).collect();
+    assert_eq!(limits, [&Report::Limit { allowed: 3, configured: 20 }]);
+}
+
+/// How many times the policy connects within a minute, if every attempt ends like this.
+fn attempts_in_a_minute(end: End) -> usize {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 20));
+    let mark = None;
+    let stream_id = Some(StreamId("s1".into()));
+    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: true }));
+    let mut attempts = 0;
+    while bench.seconds() < 60.0 {
+        for connection in bench.take_connects() {
+            attempts += 1;
+            bench.end(connection, end);
+        }
+        bench.pass_to(bench.seconds() + 0.1);
+    }
+    attempts
+}
+
+#[test]
+fn twenty_slots_that_cannot_connect_are_no_storm() {
+    let unavailable = Refusal::Unavailable { status: 503, retry_after: None };
+    for (end, bound) in [
+        (End::NotOpened { sent: false }, 9),
+        (End::NotOpened { sent: true }, 9),
+        (End::Refused(unavailable), 9),
+        (End::Refused(Refusal::Crowded), 9),
+        (End::Refused(Refusal::NotEvents), 9),
+        (End::Refused(Refusal::Token { status: 401 }), 5),
+        (End::Terminated { mid_event: false }, 9),
+    ] {
+        let attempts = attempts_in_a_minute(end);
+        assert!((2..=bound).contains(&attempts), "{attempts} attempts for {end:?}");
+    }
+}
+
+#[test]
+fn a_stop_reads_every_connection_to_its_end_and_is_clean() {
+    let mut bench = Bench::running(restless(2));
+    // The history of a new stream has to be read before the checkpoint is all that is needed.
+    bench.poke_until(700.0);
+    bench.input(Input::Stop { drain: Duration::from_secs(10) });
+    let open: Vec<_> = bench.connections.keys().copied().collect();
+    for &connection in &open {
+        assert!(bench.wanted.contains(&Output::Drain(connection)));
+    }
+    bench.end(open[0], End::Terminated { mid_event: false });
+    assert!(!bench.wanted.contains(&Output::Flush));
+    bench.end(open[1], End::Eof { mid_event: false });
+    assert!(bench.wanted.contains(&Output::Flush));
+    bench.input(Input::Flushed);
+    assert!(bench.wanted.contains(&Output::Stopped { clean: true }));
+    assert!(bench.persisted.last().unwrap().clean);
+}
+
+#[test]
+fn a_stop_that_has_to_cut_is_not_clean() {
+    let mut bench = Bench::running(restless(1));
+    bench.poke_until(700.0);
+    bench.input(Input::Stop { drain: Duration::from_secs(2) });
+    let connection = bench.slot(0);
+    bench.pass_to(702.5);
+    assert_eq!(bench.killed(), [connection]);
+    bench.end(connection, End::Killed);
+    bench.input(Input::Flushed);
+    assert!(bench.wanted.contains(&Output::Stopped { clean: false }));
+}

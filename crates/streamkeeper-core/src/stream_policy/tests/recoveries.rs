@@ -1,0 +1,239 @@
+//! Stalls, suspects, verifications, full queues, too many recoveries.
+
+use super::bench::{Bench, NOON, restless};
+use crate::classify::{End, Refusal};
+use crate::establish::{Answer, Call, CallFailure, Listed};
+use crate::id::UserKey;
+use crate::id::{Reader, StreamId};
+use crate::low_water::Datum;
+use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report};
+use crate::time::Timestamp;
+
+fn s(id: &str) -> StreamId {
+    StreamId(id.into())
+}
+
+/// Two slots, read for a quarter of an hour: settled, gate open, the mark near the present.
+fn settled() -> Bench {
+    let mut bench = Bench::running(restless(2));
+    bench.poke_until(900.0);
+    assert!(bench.policy.mark().is_some());
+    bench
+}
+
+/// Ends every connection that is being killed.
+fn bury(bench: &mut Bench) -> usize {
+    let killed = bench.killed();
+    killed.iter().for_each(|&connection| bench.end(connection, End::Killed));
+    killed.len()
+}
+
+#[test]
+fn a_stale_connection_ends_them_all_before_the_first_call() {
+    let mut bench = settled();
+    let mark = bench.policy.mark().unwrap();
+    bench.disk_answers = false;
+    bench.input(Input::Stale(bench.slot(0)));
+    let killed = bench.killed();
+    assert_eq!(killed.len(), 2, "even a single hung connection loses events for all");
+    let state = bench.persisted.last().unwrap().clone();
+    assert_eq!((state.phase, state.mark), (Phase::Recovering, Some(mark)));
+    bench.end(killed[0], End::Killed);
+    assert_eq!(bench.calls(), []);
+    bench.end(killed[1], End::Killed);
+    assert_eq!(bench.calls(), [], "the intent is not durable yet");
+    bench.disk_answers = true;
+    bench.answer_disk();
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+    assert_eq!(bench.take_connects().len(), 2, "all slots at once");
+    assert_eq!(bench.policy.health(), Health::Recovering);
+}
+
+#[test]
+fn the_day_is_the_marks_not_todays() {
+    let mut bench = settled();
+    // Twelve hours on, past midnight, without another settled moment: a slot flaps.
+    let late = Datum {
+        user: UserKey(1),
+        created_at: Timestamp::from_micros((NOON + 800) * 1_000_000),
+        start_day: None,
+        new: true,
+    };
+    let slot = bench.slot(0);
+    bench.commit(slot, None, vec![late]);
+    bench.pass_to(43_200.0 + 600.0);
+    bench.input(Input::Stale(bench.slot(0)));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+}
+
+#[test]
+fn the_incident_ends_when_the_replay_has_come_to_where_we_were() {
+    let mut bench = settled();
+    bench.input(Input::Stale(bench.slot(0)));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    bench.answer_create("s2");
+    bench.open_all();
+    bench.poke_until(900.0 + 590.0);
+    assert!(bench.policy.incident().is_some(), "the service may still be walking");
+    bench.poke_until(900.0 + 700.0);
+    assert_eq!(bench.policy.incident(), None);
+    let over = |report: &Report| matches!(report, Report::CaughtUp { incident: Some(_) });
+    assert_eq!(bench.reports.iter().filter(|report| over(report)).count(), 1);
+}
+
+#[test]
+fn a_second_stall_starts_over_from_the_same_mark_in_the_same_incident() {
+    let mut bench = settled();
+    let mark = bench.policy.mark();
+    for (old, new) in [("s1", "s2"), ("s2", "s3")] {
+        bench.input(Input::Stale(bench.slot(0)));
+        bury(&mut bench);
+        bench.answer(&Call::Delete { id: s(old) }, Answer::Deleted);
+        bench.answer_create(new);
+        bench.open_all();
+        bench.poke_until(bench.seconds() + 60.0);
+    }
+    let incident = bench.policy.incident().unwrap();
+    assert_eq!((incident.id.0, incident.recoveries), (1, 2));
+    assert_eq!(bench.policy.mark(), mark, "a replay proves nothing before its end");
+}
+
+#[test]
+fn a_reset_is_suspect_holds_the_mark_and_is_verified_over_the_replay() {
+    let mut bench = settled();
+    let mark = bench.policy.mark();
+    let connection = bench.slot(0);
+    bench.end(connection, End::Reset);
+    assert_eq!((bench.policy.suspects(), bench.policy.incident()), (1, None));
+    bench.open_all();
+    bench.poke_until(1_190.0);
+    assert_eq!(bench.policy.mark(), mark);
+    bench.poke_until(1_210.0);
+    let replay = bench.take_connects();
+    assert_eq!(replay.len(), 1, "after the margin");
+    assert_eq!(replay[0].reader, Reader::Replay);
+    bench.input(Input::Opened(replay[0]));
+    bench.poke_until(2_500.0);
+    assert_eq!(bench.policy.suspects(), 0);
+    assert!(bench.policy.mark() > mark);
+    assert_eq!(bury(&mut bench), 1, "the replay connection is closed");
+}
+
+#[test]
+fn a_verification_that_fails_is_tried_again_and_hurts_nobody() {
+    let mut bench = settled();
+    bench.end(bench.slot(0), End::Reset);
+    bench.open_all();
+    bench.poke_until(1_210.0);
+    let replay = bench.take_connects()[0];
+    bench.end(replay, End::Refused(Refusal::Crowded));
+    assert_eq!(bench.policy.health(), Health::Live);
+    bench.pass_to(1_216.0);
+    let again = bench.take_connects();
+    assert_eq!(again.len(), 1);
+    bench.input(Input::Opened(again[0]));
+    bench.input(Input::Stale(again[0]));
+    assert_eq!(bench.killed(), again, "only the replay connection");
+}
+
+#[test]
+fn a_stream_that_is_gone_is_made_again() {
+    let mut bench = settled();
+    bench.end(bench.slot(0), End::Terminated { mid_event: false });
+    let connection = bench.take_connects()[0];
+    bench.end(connection, End::Refused(Refusal::Gone));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+}
+
+#[test]
+fn a_queue_that_stays_full_is_a_recovery_that_waits_for_room() {
+    let mut bench = settled();
+    let connection = bench.slot(1);
+    bench.input(Input::Paused(connection));
+    bench.pass_to(929.9);
+    assert_eq!(bench.killed(), []);
+    bench.pass_to(930.1);
+    assert_eq!(bury(&mut bench), 2, "nobody would see a connection die");
+    assert_eq!(bench.policy.health(), Health::Degraded("outbox_full"));
+    assert_eq!(bench.calls(), []);
+    bench.input(Input::Room);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+}
+
+#[test]
+fn after_five_recoveries_in_an_hour_the_next_waits_and_reading_goes_on() {
+    let mut bench = settled();
+    for number in 1..=5 {
+        bench.input(Input::Stale(bench.slot(0)));
+        bury(&mut bench);
+        bench.answer(&Call::Delete { id: s(&format!("s{number}")) }, Answer::Deleted);
+        bench.answer_create(&format!("s{}", number + 1));
+        bench.open_all();
+        bench.poke_until(bench.seconds() + 60.0);
+    }
+    bench.input(Input::Stale(bench.slot(0)));
+    assert_eq!(bury(&mut bench), 1, "only the broken connection is closed");
+    assert_eq!(bench.policy.health(), Health::Degraded("too_many_recoveries"));
+    assert_eq!(bench.take_connects().len(), 1, "and opened again");
+    let mark = bench.policy.mark();
+    let until = bench.seconds() + 12.0 * 60.0;
+    bench.pass_to(until + 1.0);
+    assert!(bury(&mut bench) >= 1, "the pause is over");
+    assert_eq!(bench.policy.mark(), mark);
+    let paused =
+        |report: &&Report| matches!(report, Report::RecoveryPaused { cause: Cause::Stale(_), .. });
+    assert_eq!(bench.reports.iter().filter(paused).count(), 1);
+}
+
+#[test]
+fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
+    let mut bench = settled();
+    bench.input(Input::Stale(bench.slot(0)));
+    bury(&mut bench);
+    let old = Listed { id: s("s1"), name: "acme".into(), start_date: None };
+    loop {
+        match bench.calls().as_slice() {
+            [Call::Delete { .. }] => {
+                bench.input(Input::Answered(Answer::Failed(CallFailure::Held)));
+            }
+            [Call::List] => {
+                bench.input(Input::Answered(Answer::Listed(vec![old.clone()])));
+                break;
+            }
+            other => assert!(other.is_empty(), "{other:?}"),
+        }
+        bench.pass_to(bench.seconds() + 0.5);
+    }
+    let calls = bench.calls();
+    assert!(matches!(calls.as_slice(), [Call::Create { name, .. }] if name == "acme~2"));
+    bench.input(Input::Answered(Answer::Created(s("s2"))));
+    bench.open_all();
+    bench.pass_to(bench.seconds() + 6.0);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Failed(CallFailure::Held));
+    bench.pass_to(bench.seconds() + 11.0);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    bench.pass_to(bench.seconds() + 400.0);
+    assert_eq!(bench.calls(), []);
+}
+
+#[test]
+fn a_foreign_client_on_the_stream_is_left_for_a_stream_of_our_own() {
+    let mut bench = settled();
+    let members = Members { count: Some(3), max: Some(20) };
+    while !bench.reports.iter().any(|report| matches!(report, Report::ForeignClients { .. })) {
+        bench.pass_to(bench.seconds() + 5.0);
+        for slot in [0, 1] {
+            let connection = bench.slot(slot);
+            bench.input(Input::Poke { connection, members });
+        }
+        assert!(bench.seconds() < 1_100.0);
+    }
+    assert!(bench.seconds() >= 975.0, "our own closed connections may count for a while");
+    assert!(bench.wanted.iter().any(|output| matches!(output, Output::Kill(_))));
+}
