@@ -1,0 +1,37 @@
+# Everything a developer does, in one list: `make` prints it. CI calls the same targets.
+
+CARGO ?= cargo
+
+# The simulation: the first seed, and how many.
+SEED ?= 1
+RUNS ?= 10000
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint bench docs sim
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Show a hang and its recovery, against a simulator of its own
+	$(CARGO) run --release --locked --package streamkeeper-cli -- demo
+
+run: ## Run the simulator and streamkeeper side by side (config/local.toml), until Ctrl-C
+	scripts/run-local
+
+test: ## Run all tests, those of the documentation included
+	$(CARGO) test --workspace --locked
+
+lint: ## Check formatting, lints, documentation and dependencies
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	scripts/tool cargo-deny check --hide-inclusion-graph bans licenses sources
+
+bench: ## Run the benchmarks
+	$(CARGO) bench --workspace --locked --bench '*'
+
+sim: ## Run the seeded simulation (SEED=1 RUNS=10000)
+	$(CARGO) run --release --locked --package streamkeeper-tests --bin sim -- --seed $(SEED) --runs $(RUNS)
+
+docs: ## Build the book of docs/ into target/book
+	scripts/tool mdbook build
