@@ -19,7 +19,7 @@ pub(crate) enum Command {
     /// Check a configuration file, without any network.
     Check(check::Check),
     /// Simulate the remote service, with faults on command.
-    Simulate(simulate::Simulate),
+    Simulate(Box<simulate::Simulate>),
     /// Show a hang and its recovery, against a simulator of its own.
     Demo(demo::Demo),
 }

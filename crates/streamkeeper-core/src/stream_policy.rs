@@ -106,6 +106,8 @@ pub struct StreamPolicy {
     admission: Admission,
     limit: Option<u32>,
     members: Option<u32>,
+    /// Attempts to connect since the service counted its clients.
+    attempts: u32,
     closings: Vec<Instant>,
     excess_since: Option<Instant>,
     foreign_since: Option<Instant>,
@@ -159,6 +161,7 @@ impl StreamPolicy {
             ),
             limit: None,
             members: None,
+            attempts: 0,
             closings: Vec::new(),
             excess_since: None,
             foreign_since: None,
@@ -410,7 +413,6 @@ impl StreamPolicy {
     /// Moves live reading and mark, if the stream is settled and the gate open.
     fn advance(&mut self, span: &Span, now: Instant) {
         let Some(heard) = self.settled() else { return };
-        self.settled_at = now;
         match self.position.gate() {
             Gate::Closed => return,
             Gate::Open => self.position.open_gate(),
@@ -431,6 +433,9 @@ impl StreamPolicy {
             if let Some(oldest) = oldest {
                 self.water.delayed(service_now.since(oldest));
             }
+        }
+        if self.clock.is_proven() && service_now.since(reached) <= settle * 2 + margin {
+            self.settled_at = now;
         }
         self.water.advance(reached);
         if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
@@ -541,8 +546,9 @@ impl StreamPolicy {
     }
 
     fn flush_if_ended(&mut self) {
+        // A call under way is not waited for: its outcome is looked up at the next start.
         let open = self.slots.iter().any(Slot::is_connected) || self.verification.is_connected();
-        if matches!(self.stage, Stage::Draining) && !open && self.call.is_none() {
+        if matches!(self.stage, Stage::Draining) && !open {
             self.stage = Stage::Flushing;
             self.outputs.push_back(Output::Flush);
         }

@@ -14,6 +14,7 @@ use actix::{
 };
 use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
+use streamkeeper_core::establish::{Answer, Call, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::stream_policy::{
     Health, Input, Output, Report, SlotState, StreamPolicy, StreamState, Target,
@@ -80,12 +81,7 @@ impl Supervisor {
         reports: ReportsReceiver,
         stopped: oneshot::Sender<bool>,
     ) -> Self {
-        let lifecycle = StreamLifecycle::new(
-            tools.transport.clone(),
-            filters.clone(),
-            tools.reports.clone(),
-            Arc::clone(&tools.entry),
-        );
+        let lifecycle = lifecycle(&tools, &filters);
         Self {
             policy,
             filters,
@@ -93,7 +89,7 @@ impl Supervisor {
             arbiters,
             actors: HashMap::new(),
             holds: HashMap::new(),
-            lifecycle: lifecycle.start(),
+            lifecycle,
             reports: Some(reports),
             timer: None,
             waits_for_room: false,
@@ -129,7 +125,7 @@ impl Supervisor {
                     hold.kill();
                 }
             }
-            Output::Call(call) => self.lifecycle.do_send(Make(call)),
+            Output::Call(call) => self.make_call(call),
             Output::Persist { number, state } => self.tools.writer.persist(number, state),
             Output::Flush => self.tools.writer.flush(),
             Output::Report(report) => self.tell(&report),
@@ -143,6 +139,18 @@ impl Supervisor {
                 }
                 ctx.stop();
             }
+        }
+    }
+
+    /// Sends a call to the lifecycle actor; one that has died is replaced.
+    fn make_call(&mut self, call: Call) {
+        if !self.lifecycle.connected() {
+            self.lifecycle = lifecycle(&self.tools, &self.filters);
+        }
+        if self.lifecycle.try_send(Make(call)).is_err() {
+            let failure =
+                CallFailure::Unavailable { status: None, retry_after: None, acted: false };
+            self.tools.reports.send(Input::Answered(Answer::Failed(failure)));
         }
     }
 
@@ -263,6 +271,17 @@ impl Supervisor {
             tracing::info!(stream, state, reason = detail, "the stream is {state}");
         }
     }
+}
+
+/// A fresh lifecycle actor.
+fn lifecycle(tools: &Tools, filters: &Filters) -> Addr<StreamLifecycle> {
+    StreamLifecycle::new(
+        tools.transport.clone(),
+        filters.clone(),
+        tools.reports.clone(),
+        Arc::clone(&tools.entry),
+    )
+    .start()
 }
 
 /// A slot's state in a word.

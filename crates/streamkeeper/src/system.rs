@@ -149,7 +149,9 @@ impl System {
         // Half of the time for the connections, so that the sinks get theirs.
         let drain = deadline / 2;
         for stream in &self.streams {
-            stream.supervisor.do_send(Stop { drain });
+            if stream.supervisor.try_send(Stop { drain }).is_err() {
+                tracing::warn!(stream = stream.name, "the stream has ended before");
+            }
         }
         let mut clean = true;
         for stream in self.streams {

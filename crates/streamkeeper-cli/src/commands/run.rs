@@ -12,7 +12,7 @@ use streamkeeper::{StartError, StopReport, Streamkeeper};
 
 use super::config_file::ConfigFile;
 use super::signals::Signals;
-use crate::exit::{CANNOT_CREATE, CONFIGURATION, Failure, INTERNAL, Outcome, SIGNAL};
+use crate::exit::{CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL};
 use crate::logging;
 
 /// Keep the streams of a configuration file, until a signal ends it.
@@ -54,6 +54,11 @@ async fn serve(keeper: &Streamkeeper, stop_within: Duration) -> Outcome {
         report = keeper.stop(stop_within) => {
             let StopReport { clean, delivered } = report;
             tracing::info!(clean, delivered, "stopped");
+            if !delivered {
+                let message = "stopped before every sink had everything that was accepted; the \
+                    next start reads it again";
+                return Err(Failure::new(GENERAL, message));
+            }
             Ok(ExitCode::SUCCESS)
         }
         second = signals.next() => {
