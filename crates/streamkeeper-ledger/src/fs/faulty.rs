@@ -1,0 +1,452 @@
+//! A disk in memory that does the worst a disk may do.
+//!
+//! Every change (create, write, cut, sync, rename, remove) is one *step*. A [`Fault`] can be planned
+//! for any step. A power cut keeps of everything that was not synced a random part: each write whole,
+//! torn at any byte, in scattered sectors or not at all, each change of a name or not, in
+//! any combination. A failed sync forgets what it was to save for good, as Linux does: the file reads
+//! well until the power is cut, and a later sync that succeeds has not saved it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{Access, File, Fs, Guard, Mapping};
+
+/// What goes wrong at a planned step, and from there on until [`FaultyFs::heal`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The process dies in the middle of the step; follow with [`FaultyFs::power_cut`] or
+    /// [`FaultyFs::kill`].
+    Crash,
+    /// No room: a write gets half of its bytes in, a file cannot be created.
+    DiskFull,
+    /// Nothing can be written.
+    Io,
+    /// No sync succeeds; what one was to save is forgotten.
+    Sync,
+}
+
+/// The disk; clones share it.
+///
+/// ```
+/// use std::path::Path;
+/// use streamkeeper_ledger::fs::{Access, FaultyFs, Fs};
+///
+/// let disk = FaultyFs::new(1);
+/// let (file, dir) = (Path::new("/dir/file"), Path::new("/dir"));
+/// disk.create(file)?.write_at(b"synced", 0)?;
+/// disk.open(file, Access::Write)?.sync()?;
+/// disk.sync_dir(dir)?;
+/// disk.power_cut();
+/// assert_eq!(disk.list(dir)?, ["file"]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct FaultyFs(Arc<Mutex<Disk>>);
+
+#[derive(Debug)]
+struct Disk {
+    rng: fastrand::Rng,
+    inodes: Vec<Inode>,
+    names: BTreeMap<PathBuf, usize>,
+    durable_names: BTreeMap<PathBuf, usize>,
+    /// Changes of names that are not durable yet.
+    changes: Vec<(PathBuf, Option<usize>)>,
+    locks: BTreeSet<PathBuf>,
+    boots: u64,
+    steps: u64,
+    plan: Option<(u64, Fault)>,
+    fault: Option<Fault>,
+    read_only: bool,
+}
+
+#[derive(Debug, Default)]
+struct Inode {
+    /// What a reader sees.
+    bytes: Vec<u8>,
+    /// What is on the platter.
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Clone, Debug)]
+enum Change {
+    Write { offset: usize, bytes: Vec<u8> },
+    Length(usize),
+}
+
+impl FaultyFs {
+    /// An empty disk. What a power cut keeps follows from `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Arc::new(Mutex::new(Disk {
+            rng: fastrand::Rng::with_seed(seed),
+            inodes: Vec::new(),
+            names: BTreeMap::new(),
+            durable_names: BTreeMap::new(),
+            changes: Vec::new(),
+            locks: BTreeSet::new(),
+            boots: 0,
+            steps: 0,
+            plan: None,
+            fault: None,
+            read_only: false,
+        })))
+    }
+
+    /// How many steps there have been.
+    #[must_use]
+    pub fn steps(&self) -> u64 {
+        self.disk().steps
+    }
+
+    /// Plans `fault` for the step after so many more steps (0: the next one).
+    pub fn plan(&self, after: u64, fault: Fault) {
+        let mut disk = self.disk();
+        disk.plan = Some((disk.steps + after, fault));
+    }
+
+    /// Whether a planned fault has come.
+    #[must_use]
+    pub fn is_faulty(&self) -> bool {
+        self.disk().fault.is_some()
+    }
+
+    /// The disk is well again; nothing is planned any more. (A crash needs a restart.)
+    pub fn heal(&self) {
+        let mut disk = self.disk();
+        disk.plan = None;
+        disk.fault = disk.fault.filter(|&fault| fault == Fault::Crash);
+    }
+
+    /// Refuses every change with "read-only file system".
+    pub fn set_read_only(&self, read_only: bool) {
+        self.disk().read_only = read_only;
+    }
+
+    /// The process is gone, the machine is not: everything written is still there to read.
+    pub fn kill(&self) {
+        let mut disk = self.disk();
+        (disk.plan, disk.fault) = (None, None);
+        disk.locks.clear();
+        disk.boots += 1;
+    }
+
+    /// The machine is gone: of what was not synced, a random part is there.
+    pub fn power_cut(&self) {
+        self.kill();
+        let mut guard = self.disk();
+        let disk = &mut *guard;
+        for (path, inode) in std::mem::take(&mut disk.changes) {
+            if disk.rng.bool() {
+                set_name(&mut disk.durable_names, path, inode);
+            }
+        }
+        disk.names.clone_from(&disk.durable_names);
+        for inode in &mut disk.inodes {
+            for change in std::mem::take(&mut inode.pending) {
+                tear(&mut inode.durable, change, &mut disk.rng);
+            }
+            inode.bytes.clone_from(&inode.durable);
+        }
+    }
+
+    /// Flips a bit of a file, on the platter and for readers; `false` if there is no such byte.
+    pub fn flip_bit(&self, path: &Path, offset: usize) -> bool {
+        let mut disk = self.disk();
+        let Some(&inode) = disk.names.get(path) else { return false };
+        let Some(inode) = disk.inodes.get_mut(inode) else { return false };
+        let mut flipped = false;
+        for bytes in [&mut inode.bytes, &mut inode.durable] {
+            if let Some(byte) = bytes.get_mut(offset) {
+                *byte ^= 0x10;
+                flipped = true;
+            }
+        }
+        flipped
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Disk {
+    /// Counts a step; says what goes wrong with it.
+    fn step(&mut self) -> io::Result<Option<Fault>> {
+        if self.fault == Some(Fault::Crash) {
+            return Err(io::Error::other("the process is dead"));
+        }
+        if self.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if let Some((_, fault)) = self.plan.take_if(|(at, _)| *at <= self.steps) {
+            self.fault = Some(fault);
+        }
+        self.steps += 1;
+        Ok(self.fault)
+    }
+
+    fn inode(&mut self, inode: usize) -> io::Result<&mut Inode> {
+        self.inodes.get_mut(inode).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn find(&self, path: &Path) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn rename(&mut self, path: &Path, inode: Option<usize>) {
+        set_name(&mut self.names, path.to_owned(), inode);
+        self.changes.push((path.to_owned(), inode));
+    }
+}
+
+/// A change of names either happens (half of a crash's steps) or not.
+fn simple(disk: &mut Disk) -> io::Result<()> {
+    match disk.step()? {
+        None | Some(Fault::Sync) => Ok(()),
+        Some(Fault::Crash) if disk.rng.bool() => Ok(()),
+        Some(fault) => Err(error(fault)),
+    }
+}
+
+fn error(fault: Fault) -> io::Error {
+    match fault {
+        Fault::DiskFull => io::ErrorKind::StorageFull.into(),
+        Fault::Crash => io::Error::other("the process died"),
+        Fault::Io | Fault::Sync => io::Error::other("the disk does not answer"),
+    }
+}
+
+fn set_name(names: &mut BTreeMap<PathBuf, usize>, path: PathBuf, inode: Option<usize>) {
+    match inode {
+        Some(inode) => {
+            names.insert(path, inode);
+        }
+        None => {
+            names.remove(&path);
+        }
+    }
+}
+
+impl Change {
+    fn apply(self, to: &mut Vec<u8>) {
+        match self {
+            Self::Length(length) => to.resize(length, 0),
+            Self::Write { offset, bytes } => {
+                let end = offset + bytes.len();
+                to.resize(to.len().max(end), 0);
+                if let Some(range) = to.get_mut(offset..end) {
+                    range.copy_from_slice(&bytes);
+                }
+            }
+        }
+    }
+}
+
+/// Applies as much of an unsynced change as a power cut leaves.
+fn tear(to: &mut Vec<u8>, change: Change, rng: &mut fastrand::Rng) {
+    match (rng.u8(0..4), change) {
+        (0, _) => {}
+        (1, Change::Write { offset, mut bytes }) => {
+            bytes.truncate(rng.usize(0..=bytes.len()));
+            Change::Write { offset, bytes }.apply(to);
+        }
+        (2, Change::Write { offset, bytes }) => {
+            for (number, sector) in bytes.chunks(SECTOR).enumerate() {
+                if rng.bool() {
+                    let offset = offset + number * SECTOR;
+                    Change::Write { offset, bytes: sector.to_vec() }.apply(to);
+                }
+            }
+        }
+        (_, change) => change.apply(to),
+    }
+}
+
+/// What a torn write keeps or loses at once; small, so that small files tear too.
+const SECTOR: usize = 64;
+
+impl Fs for FaultyFs {
+    fn create_dir_all(&self, _dir: &Path) -> io::Result<()> {
+        let disk = self.disk();
+        if disk.read_only { Err(io::ErrorKind::ReadOnlyFilesystem.into()) } else { Ok(()) }
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let disk = self.disk();
+        let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
+        let name = |path: &PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        Ok(inside.filter_map(name).collect())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let mut disk = self.disk();
+        simple(&mut disk)?;
+        let inode = disk.inodes.len();
+        disk.inodes.push(Inode::default());
+        disk.rename(path, Some(inode));
+        Ok(Box::new(FaultyFile { fs: self.clone(), inode }))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
+        let disk = self.disk();
+        if access == Access::Write && disk.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        Ok(Box::new(FaultyFile { fs: self.clone(), inode: disk.find(path)? }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        simple(&mut disk)?;
+        let inode = disk.find(from)?;
+        disk.rename(to, Some(inode));
+        disk.rename(from, None);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.disk();
+        simple(&mut disk)?;
+        disk.find(path)?;
+        disk.rename(path, None);
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut guard = self.disk();
+        let disk = &mut *guard;
+        if let Some(fault) = disk.step()?
+            && fault != Fault::DiskFull
+        {
+            return Err(error(fault));
+        }
+        let changes = std::mem::take(&mut disk.changes);
+        for (path, inode) in changes {
+            if path.parent() == Some(dir) {
+                set_name(&mut disk.durable_names, path, inode);
+            } else {
+                disk.changes.push((path, inode));
+            }
+        }
+        Ok(())
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Mapping> {
+        let mut disk = self.disk();
+        let inode = disk.find(path)?;
+        Ok(Mapping::from_memory(disk.inode(inode)?.bytes.as_slice().into()))
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
+        let mut disk = self.disk();
+        if disk.read_only {
+            return Err(io::ErrorKind::ReadOnlyFilesystem.into());
+        }
+        if !disk.locks.insert(path.to_owned()) {
+            return Ok(None);
+        }
+        let inode = match disk.names.get(path) {
+            Some(&inode) => inode,
+            None => {
+                let inode = disk.inodes.len();
+                disk.inodes.push(Inode::default());
+                disk.rename(path, Some(inode));
+                inode
+            }
+        };
+        let boots = disk.boots;
+        let file = FaultyFile { fs: self.clone(), inode };
+        Ok(Some(Box::new(FaultyGuard { file, path: path.to_owned(), boots })))
+    }
+}
+
+#[derive(Debug)]
+struct FaultyFile {
+    fs: FaultyFs,
+    inode: usize,
+}
+
+impl File for FaultyFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let mut disk = self.fs.disk();
+        let bytes = &disk.inode(self.inode)?.bytes;
+        let start = usize::try_from(offset).unwrap_or(usize::MAX);
+        let range = bytes.get(start..start.saturating_add(buffer.len()));
+        buffer.copy_from_slice(range.ok_or(io::ErrorKind::UnexpectedEof)?);
+        Ok(())
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let mut disk = self.fs.disk();
+        let fault = disk.step()?;
+        let part = match fault {
+            None | Some(Fault::Sync) => bytes.len(),
+            Some(Fault::DiskFull) => bytes.len() / 2,
+            Some(Fault::Io) => 0,
+            Some(Fault::Crash) => disk.rng.usize(0..=bytes.len()),
+        };
+        let written = bytes.get(..part).unwrap_or_default().to_vec();
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        let change = Change::Write { offset, bytes: written };
+        let inode = disk.inode(self.inode)?;
+        change.clone().apply(&mut inode.bytes);
+        inode.pending.push(change);
+        fault.filter(|&fault| fault != Fault::Sync).map_or(Ok(()), |fault| Err(error(fault)))
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut disk = self.fs.disk();
+        let fault = disk.step()?;
+        let inode = disk.inode(self.inode)?;
+        match fault {
+            Some(Fault::Io | Fault::Sync) => inode.pending.clear(),
+            Some(Fault::Crash) => {}
+            None | Some(Fault::DiskFull) => {
+                for change in std::mem::take(&mut inode.pending) {
+                    change.apply(&mut inode.durable);
+                }
+                return Ok(());
+            }
+        }
+        Err(error(Fault::Sync))
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        let mut disk = self.fs.disk();
+        simple(&mut disk)?;
+        let change = Change::Length(usize::try_from(bytes).unwrap_or(usize::MAX));
+        let inode = disk.inode(self.inode)?;
+        change.clone().apply(&mut inode.bytes);
+        inode.pending.push(change);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.fs.disk().inode(self.inode)?.bytes.len() as u64)
+    }
+}
+
+#[derive(Debug)]
+struct FaultyGuard {
+    file: FaultyFile,
+    path: PathBuf,
+    boots: u64,
+}
+
+impl Guard for FaultyGuard {
+    fn file(&self) -> &dyn File {
+        &self.file
+    }
+}
+
+impl Drop for FaultyGuard {
+    fn drop(&mut self) {
+        let mut disk = self.file.fs.disk();
+        if disk.boots == self.boots {
+            disk.locks.remove(&self.path);
+        }
+    }
+}

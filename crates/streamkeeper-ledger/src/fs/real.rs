@@ -1,0 +1,101 @@
+//! The disk.
+//!
+//! Positioned reads and writes, so that an open file has no state of its own and readers need no
+//! lock; `fdatasync` for files, `fsync` for directories. Files are for their owner alone.
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use super::{Access, File, Fs, Guard};
+use crate::mmap::{self, Mapping};
+
+/// The file system of this machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RealFs;
+
+impl Fs for RealFs {
+    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        // A name that is not UTF-8 is none of ours.
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().ok();
+        fs::read_dir(dir)?.filter_map(|entry| entry.map(name).transpose()).collect()
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn open(&self, path: &Path, access: Access) -> io::Result<Box<dyn File>> {
+        let write = access == Access::Write;
+        Ok(Box::new(RealFile(OpenOptions::new().read(true).write(write).open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+
+    fn map(&self, path: &Path) -> io::Result<Mapping> {
+        mmap::map(&fs::File::open(path)?)
+    }
+
+    fn try_lock(&self, path: &Path) -> io::Result<Option<Box<dyn Guard>>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false).mode(0o600);
+        let file = options.open(path)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Box::new(RealGuard(RealFile(file))))),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(error),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RealFile(fs::File);
+
+impl File for RealFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn set_len(&self, bytes: u64) -> io::Result<()> {
+        self.0.set_len(bytes)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.0.metadata().map(|metadata| metadata.len())
+    }
+}
+
+/// Closing the file gives the lock back.
+#[derive(Debug)]
+struct RealGuard(RealFile);
+
+impl Guard for RealGuard {
+    fn file(&self) -> &dyn File {
+        &self.0
+    }
+}

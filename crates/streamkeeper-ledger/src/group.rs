@@ -1,0 +1,122 @@
+//! The group commit that is being gathered: accepted events, packed into frames, not yet written.
+//!
+//! A frame is closed when it holds `frame_bytes` of heads and payloads, so that a reader never
+//! has to unpack more than that (or one larger event) to get at one event.
+
+use std::io;
+
+use streamkeeper_core::time::Timestamp;
+
+use crate::codec::put_varint;
+use crate::event::Incoming;
+use crate::keys::KeyName;
+use crate::record::{FrameHeader, put_key};
+
+/// Frames in the making.
+pub(crate) struct Group {
+    /// Whole frames, ready to be written.
+    frames: Vec<u8>,
+    first_arrived: Option<Timestamp>,
+    next_sequence: u64,
+    // The frame that is open.
+    keys: Vec<u8>,
+    body: Vec<u8>,
+    count: u32,
+    arrived: Timestamp,
+    packed: Vec<u8>,
+    frame_bytes: usize,
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl Group {
+    /// An empty group whose first event will have `next_sequence`.
+    pub(crate) fn new(next_sequence: u64, frame_bytes: usize, level: i32) -> io::Result<Self> {
+        Ok(Self {
+            frames: Vec::new(),
+            first_arrived: None,
+            next_sequence,
+            keys: Vec::new(),
+            body: Vec::new(),
+            count: 0,
+            arrived: Timestamp::from_micros(0),
+            packed: Vec::new(),
+            frame_bytes,
+            compressor: zstd::bulk::Compressor::new(level)?,
+        })
+    }
+
+    /// The sequence number of the next event.
+    pub(crate) const fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// When the group's first event arrived.
+    pub(crate) const fn first_arrived(&self) -> Option<Timestamp> {
+        self.first_arrived
+    }
+
+    /// The bytes held.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let held = [&self.frames, &self.keys, &self.body, &self.packed];
+        held.into_iter().map(Vec::capacity).sum()
+    }
+
+    /// Adds an event. On an error it may be in or not: the whole group has to be given up.
+    pub(crate) fn push(&mut self, incoming: &Incoming<'_>, key: &KeyName<'_>) -> io::Result<()> {
+        let bytes = incoming.head.len() + incoming.payload.len();
+        if self.count > 0 && self.body.len() + bytes > self.frame_bytes {
+            self.close_frame()?;
+        }
+        if self.count == 0 {
+            self.arrived = incoming.arrived;
+        }
+        self.first_arrived.get_or_insert(incoming.arrived);
+        put_key(&mut self.keys, incoming, key);
+        put_varint(&mut self.body, incoming.head.len());
+        put_varint(&mut self.body, incoming.payload.len());
+        self.body.extend_from_slice(incoming.head);
+        self.body.extend_from_slice(incoming.payload);
+        self.count += 1;
+        self.next_sequence += 1;
+        Ok(())
+    }
+
+    /// All frames of the group, to be written at once.
+    pub(crate) fn finish(&mut self) -> io::Result<&[u8]> {
+        if self.count > 0 {
+            self.close_frame()?;
+        }
+        Ok(&self.frames)
+    }
+
+    /// The group has been written: the next one starts.
+    pub(crate) fn clear(&mut self) {
+        self.frames.clear();
+        self.first_arrived = None;
+    }
+
+    fn close_frame(&mut self) -> io::Result<()> {
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(self.body.len()));
+        self.compressor.compress_to_buffer(&self.body, &mut self.packed)?;
+        let size = |bytes: &Vec<u8>| u32::try_from(bytes.len()).map_err(io::Error::other);
+        let header = FrameHeader {
+            commit_start: self.frames.is_empty(),
+            first_sequence: self.next_sequence - u64::from(self.count),
+            count: self.count,
+            keys_bytes: size(&self.keys)?,
+            body_bytes: size(&self.packed)?,
+            body_unpacked: size(&self.body)?,
+            arrived: self.arrived,
+            keys_crc: crc32fast::hash(&self.keys),
+            body_crc: crc32fast::hash(&self.packed),
+        };
+        self.frames.extend_from_slice(&header.encode());
+        self.frames.extend_from_slice(&self.keys);
+        self.frames.extend_from_slice(&self.packed);
+        self.keys.clear();
+        self.body.clear();
+        self.count = 0;
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The ledger: durable memory of what a stream has accepted.
+//!
+//! One directory, one stream, one process. A plain synchronous struct without network, actors or
+//! clock: [`Ledger`] judges events exactly, makes them durable in group commits, and keeps the
+//! stream's state; an [`Outbox`] gives them to sinks, in the stream's one order. Read [`Ledger`] first.
+//!
+//! # The directory
+//!
+//! | name | content | format |
+//! | --- | --- | --- |
+//! | `lock` | the lock, and the process id that holds it | digits |
+//! | `outbox-<first sequence>.log` | segments: accepted events, in order | `segment`, `record` |
+//! | `keys-<number>.run` | sealed keys of one partition | `keys::sealed`, `keys::name` |
+//! | `checkpoint` | which key files count, and from where the log is read again | `checkpoint` |
+//! | `state` | mark, phase, stream id, clean flag, suspects, incident, cursors | `state` |
+//!
+//! The module of that name has the format, to the byte. Every file starts with its own magic and
+//! a version; a newer version is refused with [`LedgerError::NewerVersion`]. Names that are none of
+//! these are left alone.
+//!
+//! # What is promised
+//!
+//! - What [`Ledger::commit`] answered survives any crash, and is given to every sink at least once.
+//! - What was not committed is either not there after a crash, or there as if it had been: an event
+//!   never has two sequence numbers.
+//! - Sequence numbers go up by one, across restarts.
+//! - Nothing is given to a sink before it is durable.
+//! - After a failed write or sync nothing is accepted until everything was read back.
+//!
+//! # Life of an event
+//!
+//! accepted (memory) → committed (a frame in the last segment, one sync) → given to the sinks →
+//! its key sealed (a key file and the checkpoint) → acknowledged by every sink → its segment
+//! removed → its key forgotten with its day, after the retention.
+//!
+//! # Layout
+//!
+//! - [`Ledger`] (`ledger`), `open`, `group`: taking, committing, starting.
+//! - `keys`: which version of which record is known. `record`, `segment`: the log.
+//! - `outbox`, `reader`: the way to the sinks. `state`, `checkpoint`, `small_file`: small files.
+//! - [`fs`], `mmap`, `lock`: what it stands on. [`verify`], [`export`], [`Stats`]: looking in.
+
+mod checkpoint;
+mod codec;
+mod config;
+mod error;
+mod event;
+pub mod fs;
+mod group;
+mod keys;
+mod ledger;
+mod lock;
+mod mmap;
+mod open;
+mod outbox;
+mod reader;
+mod record;
+mod segment;
+mod small_file;
+mod state;
+mod stats;
+mod verify;
+
+pub use config::Config;
+pub use error::{Bound, LedgerError};
+pub use event::{EVENT_BYTES_MAX, Entry, Incoming, KEY_BYTES_MAX};
+pub use ledger::{Committed, Ledger, Swept};
+pub use open::{OpenReport, Start, Torn};
+pub use outbox::Outbox;
+pub use reader::Reader;
+pub use state::StateRecord;
+pub use stats::Stats;
+pub use verify::{Verified, export, verify};

@@ -1,0 +1,152 @@
+//! The state record: what else of a stream survives a crash.
+//!
+//! # Format
+//!
+//! The file `state` (see `small_file`), content, little-endian: the sequence number after the last
+//! committed event (8); whether a state was ever persisted (1), and if so:
+//! whether there is a mark (1) and the mark, microseconds since 1970 (8, zero if none); phase (1:
+//! 0 running, 1 recovering); clean (1); whether there is a stream id (1) and the id (length 4, bytes);
+//! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); whether there
+//! is an incident (1) and it (length 4, bytes). Then the number of cursors (4); for each: the
+//! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use streamkeeper_core::id::StreamId;
+use streamkeeper_core::low_water::Suspect;
+use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::time::Timestamp;
+
+use crate::codec::{Take, put_string};
+use crate::error::LedgerError;
+use crate::fs::Fs;
+use crate::small_file::{self, Kind};
+
+/// What is remembered of a stream beside its events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateRecord {
+    /// Mark, phase, stream id, clean flag.
+    pub state: StreamState,
+    /// What holds the mark down.
+    pub suspects: Vec<Suspect>,
+    /// The incident under way, as whoever writes it encodes it.
+    pub incident: Option<Vec<u8>>,
+}
+
+impl From<StreamState> for StateRecord {
+    /// A state without suspects and incident.
+    fn from(state: StreamState) -> Self {
+        Self { state, suspects: Vec::new(), incident: None }
+    }
+}
+
+/// The state's file.
+pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 1 };
+
+/// The content of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Saved {
+    pub(crate) next_sequence: u64,
+    pub(crate) record: Option<StateRecord>,
+    pub(crate) cursors: BTreeMap<String, u64>,
+}
+
+impl Saved {
+    pub(crate) fn write(&self, fs: &dyn Fs, dir: &Path) -> Result<(), LedgerError> {
+        let mut out = Vec::new();
+        out.extend_from_slice(&self.next_sequence.to_le_bytes());
+        out.push(u8::from(self.record.is_some()));
+        if let Some(record) = &self.record {
+            put_record(&mut out, record);
+        }
+        put_count(&mut out, self.cursors.len());
+        for (sink, next) in &self.cursors {
+            put_string(&mut out, sink.as_bytes());
+            out.extend_from_slice(&next.to_le_bytes());
+        }
+        small_file::replace(fs, dir, &STATE, &out)
+    }
+
+    /// Reads it; `None` if there is none yet.
+    pub(crate) fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<Self>, LedgerError> {
+        let Some(content) = small_file::read(fs, dir, &STATE)? else { return Ok(None) };
+        let parsed = take_saved(Take(&content));
+        parsed.map(Some).ok_or_else(|| small_file::unreadable(dir, &STATE))
+    }
+}
+
+fn put_record(out: &mut Vec<u8>, record: &StateRecord) {
+    let StateRecord { state, suspects, incident } = record;
+    put_time(out, state.mark);
+    out.push(u8::from(state.phase == Phase::Recovering));
+    out.push(u8::from(state.clean));
+    put_optional(out, state.stream_id.as_ref().map(|id| id.0.as_bytes()));
+    put_count(out, suspects.len());
+    for suspect in suspects {
+        put_time(out, suspect.low);
+        out.extend_from_slice(&suspect.at.as_micros().to_le_bytes());
+    }
+    put_optional(out, incident.as_deref());
+}
+
+fn put_count(out: &mut Vec<u8>, count: usize) {
+    out.extend_from_slice(&u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+fn put_time(out: &mut Vec<u8>, time: Option<Timestamp>) {
+    out.push(u8::from(time.is_some()));
+    out.extend_from_slice(&time.map_or(0, Timestamp::as_micros).to_le_bytes());
+}
+
+fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
+    out.push(u8::from(bytes.is_some()));
+    if let Some(bytes) = bytes {
+        put_string(out, bytes);
+    }
+}
+
+fn take_saved(mut take: Take<'_>) -> Option<Saved> {
+    let next_sequence = take.u64()?;
+    let record = if take_flag(&mut take)? { Some(take_record(&mut take)?) } else { None };
+    let mut cursors = BTreeMap::new();
+    for _ in 0..take.u32()? {
+        let sink = String::from_utf8(take.string()?.to_vec()).ok()?;
+        cursors.insert(sink, take.u64()?);
+    }
+    take.0.is_empty().then_some(Saved { next_sequence, record, cursors })
+}
+
+fn take_record(take: &mut Take<'_>) -> Option<StateRecord> {
+    let mark = take_time(take)?;
+    let phase = if take_flag(take)? { Phase::Recovering } else { Phase::Running };
+    let clean = take_flag(take)?;
+    let stream_id = match take_optional(take)? {
+        Some(id) => Some(StreamId(String::from_utf8(id.to_vec()).ok()?)),
+        None => None,
+    };
+    let mut suspects = Vec::new();
+    for _ in 0..take.u32()? {
+        let low = take_time(take)?;
+        suspects.push(Suspect { low, at: Timestamp::from_micros(take.i64()?) });
+    }
+    let incident = take_optional(take)?.map(<[u8]>::to_vec);
+    Some(StateRecord { state: StreamState { mark, phase, stream_id, clean }, suspects, incident })
+}
+
+fn take_flag(take: &mut Take<'_>) -> Option<bool> {
+    match take.u8()? {
+        0 => Some(false),
+        1 => Some(true),
+        _ => None,
+    }
+}
+
+fn take_time(take: &mut Take<'_>) -> Option<Option<Timestamp>> {
+    let (there, micros) = (take_flag(take)?, take.i64()?);
+    Some(there.then_some(Timestamp::from_micros(micros)))
+}
+
+fn take_optional<'a>(take: &mut Take<'a>) -> Option<Option<&'a [u8]>> {
+    if take_flag(take)? { take.string().map(Some) } else { Some(None) }
+}

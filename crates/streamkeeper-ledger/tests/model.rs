@@ -1,0 +1,285 @@
+//! The ledger against the simplest possible one, over a disk that fails, crashes and forgets.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use common::{DAY, Event, Model, NOON, open, read_all, small};
+use proptest::prelude::*;
+use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_ledger::fs::{Fault, FaultyFs};
+use streamkeeper_ledger::{Config, Ledger, LedgerError, StateRecord};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Accept(Event),
+    Commit,
+    Persist,
+    Acknowledge { sink: &'static str, share: u8 },
+    Sweep,
+    /// The process is killed (or the power cut) before the next step.
+    Crash { power: bool },
+    /// The disk fails at a step to come, and heals later.
+    Fail { after: u64, fault: Fault },
+    /// The process dies in the middle of a change to come.
+    Die { after: u64, power: bool },
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let key = prop_oneof![
+        6 => (0..40_u32).prop_map(|n| format!("{n:024x}")),
+        3 => (0..20_u32).prop_map(|n| format!("{n:032x}")),
+        2 => (0..10_u32).prop_map(|n| format!("Key {n}")),
+        2 => (0..10_u32).prop_map(|n| format!("a key that is longer than sixteen bytes {n}")),
+    ];
+    let time = (0..4_i64, 0..4_i64).prop_map(|(day, second)| NOON + day * DAY + second);
+    let version = (prop::option::weighted(0.9, time), 0..3_u128, prop::bool::weighted(0.1));
+    (prop::bool::weighted(0.9), key, version).prop_map(|(data, key, (time, sum, withdrawn))| {
+        let mut event = Event::new(&key, time, sum << 90);
+        (event.kind, event.version.withdrawn) = (u8::from(!data), withdrawn);
+        event
+    })
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let fault = prop_oneof![Just(Fault::DiskFull), Just(Fault::Io), Just(Fault::Sync)];
+    let step = prop_oneof![
+        60 => event().prop_map(Step::Accept),
+        14 => Just(Step::Commit),
+        4 => Just(Step::Persist),
+        6 => (prop_oneof![Just("a"), Just("b")], any::<u8>())
+            .prop_map(|(sink, share)| Step::Acknowledge { sink, share }),
+        1 => Just(Step::Sweep),
+        1 => any::<bool>().prop_map(|power| Step::Crash { power }),
+        2 => (0..30_u64, fault).prop_map(|(after, fault)| Step::Fail { after, fault }),
+        2 => (0..30_u64, any::<bool>()).prop_map(|(after, power)| Step::Die { after, power }),
+    ];
+    prop::collection::vec(step, 1..400)
+}
+
+/// A ledger, and what is known of it.
+struct Run {
+    fs: FaultyFs,
+    config: Config,
+    ledger: Option<Ledger>,
+    /// With everything that was taken, committed or not.
+    model: Model,
+    committed: usize,
+    persisted: Vec<Option<StateRecord>>,
+    states: i64,
+    power: bool,
+}
+
+impl Run {
+    fn new(seed: u64) -> Self {
+        let (fs, config) = (FaultyFs::new(seed), small());
+        let (ledger, _) = open(&fs, &config).unwrap();
+        let model = Model::default();
+        let persisted = vec![None];
+        Self { fs, config, ledger: Some(ledger), model, committed: 0, persisted, states: 0, power: true }
+    }
+
+    fn step(&mut self, step: &Step) {
+        let ledger = self.ledger.as_mut().unwrap();
+        let outcome = match step {
+            Step::Accept(event) => {
+                let verdict = ledger.accept(&event.incoming());
+                verdict.map(|verdict| assert_eq!(verdict, self.model.accept(event), "{event:?}"))
+            }
+            Step::Commit => ledger.commit().map(|done| {
+                assert_eq!(done.sequences.start, self.committed as u64 + 1);
+                self.committed = self.model.accepted.len();
+                assert_eq!(done.sequences.end, self.committed as u64 + 1);
+            }),
+            Step::Persist => {
+                self.states += 1;
+                let record = state(self.states);
+                self.persisted.push(Some(record.clone()));
+                ledger.persist(&record).map(|()| {
+                    self.persisted = vec![Some(record)];
+                    self.committed = self.model.accepted.len();
+                })
+            }
+            Step::Acknowledge { sink, share } => {
+                let outbox = ledger.outbox();
+                let backlog = outbox.backlog(sink) * u64::from(*share) / 255;
+                outbox.acknowledge(sink, outbox.cursor(sink).unwrap() + backlog);
+                Ok(())
+            }
+            Step::Sweep => {
+                let swept = ledger.sweep(Timestamp::from_micros(NOON + 3 * DAY));
+                swept.map(|_| self.committed = self.model.accepted.len())
+            }
+            Step::Crash { power } => {
+                self.power = *power;
+                return self.restart();
+            }
+            Step::Fail { after, fault } => return self.fs.plan(*after, *fault),
+            Step::Die { after, power } => {
+                self.power = *power;
+                return self.fs.plan(*after, Fault::Crash);
+            }
+        };
+        if let Err(error) = outcome {
+            self.failed(&error);
+        }
+    }
+
+    /// Something failed: the process is dead, or the disk heals and the ledger with it.
+    fn failed(&mut self, error: &LedgerError) {
+        let ledger = self.ledger.as_mut().unwrap();
+        assert!(ledger.poisoned().is_some(), "{error}");
+        assert!(matches!(ledger.commit(), Err(LedgerError::Poisoned { .. })));
+        self.fs.heal();
+        match ledger.recover_in_place() {
+            Ok(report) => {
+                assert!(report.is_some());
+                self.resume();
+            }
+            Err(_) => self.restart(),
+        }
+    }
+
+    fn restart(&mut self) {
+        self.ledger = None;
+        if self.power { self.fs.power_cut() } else { self.fs.kill() }
+        let (ledger, _) = open(&self.fs, &self.config).unwrap();
+        self.ledger = Some(ledger);
+        self.resume();
+    }
+
+    /// Finds out how much of what was not committed is there, and checks everything.
+    fn resume(&mut self) {
+        let ledger = self.ledger.as_ref().unwrap();
+        let there = usize::try_from(ledger.stats().next_sequence - 1).unwrap();
+        assert!(there >= self.committed, "lost: {there} of {}", self.committed);
+        assert!(there <= self.model.accepted.len(), "more than was ever given");
+        self.model = self.model.cut(there);
+        self.committed = there;
+        let state = ledger.state().cloned();
+        assert!(self.persisted.contains(&state), "{state:?}");
+        self.persisted = vec![state];
+        self.check();
+    }
+
+    fn check(&self) {
+        let ledger = self.ledger.as_ref().unwrap();
+        let outbox = ledger.outbox();
+        let from = outbox.cursor("a").unwrap().min(outbox.cursor("b").unwrap());
+        let entries = read_all(ledger, from);
+        let expected = &self.model.accepted[usize::try_from(from - 1).unwrap()..self.committed];
+        assert_eq!(entries.len(), expected.len());
+        for ((entry, event), sequence) in entries.iter().zip(expected).zip(from..) {
+            assert_eq!(entry.sequence, sequence);
+            assert!(event.is(entry), "{sequence}");
+        }
+    }
+
+    /// Every verdict about everything that was ever seen is what the model says.
+    fn check_verdicts(&mut self) {
+        let ledger = self.ledger.as_mut().unwrap();
+        for event in self.model.accepted.clone() {
+            let verdict = ledger.accept(&event.incoming()).unwrap();
+            assert_eq!(verdict, self.model.accept(&event), "{event:?}");
+            assert!(!verdict.is_new());
+        }
+    }
+
+    fn finish(mut self) {
+        self.fs.heal();
+        self.step(&Step::Commit);
+        self.check();
+        self.check_verdicts();
+        self.power = true;
+        self.restart();
+        self.check_verdicts();
+        drop(self.ledger.take());
+        let verified = streamkeeper_ledger::verify(&self.fs, common::dir()).unwrap();
+        assert!(verified.damage.is_empty() && verified.torn.is_none(), "{:?}", verified.damage);
+    }
+}
+
+fn state(number: i64) -> StateRecord {
+    StateRecord {
+        state: StreamState {
+            mark: Some(Timestamp::from_micros(number)),
+            phase: Phase::Running,
+            stream_id: None,
+            clean: number % 2 == 0,
+        },
+        suspects: Vec::new(),
+        incident: (number % 3 == 0).then(|| vec![7; 9]),
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happens_what_was_committed_is_there(seed: u64, steps in steps()) {
+        let mut run = Run::new(seed);
+        for step in &steps {
+            run.step(step);
+        }
+        run.finish();
+    }
+}
+
+/// A run of everything the ledger does; returns how many changes of the disk it takes.
+fn script(run: &mut Run) {
+    for number in 0..120_u32 {
+        let day = i64::from(number % 3);
+        let event = Event::new(&format!("{number:032x}"), Some(NOON + day * DAY), 1);
+        run.step(&Step::Accept(event));
+        let again = Event::new(&format!("{:032x}", number / 2), Some(NOON + DAY), 2);
+        run.step(&Step::Accept(again));
+        match number % 10 {
+            4 | 8 => run.step(&Step::Commit),
+            9 => run.step(&Step::Persist),
+            _ => {}
+        }
+        if number % 25 == 24 {
+            run.step(&Step::Acknowledge { sink: "a", share: 255 });
+            run.step(&Step::Acknowledge { sink: "b", share: 200 });
+        }
+        if number % 40 == 39 {
+            run.step(&Step::Sweep);
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_loses_nothing() {
+    let mut run = Run::new(0);
+    let before = run.fs.steps();
+    script(&mut run);
+    let steps = run.fs.steps() - before;
+    assert!(run.ledger.as_ref().unwrap().stats().key_files > 0, "keys are sealed on the way");
+    run.finish();
+    assert!(steps > 200, "{steps}");
+    for at in 0..steps {
+        for (seed, power) in [(1, true), (2, true), (3, false)] {
+            let mut run = Run::new(seed * 1_000 + at);
+            run.step(&Step::Die { after: at, power });
+            script(&mut run);
+            run.finish();
+        }
+    }
+}
+
+#[test]
+fn a_failure_at_any_step_is_recovered_from_in_place() {
+    let mut run = Run::new(0);
+    let before = run.fs.steps();
+    script(&mut run);
+    let steps = run.fs.steps() - before;
+    for at in 0..steps {
+        for fault in [Fault::DiskFull, Fault::Io, Fault::Sync] {
+            let mut run = Run::new(at);
+            run.step(&Step::Fail { after: at, fault });
+            script(&mut run);
+            run.finish();
+        }
+    }
+}
