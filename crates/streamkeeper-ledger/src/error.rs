@@ -65,7 +65,7 @@ pub enum LedgerError {
     Poisoned {
         /// The failure.
         #[source]
-        cause: Arc<LedgerError>,
+        cause: Arc<Self>,
     },
     /// The outbox has reached a bound; there is room again when the sinks have acknowledged.
     #[error("the outbox has reached its bound in {bound}")]

@@ -370,8 +370,7 @@ impl Ledger {
     fn save(&mut self, record: Option<StateRecord>) -> Result<(), LedgerError> {
         let (saved, needed) = {
             let log = self.shared.lock();
-            let cursors = log.cursors.iter().map(|(sink, cursor)| (sink.clone(), cursor.next));
-            let saved = Saved { next_sequence: log.end, record, cursors: cursors.collect() };
+            let saved = Saved { next_sequence: log.end, record, cursors: log.cursors.clone() };
             (saved, log.needed())
         };
         saved.write(self.fs.as_ref(), &self.dir)?;

@@ -7,8 +7,9 @@
 //! 4. A bad frame in the last commit of the last segment is a torn tail and cut off. Anything else that
 //!    is bad, or ends before what the state says was committed, is damage: the start is refused and
 //!    nothing is changed.
-//! 5. The last commit is written once more, in place, and synced: the last process may have died of
-//!    a failed sync, after which the kernel shows bytes that the disk does not have.
+//! 5. The last segment's header and last commit are written once more, in place, and synced: the last
+//!    process may have died of a failed sync, after which the kernel shows bytes that the disk does
+//!    not have.
 //! 6. What was left over from a crash (temporary files, key files and segments that do not count) is
 //!    removed.
 
@@ -88,7 +89,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         keys.add(open_run(fs, dir, number)?);
     }
     let committed = saved.as_ref().map_or(1, |saved| saved.next_sequence).max(checkpoint.sealed_to);
-    let floor = floor(&checkpoint, saved.as_ref(), config);
+    let floor = floor(&checkpoint, saved.as_ref());
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
     firsts.sort_unstable();
     let behind = firsts.iter().take_while(|&&first| first <= floor).count();
@@ -110,9 +111,9 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         Some(record) if record.state.clean && tail.torn.is_none() => Start::Clean,
         Some(_) => Start::Unclean,
     };
-    if config.sinks.iter().any(|sink| !known.contains_key(sink)) {
-        // From here on its place holds back what it has not acknowledged, crash or not.
-        let cursors = cursors.iter().map(|(sink, cursor)| (sink.clone(), cursor.next)).collect();
+    if cursors != known {
+        // Who holds back what is written down before anything is removed because of it.
+        let cursors = cursors.clone();
         Saved { next_sequence: end, record: record.clone(), cursors }.write(fs, dir)?;
     }
 
@@ -142,31 +143,35 @@ fn open_run(fs: &dyn Fs, dir: &Path, number: u64) -> Result<Run, LedgerError> {
     }
 }
 
-/// Segments that end before this sequence number count no more.
-fn floor(checkpoint: &Checkpoint, saved: Option<&Saved>, config: &Config) -> u64 {
-    let cursor = |sink: &String| saved?.cursors.get(sink).copied();
-    config.sinks.iter().filter_map(cursor).fold(checkpoint.sealed_to, u64::min)
+/// Segments that end before this sequence number count no more: the last state that was written
+/// allowed their removal.
+fn floor(checkpoint: &Checkpoint, saved: Option<&Saved>) -> u64 {
+    let cursors = saved.into_iter().flat_map(|saved| saved.cursors.values());
+    let active = cursors.filter(|cursor| cursor.active);
+    active.fold(checkpoint.sealed_to, |floor, cursor| floor.min(cursor.next))
 }
 
+/// The places of the sinks, and who missed how much.
 fn cursors(
-    known: &BTreeMap<String, u64>,
+    known: &BTreeMap<String, Cursor>,
     config: &Config,
     oldest: u64,
     end: u64,
 ) -> (BTreeMap<String, Cursor>, Vec<(String, u64)>) {
     let mut missed = Vec::new();
-    let named = config.sinks.iter().map(|sink| (sink.clone(), oldest));
-    let mut all: BTreeMap<String, u64> = named.collect();
-    all.extend(known.iter().map(|(sink, next)| (sink.clone(), *next)));
-    let place = |(sink, next): (String, u64)| {
-        let active = config.sinks.contains(&sink);
-        if active && next < oldest {
-            missed.push((sink.clone(), oldest - next));
+    let mut cursors: BTreeMap<String, Cursor> = known.clone();
+    for sink in &config.sinks {
+        cursors.entry(sink.clone()).or_insert(Cursor { next: oldest, active: true });
+    }
+    for (sink, cursor) in &mut cursors {
+        cursor.active = config.sinks.contains(sink);
+        cursor.next = cursor.next.min(end);
+        if cursor.active && cursor.next < oldest {
+            missed.push((sink.clone(), oldest - cursor.next));
+            cursor.next = oldest;
         }
-        let next = if active { next.max(oldest) } else { next };
-        (sink, Cursor { next: next.min(end), active })
-    };
-    (all.into_iter().map(place).collect(), missed)
+    }
+    (cursors, missed)
 }
 
 /// Removes what does not count.
@@ -366,6 +371,7 @@ impl Replay<'_> {
         if bytes > 0 {
             file.set_len(offset).context("cut the torn tail of", path)?;
         }
+        segment.write_header()?;
         if let Some(commit) = commit {
             let length = usize::try_from(offset - commit).unwrap_or(usize::MAX);
             let mut frames = vec![0; length];

@@ -9,7 +9,7 @@ use crate::error::LedgerError;
 use crate::event::Entry;
 use crate::fs::Access;
 use crate::outbox::Outbox;
-use crate::record;
+use crate::record::{self, Unpacker};
 use crate::segment::{Depth, Fault, SEGMENT_HEADER_BYTES, Scan, Scanned, Segment};
 
 /// A place in the outbox.
@@ -20,6 +20,7 @@ pub struct Reader {
     next: u64,
     ready: VecDeque<Entry>,
     place: Option<Place>,
+    unpacker: Unpacker,
 }
 
 /// Where the next frame is.
@@ -31,8 +32,9 @@ struct Place {
 }
 
 impl Reader {
-    pub(crate) const fn new(outbox: Outbox, from: u64) -> Self {
-        Self { outbox, next: from, ready: VecDeque::new(), place: None }
+    pub(crate) fn new(outbox: Outbox, from: u64) -> Self {
+        let unpacker = Unpacker::default();
+        Self { outbox, next: from, ready: VecDeque::new(), place: None, unpacker }
     }
 
     /// The sequence number of the next event that [`Reader::read`] gives, unless it is gone by then.
@@ -120,7 +122,7 @@ impl Reader {
                 Scanned::Frame { header, keys, body } => {
                     let what = "a frame does not unpack to what it says";
                     let fault = Fault { offset: at, what };
-                    let entries = record::entries(&header, keys, body);
+                    let entries = record::entries(&header, keys, body, &mut self.unpacker);
                     break entries.ok_or_else(|| segment.damaged(&fault))?;
                 }
                 Scanned::Fault(fault) => return Err(segment.damaged(&fault)),

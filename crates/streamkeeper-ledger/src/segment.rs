@@ -56,17 +56,23 @@ impl Segment {
     pub(crate) fn create(fs: &dyn Fs, dir: &Path, first_sequence: u64) -> Result<Self, LedgerError> {
         let path = dir.join(segment_name(first_sequence));
         let file = fs.create(&path).context("create", &path)?;
+        let segment = Self { path, file, first_sequence };
+        segment.write_header()?;
+        segment.file.sync().context("sync", &segment.path)?;
+        fs.sync_dir(dir).context("sync", dir)?;
+        Ok(segment)
+    }
+
+    /// Writes the header; it is durable after the next sync.
+    pub(crate) fn write_header(&self) -> Result<(), LedgerError> {
         let mut header = Vec::new();
         header.extend_from_slice(&SEGMENT_MAGIC);
         header.extend_from_slice(&VERSION.to_le_bytes());
         header.extend_from_slice(&[0; 2]);
-        header.extend_from_slice(&first_sequence.to_le_bytes());
+        header.extend_from_slice(&self.first_sequence.to_le_bytes());
         header.extend_from_slice(&[0; 8]);
         header.extend_from_slice(&crc32fast::hash(&header).to_le_bytes());
-        file.write_at(&header, 0).context("write", &path)?;
-        file.sync().context("sync", &path)?;
-        fs.sync_dir(dir).context("sync", dir)?;
-        Ok(Self { path, file, first_sequence })
+        self.file.write_at(&header, 0).context("write", &self.path)
     }
 
     /// Opens a segment; `None` if its header is not whole.
@@ -138,7 +144,7 @@ impl Segment {
 }
 
 /// How much is searched at once.
-const WINDOW_BYTES: usize = 1 << 20;
+const WINDOW_BYTES: usize = 1 << 18;
 
 /// The state of a segment's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +229,8 @@ impl<'a> Scan<'a> {
             return fault("a frame is cut");
         }
         let depth = depth(&header);
-        (self.keys.clear(), self.body.clear());
+        self.keys.clear();
+        self.body.clear();
         if depth != Depth::Header {
             self.keys.resize(header.keys_bytes as usize, 0);
             let at = self.offset + HEADER_BYTES as u64;

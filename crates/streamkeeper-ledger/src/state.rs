@@ -8,7 +8,8 @@
 //! 0 running, 1 recovering); clean (1); whether there is a stream id (1) and the id (length 4, bytes);
 //! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); whether there
 //! is an incident (1) and it (length 4, bytes). Then the number of cursors (4); for each: the
-//! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8).
+//! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8),
+//! whether it was configured and so holds back what it has not acknowledged (1).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,6 +22,7 @@ use streamkeeper_core::time::Timestamp;
 use crate::codec::{Take, put_string};
 use crate::error::LedgerError;
 use crate::fs::Fs;
+use crate::outbox::Cursor;
 use crate::small_file::{self, Kind};
 
 /// What is remembered of a stream beside its events.
@@ -49,7 +51,7 @@ pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", versi
 pub(crate) struct Saved {
     pub(crate) next_sequence: u64,
     pub(crate) record: Option<StateRecord>,
-    pub(crate) cursors: BTreeMap<String, u64>,
+    pub(crate) cursors: BTreeMap<String, Cursor>,
 }
 
 impl Saved {
@@ -61,9 +63,10 @@ impl Saved {
             put_record(&mut out, record);
         }
         put_count(&mut out, self.cursors.len());
-        for (sink, next) in &self.cursors {
+        for (sink, cursor) in &self.cursors {
             put_string(&mut out, sink.as_bytes());
-            out.extend_from_slice(&next.to_le_bytes());
+            out.extend_from_slice(&cursor.next.to_le_bytes());
+            out.push(u8::from(cursor.active));
         }
         small_file::replace(fs, dir, &STATE, &out)
     }
@@ -112,7 +115,8 @@ fn take_saved(mut take: Take<'_>) -> Option<Saved> {
     let mut cursors = BTreeMap::new();
     for _ in 0..take.u32()? {
         let sink = String::from_utf8(take.string()?.to_vec()).ok()?;
-        cursors.insert(sink, take.u64()?);
+        let (next, active) = (take.u64()?, take_flag(&mut take)?);
+        cursors.insert(sink, Cursor { next, active });
     }
     take.0.is_empty().then_some(Saved { next_sequence, record, cursors })
 }

@@ -11,7 +11,7 @@ use crate::fs::{Access, Fs};
 use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::lock;
-use crate::record;
+use crate::record::{self, Unpacker};
 use crate::segment::{Depth, Fault, Header, Scan, Scanned, Segment, parse_name};
 use crate::state::Saved;
 
@@ -127,12 +127,13 @@ impl Walk<'_> {
             let fault = Fault { offset: 0, what: "its header is not whole" };
             return self.fault(&segment, fault);
         }
-        let mut scan = Scan::new(&segment)?;
+        let (mut scan, mut unpacker) = (Scan::new(&segment)?, Unpacker::default());
         loop {
             let offset = scan.offset;
             match scan.next(|_| Depth::Whole)? {
                 Scanned::Frame { header, keys, body } => {
-                    let Some(entries) = record::entries(&header, keys, body) else {
+                    let Some(entries) = record::entries(&header, keys, body, &mut unpacker)
+                    else {
                         let what = "a frame does not unpack to what it says";
                         return Err(segment.damaged(&Fault { offset, what }));
                     };

@@ -214,7 +214,7 @@ fn state(number: i64) -> StateRecord {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_what_was_committed_is_there(seed: u64, steps in steps()) {
@@ -228,7 +228,7 @@ proptest! {
 
 /// A run of everything the ledger does; returns how many changes of the disk it takes.
 fn script(run: &mut Run) {
-    for number in 0..120_u32 {
+    for number in 0..60_u32 {
         let day = i64::from(number % 3);
         let event = Event::new(&format!("{number:032x}"), Some(NOON + day * DAY), 1);
         run.step(&Step::Accept(event));
@@ -239,11 +239,11 @@ fn script(run: &mut Run) {
             9 => run.step(&Step::Persist),
             _ => {}
         }
-        if number % 25 == 24 {
+        if number % 20 == 19 {
             run.step(&Step::Acknowledge { sink: "a", share: 255 });
             run.step(&Step::Acknowledge { sink: "b", share: 200 });
         }
-        if number % 40 == 39 {
+        if number % 30 == 29 {
             run.step(&Step::Sweep);
         }
     }
@@ -257,9 +257,9 @@ fn a_crash_at_any_step_loses_nothing() {
     let steps = run.fs.steps() - before;
     assert!(run.ledger.as_ref().unwrap().stats().key_files > 0, "keys are sealed on the way");
     run.finish();
-    assert!(steps > 200, "{steps}");
+    assert!(steps > 100, "{steps}");
     for at in 0..steps {
-        for (seed, power) in [(1, true), (2, true), (3, false)] {
+        for (seed, power) in [(1, true), (2, at % 4 != 0)] {
             let mut run = Run::new(seed * 1_000 + at);
             run.step(&Step::Die { after: at, power });
             script(&mut run);

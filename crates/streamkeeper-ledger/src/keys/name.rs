@@ -303,19 +303,23 @@ fn pack(text: &[u8]) -> Option<([u8; 16], usize)> {
 }
 
 /// The value of a lower-case hex digit; 255 for anything else.
-const fn digit(byte: u8) -> u8 {
-    const DIGITS: [u8; 256] = {
-        let mut table = [255; 256];
-        let mut value = 0_u8;
-        while value < 16 {
-            let digit = if value < 10 { b'0' + value } else { b'a' + value - 10 };
-            table[digit as usize] = value;
-            value += 1;
-        }
-        table
-    };
-    DIGITS[byte as usize]
+fn digit(byte: u8) -> u8 {
+    DIGITS.get(usize::from(byte)).copied().unwrap_or(255)
 }
+
+const DIGITS: [u8; 256] = {
+    let mut table = [255; 256];
+    let mut digits: &[u8] = b"0123456789abcdef";
+    let mut value = 0;
+    while let [digit, rest @ ..] = digits {
+        #[expect(clippy::indexing_slicing, reason = "a byte is below 256, and this runs in the compiler")]
+        {
+            table[*digit as usize] = value;
+        }
+        (digits, value) = (rest, value + 1);
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

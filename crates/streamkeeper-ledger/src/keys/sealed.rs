@@ -148,7 +148,8 @@ impl Sealed {
         let Some(block) = self.map.get(start..).and_then(<[u8]>::first_chunk::<BLOCK_BYTES>) else {
             return true;
         };
-        block_bits(hash).into_iter().all(|(byte, bit)| block[byte & 63] & bit != 0)
+        let set = |(byte, bit): (usize, u8)| block.get(byte).is_none_or(|byte| byte & bit != 0);
+        block_bits(hash).into_iter().all(set)
     }
 
     fn bucket(&self, hash: u64) -> &[[u8; SLOT_BYTES]] {

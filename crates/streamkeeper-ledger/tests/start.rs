@@ -1,0 +1,242 @@
+//! The start-up truth table: what a start finds, and what it does.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use common::{Event, NOON, dir, open, read_all, small};
+use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::version::Verdict;
+use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
+use streamkeeper_ledger::{Config, Ledger, LedgerError, Start, StateRecord};
+
+fn event(number: u32) -> Event {
+    Event::new(&format!("{number:032x}"), Some(NOON + i64::from(number)), 1)
+}
+
+fn record(clean: bool) -> StateRecord {
+    StreamState { mark: None, phase: Phase::Running, stream_id: None, clean }.into()
+}
+
+/// A ledger with so many events, in commits of four.
+fn filled(fs: &FaultyFs, events: u32, config: &Config) -> Ledger {
+    let (mut ledger, report) = open(fs, config).unwrap();
+    assert_eq!(report.start, Start::First);
+    for number in 0..events {
+        assert_eq!(ledger.accept(&event(number).incoming()).unwrap(), Verdict::New);
+        if number % 4 == 3 {
+            ledger.commit().unwrap();
+        }
+    }
+    ledger.commit().unwrap();
+    ledger
+}
+
+/// Large bounds: one segment, nothing sealed.
+fn large() -> Config {
+    Config { sinks: vec!["a".to_owned()], ..Config::default() }
+}
+
+fn file(fs: &FaultyFs, prefix: &str) -> PathBuf {
+    let mut names = fs.list(dir()).unwrap();
+    names.sort();
+    dir().join(names.into_iter().find(|name| name.starts_with(prefix)).unwrap())
+}
+
+#[test]
+fn a_missing_directory_is_created_and_a_first_start() {
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("streams/acme");
+    let (ledger, report) = Ledger::open(Arc::new(RealFs), &dir, large()).unwrap();
+    assert_eq!((report.start, report.torn), (Start::First, None));
+    assert_eq!(ledger.state(), None);
+    use std::os::unix::fs::PermissionsExt;
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(dir.clone()), 0o700);
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        assert_eq!(mode(entry.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn a_second_process_is_kept_out_and_told_who_holds_the_lock() {
+    let parent = tempfile::tempdir().unwrap();
+    let held = Ledger::open(Arc::new(RealFs), parent.path(), large()).unwrap();
+    let error = Ledger::open(Arc::new(RealFs), parent.path(), large()).unwrap_err();
+    let LedgerError::Locked { pid, .. } = &error else { panic!("{error}") };
+    assert_eq!(*pid, Some(std::process::id()));
+    assert!(error.to_string().contains(&format!("process {}", std::process::id())));
+    drop(held);
+    Ledger::open(Arc::new(RealFs), parent.path(), large()).unwrap();
+}
+
+#[test]
+fn a_clean_and_an_unclean_end_are_told_apart() {
+    let fs = FaultyFs::new(1);
+    let mut ledger = filled(&fs, 8, &large());
+    ledger.persist(&record(true)).unwrap();
+    drop(ledger);
+    let (mut ledger, report) = open(&fs, &large()).unwrap();
+    assert_eq!(report.start, Start::Clean);
+    assert_eq!(ledger.state(), Some(&record(true)));
+    ledger.persist(&record(false)).unwrap();
+    drop(ledger);
+    fs.power_cut();
+    let (ledger, report) = open(&fs, &large()).unwrap();
+    assert_eq!((report.start, report.replayed), (Start::Unclean, 8));
+    assert_eq!(ledger.state(), Some(&record(false)));
+}
+
+#[test]
+fn a_read_only_directory_is_refused() {
+    let fs = FaultyFs::new(1);
+    drop(filled(&fs, 8, &large()));
+    fs.set_read_only(true);
+    let error = open(&fs, &large()).unwrap_err();
+    assert!(matches!(error, LedgerError::Io { .. }), "{error}");
+}
+
+#[test]
+fn on_a_full_disk_a_first_start_is_refused_and_a_later_one_is_not() {
+    let fs = FaultyFs::new(1);
+    fs.plan(0, Fault::DiskFull);
+    assert!(open(&fs, &large()).unwrap_err().is_disk_full());
+    fs.heal();
+    drop(filled(&fs, 8, &large()));
+    // What is written in place needs no room; only a ledger that rewrites its tail is tried here.
+    let (ledger, _) = open(&fs, &large()).unwrap();
+    assert_eq!(read_all(&ledger, 1).len(), 8);
+}
+
+#[test]
+fn a_torn_tail_is_cut_at_any_byte() {
+    let fs = FaultyFs::new(1);
+    drop(filled(&fs, 8, &large()));
+    let path = file(&fs, "outbox-");
+    let whole = fs.open(&path, Access::Read).unwrap().len().unwrap();
+    let commit = whole - last_frame(&fs, &path, whole);
+    for cut in commit + 1..whole {
+        let fs = FaultyFs::new(1);
+        drop(filled(&fs, 8, &large()));
+        let file = fs.open(&path, Access::Write).unwrap();
+        file.set_len(cut).unwrap();
+        let (mut ledger, report) = open(&fs, &large()).unwrap();
+        let torn = report.torn.expect("a report");
+        assert_eq!((torn.offset, torn.bytes), (commit, cut - commit));
+        assert_eq!(ledger.stats().next_sequence, 5);
+        assert_eq!(ledger.accept(&event(3).incoming()).unwrap(), Verdict::Duplicate);
+        assert_eq!(ledger.accept(&event(4).incoming()).unwrap(), Verdict::New);
+        ledger.commit().unwrap();
+        assert_eq!(read_all(&ledger, 1).len(), 5);
+    }
+}
+
+/// The bytes of the last frame: the file is two commits of equal shape.
+fn last_frame(fs: &FaultyFs, path: &std::path::Path, whole: u64) -> u64 {
+    let file = fs.open(path, Access::Read).unwrap();
+    let mut bytes = vec![0; usize::try_from(whole).unwrap()];
+    file.read_at(&mut bytes, 0).unwrap();
+    let last = bytes.windows(4).rposition(|window| window == b"SKF1").unwrap();
+    whole - last as u64
+}
+
+#[test]
+fn damage_before_the_tail_refuses_the_start_with_file_and_offset() {
+    for sealed in [false, true] {
+        let config = if sealed { small() } else { large() };
+        let fs = FaultyFs::new(1);
+        drop(filled(&fs, 16, &config));
+        let path = file(&fs, "outbox-");
+        assert!(fs.flip_bit(&path, 100));
+        let error = open(&fs, &config);
+        if sealed && error.is_ok() {
+            // Keys before the checkpoint are not read again; reading the event finds it.
+            let (ledger, _) = error.unwrap();
+            let error = ledger.outbox().reader(1).read(1, 1).unwrap_err();
+            assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
+            continue;
+        }
+        let error = error.unwrap_err();
+        let LedgerError::Damaged { path: named, offset, .. } = &error else { panic!("{error}") };
+        assert_eq!((named, *offset), (&path, 32));
+        assert!(error.to_string().contains("Restore the directory"), "{error}");
+        let verified = streamkeeper_ledger::verify(&fs, dir()).unwrap();
+        assert_eq!(verified.damage.len(), 1);
+    }
+}
+
+#[test]
+fn a_missing_tail_that_was_committed_is_damage_and_not_a_torn_tail() {
+    let fs = FaultyFs::new(1);
+    let mut ledger = filled(&fs, 8, &large());
+    ledger.persist(&record(false)).unwrap();
+    drop(ledger);
+    let path = file(&fs, "outbox-");
+    let log = fs.open(&path, Access::Write).unwrap();
+    log.set_len(log.len().unwrap() - 1).unwrap();
+    let error = open(&fs, &large()).unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
+    fs.remove(&path).unwrap();
+    let error = open(&fs, &large()).unwrap_err();
+    assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
+    for prefix in ["checkpoint", "state", "keys-"] {
+        for missing in [false, true] {
+            let fs = FaultyFs::new(1);
+            drop(filled(&fs, 60, &small()));
+            let path = file(&fs, prefix);
+            if missing {
+                fs.remove(&path).unwrap();
+            } else {
+                assert!(fs.flip_bit(&path, 21));
+            }
+            let opened = open(&fs, &small());
+            if missing && prefix != "keys-" {
+                // Every segment is still there, and what is missing follows from them.
+                let (mut ledger, _) = opened.unwrap();
+                for number in 0..60 {
+                    let verdict = ledger.accept(&event(number).incoming()).unwrap();
+                    assert_eq!(verdict, Verdict::Duplicate);
+                }
+                continue;
+            }
+            let error = opened.unwrap_err();
+            assert!(matches!(error, LedgerError::Damaged { .. }), "{prefix} {missing}: {error}");
+        }
+    }
+}
+
+#[test]
+fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
+    for prefix in ["checkpoint", "state", "keys-", "outbox-"] {
+        let fs = FaultyFs::new(1);
+        drop(filled(&fs, 60, &small()));
+        let path = file(&fs, prefix);
+        fs.open(&path, Access::Write).unwrap().write_at(&[2, 0], 8).unwrap();
+        let error = open(&fs, &small()).unwrap_err();
+        let LedgerError::NewerVersion { found, known, .. } = &error else { panic!("{error}") };
+        assert_eq!((*found, *known), (2, 1));
+        assert!(error.to_string().contains("newer"), "{error}");
+    }
+}
+
+#[test]
+fn nothing_on_disk_is_changed_by_a_start_that_is_refused() {
+    let fs = FaultyFs::new(1);
+    drop(filled(&fs, 60, &small()));
+    assert!(fs.flip_bit(&file(&fs, "keys-"), 20));
+    let names = |fs: &FaultyFs| {
+        let mut names = fs.list(dir()).unwrap();
+        names.sort();
+        names
+    };
+    let before = names(&fs);
+    open(&fs, &small()).unwrap_err();
+    assert_eq!(names(&fs), before);
+}
