@@ -105,9 +105,10 @@ fn measure(store: &str, what: &str, count: usize, work: impl FnOnce() -> (f64, f
     let load = load.split(' ').next().unwrap_or("?").to_owned();
     let (wall, cpu) = work();
     println!(
-        r#"{{"store":"{store}","what":"{what}","count":{count},"per_second":{:.0},"wall_s":{wall:.3},"cpu_s":{cpu:.3},"cpu_us_each":{:.3},"anonymous_mib":{:.0},"load":"{load}"}}"#,
+        r#"{{"store":"{store}","what":"{what}","count":{count},"per_second":{:.0},"wall_s":{wall:.3},"cpu_s":{cpu:.3},"cpu_us_each":{:.3},"per_cpu_second":{:.0},"anonymous_mib":{:.0},"load":"{load}"}}"#,
         count as f64 / wall,
         cpu * 1e6 / count as f64,
+        count as f64 / cpu,
         anonymous_mib(),
     );
 }

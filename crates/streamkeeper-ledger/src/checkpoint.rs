@@ -16,8 +16,7 @@ use crate::fs::Fs;
 use crate::small_file::{self, Kind};
 
 /// The checkpoint's file.
-pub(crate) const CHECKPOINT: Kind =
-    Kind { name: "checkpoint", magic: *b"SKCHECKP", version: 1 };
+pub(crate) const CHECKPOINT: Kind = Kind { name: "checkpoint", magic: *b"SKCHECKP", version: 1 };
 
 /// See the module.
 #[derive(Clone, Debug, PartialEq, Eq)]

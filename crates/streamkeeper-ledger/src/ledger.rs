@@ -17,18 +17,18 @@ use std::sync::Arc;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 
-use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::error::{Bound, Context, LedgerError};
 use crate::event::{EVENT_BYTES_MAX, Incoming, KEY_BYTES_MAX};
 use crate::fs::{Access, Fs, Guard};
 use crate::group::Group;
-use crate::keys::{Files, KeyName, Keys, run_name};
+use crate::keys::{KeyName, Keys};
 use crate::lock;
 use crate::open::{Loaded, OpenReport, load};
-use crate::outbox::{Outbox, SegmentInfo, Shared};
-use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
-use crate::state::{Saved, StateRecord};
+use crate::outbox::{Outbox, Shared};
+use crate::segment::Segment;
+use crate::state::StateRecord;
+use crate::upkeep::Swept;
 
 /// The ledger of one stream.
 ///
@@ -64,18 +64,18 @@ use crate::state::{Saved, StateRecord};
 pub struct Ledger {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) dir: PathBuf,
-    config: Config,
+    pub(crate) config: Config,
     pub(crate) keys: Keys,
-    group: Group,
-    segment: Segment,
+    pub(crate) group: Group,
+    pub(crate) segment: Segment,
     /// Where the next frame goes.
-    offset: u64,
+    pub(crate) offset: u64,
     /// The first event whose key is not sealed.
     pub(crate) sealed_to: u64,
-    next_file: u64,
-    record: Option<StateRecord>,
+    pub(crate) next_file: u64,
+    pub(crate) record: Option<StateRecord>,
     /// What the sinks' cursors come to that are durable: up to here segments may go.
-    durable_needed: u64,
+    pub(crate) durable_needed: u64,
     pub(crate) shared: Arc<Shared>,
     /// The bound that the outbox had reached when it was last looked at.
     full: Option<Bound>,
@@ -90,15 +90,6 @@ pub struct Committed {
     pub sequences: Range<u64>,
     /// The bytes they take on disk.
     pub bytes: u64,
-}
-
-/// What a sweep removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Swept {
-    /// Key files beyond the retention.
-    pub key_files: u64,
-    /// Segments that every sink had acknowledged.
-    pub segments: u64,
 }
 
 impl Ledger {
@@ -206,11 +197,7 @@ impl Ledger {
     /// The outbox, for sinks.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
-        Outbox {
-            fs: Arc::clone(&self.fs),
-            dir: self.dir.clone(),
-            shared: Arc::clone(&self.shared),
-        }
+        Outbox { fs: Arc::clone(&self.fs), dir: self.dir.clone(), shared: Arc::clone(&self.shared) }
     }
 
     /// Why the ledger accepts nothing, if it does not.
@@ -266,9 +253,9 @@ impl Ledger {
     }
 
     fn well(&self) -> Result<(), LedgerError> {
-        self.poison.as_ref().map_or(Ok(()), |cause| {
-            Err(LedgerError::Poisoned { cause: Arc::clone(cause) })
-        })
+        self.poison
+            .as_ref()
+            .map_or(Ok(()), |cause| Err(LedgerError::Poisoned { cause: Arc::clone(cause) }))
     }
 
     fn poisoned_by(&mut self, error: LedgerError) -> LedgerError {
@@ -316,122 +303,11 @@ impl Ledger {
         Ok(Committed { sequences: start..end, bytes })
     }
 
-    /// What is due after a commit.
-    fn upkeep(&mut self) -> Result<(), LedgerError> {
-        if self.offset >= self.config.segment_bytes.max(SEGMENT_HEADER_BYTES + 1) {
-            self.roll()?;
-        }
-        let memory = self.keys.memory_bytes_after(GROUP_EVENTS) + self.group.memory_bytes();
-        let log = self.unsealed_bytes();
-        if memory > self.config.memory_bytes_max || log > self.config.replay_bytes_max {
-            self.checkpoint(Vec::new())?;
-            // Cursors become durable with it, so that segments can go.
-            self.save(self.record.clone())?;
-        }
-        Ok(())
-    }
-
-    fn unsealed_bytes(&self) -> u64 {
-        let log = self.shared.lock();
-        let unsealed = log.segments.iter().rev().take_while(|segment| segment.first >= self.sealed_to);
-        unsealed.map(|segment| segment.bytes).sum()
-    }
-
-    /// Starts the next segment.
-    fn roll(&mut self) -> Result<(), LedgerError> {
-        let first = self.shared.lock().end;
-        self.segment = Segment::create(self.fs.as_ref(), &self.dir, first)?;
-        self.offset = SEGMENT_HEADER_BYTES;
-        let info = SegmentInfo { first, bytes: self.offset, arrived: None };
-        self.shared.lock().segments.push_back(info);
-        Ok(())
-    }
-
-    /// Seals all keys, merges where it is due, and writes down which files count. Nothing is pending.
-    fn checkpoint(&mut self, mut obsolete: Vec<u64>) -> Result<(), LedgerError> {
-        let fs = Arc::clone(&self.fs);
-        let mut files = Files { fs: fs.as_ref(), dir: &self.dir, next: &mut self.next_file };
-        self.keys.seal(&mut files)?;
-        obsolete.extend(self.keys.merge(&mut files)?);
-        fs.sync_dir(&self.dir).context("sync", &self.dir)?;
-        let sealed_to = self.shared.lock().end;
-        let runs = self.keys.runs().map(|(_, run)| run.number).collect();
-        let checkpoint = Checkpoint { sealed_to, next_file: self.next_file, runs };
-        checkpoint.write(fs.as_ref(), &self.dir)?;
-        self.sealed_to = sealed_to;
-        for number in obsolete {
-            let path = self.dir.join(run_name(number));
-            fs.remove(&path).context("remove", &path)?;
-        }
-        Ok(())
-    }
-
-    /// Writes the state and the cursors.
-    fn save(&mut self, record: Option<StateRecord>) -> Result<(), LedgerError> {
-        let (saved, needed) = {
-            let log = self.shared.lock();
-            let saved = Saved { next_sequence: log.end, record, cursors: log.cursors.clone() };
-            (saved, log.needed())
-        };
-        saved.write(self.fs.as_ref(), &self.dir)?;
-        self.record = saved.record;
-        self.durable_needed = needed;
-        self.reclaim().map(|_| ())
-    }
-
-    /// Removes the segments whose keys are sealed and that every sink is known to have, durably.
-    fn reclaim(&mut self) -> Result<u64, LedgerError> {
-        let floor = self.durable_needed.min(self.sealed_to);
-        let mut removed = 0;
-        loop {
-            let first = {
-                let mut log = self.shared.lock();
-                let goes = log.segments.get(1).is_some_and(|next| next.first <= floor);
-                let front = if goes { log.segments.pop_front() } else { None };
-                let Some(segment) = front else { return Ok(removed) };
-                segment.first
-            };
-            let path = self.dir.join(segment_name(first));
-            self.fs.remove(&path).context("remove", &path)?;
-            removed += 1;
-        }
-    }
-
-    fn sweep_committed(&mut self, now: Timestamp) -> Result<Swept, LedgerError> {
-        let obsolete = self.keys.sweep(now, i32::from(self.config.retention_days));
-        let mut swept = Swept { key_files: obsolete.len() as u64, segments: 0 };
-        let (oldest_unsealed, active) = {
-            let log = self.shared.lock();
-            let behind = |segment: &&SegmentInfo| segment.first >= self.sealed_to;
-            let unsealed = log.segments.iter().find(behind).and_then(|segment| segment.arrived);
-            (unsealed, log.segments.back().and_then(|segment| segment.arrived))
-        };
-        let is_old = |arrived: Option<Timestamp>| {
-            arrived.is_some_and(|arrived| now.since(arrived) > self.config.segment_age_max)
-        };
-        let (seal, roll) = (is_old(oldest_unsealed) || is_old(active), is_old(active));
-        if roll {
-            self.roll()?;
-        }
-        if seal || !obsolete.is_empty() {
-            self.checkpoint(obsolete)?;
-        }
-        let segments = |ledger: &Self| ledger.shared.lock().segments.len() as u64;
-        let before = segments(self);
-        self.save(self.record.clone())?;
-        swept.segments = before.saturating_sub(segments(self));
-        Ok(swept)
-    }
-
     /// The bytes of memory that keys and the group being gathered take.
     pub(crate) fn memory_bytes(&self) -> usize {
         self.keys.memory_bytes() + self.group.memory_bytes()
     }
 }
-
-/// How many events a group commit is expected to have at most, when it is foreseen what memory the
-/// next one will need.
-const GROUP_EVENTS: usize = 4_096;
 
 fn group(next_sequence: u64, config: &Config, dir: &Path) -> Result<Group, LedgerError> {
     Group::new(next_sequence, config.frame_bytes, config.compression_level)

@@ -35,7 +35,7 @@
 //!
 //! # Layout
 //!
-//! - [`Ledger`] (`ledger`), `open`, `group`: taking, committing, starting.
+//! - [`Ledger`] (`ledger`), `open`, `group`, `upkeep`: taking, committing, starting, tidying up.
 //! - `keys`: which version of which record is known. `record`, `segment`: the log.
 //! - `outbox`, `reader`: the way to the sinks. `state`, `checkpoint`, `small_file`: small files.
 //! - [`fs`], `mmap`, `lock`: what it stands on. [`verify`], [`export`], [`Stats`]: looking in.
@@ -59,15 +59,17 @@ mod segment;
 mod small_file;
 mod state;
 mod stats;
+mod upkeep;
 mod verify;
 
 pub use config::Config;
 pub use error::{Bound, LedgerError};
 pub use event::{EVENT_BYTES_MAX, Entry, Incoming, KEY_BYTES_MAX};
-pub use ledger::{Committed, Ledger, Swept};
+pub use ledger::{Committed, Ledger};
 pub use open::{OpenReport, Start, Torn};
 pub use outbox::Outbox;
 pub use reader::Reader;
 pub use state::StateRecord;
 pub use stats::Stats;
+pub use upkeep::Swept;
 pub use verify::{Verified, export, verify};

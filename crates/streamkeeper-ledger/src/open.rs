@@ -185,9 +185,9 @@ fn clean_up(
     let runs: Vec<String> = checkpoint.runs.iter().map(|&number| run_name(number)).collect();
     let is_left_over = |name: &String| {
         let is_run = name.starts_with("keys-") && name.ends_with(".run");
-        let is_temporary = name.strip_suffix(".tmp").is_some_and(|name| {
-            name == CHECKPOINT.name || name == crate::state::STATE.name
-        });
+        let is_temporary = name
+            .strip_suffix(".tmp")
+            .is_some_and(|name| name == CHECKPOINT.name || name == crate::state::STATE.name);
         is_temporary
             || is_run && !runs.contains(name)
             || parse_name(name).is_some_and(|first| obsolete.contains(&first))

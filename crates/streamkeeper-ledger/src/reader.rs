@@ -98,9 +98,8 @@ impl Reader {
 
     /// The events from `self.next` on of the frame that holds it, in the segment that starts at `first`.
     fn frame_in(&mut self, first: u64) -> Result<VecDeque<Entry>, LedgerError> {
-        let here = |place: &Place| {
-            place.segment.first_sequence == first && place.sequence <= self.next
-        };
+        let here =
+            |place: &Place| place.segment.first_sequence == first && place.sequence <= self.next;
         let place = match self.place.take().filter(here) {
             Some(place) => place,
             None => {

@@ -170,11 +170,8 @@ impl<'a> Keys<'a> {
         } else {
             KeyName::whole(kind, stored)
         };
-        let created_at = if flags & DATED != 0 {
-            Some(Timestamp::from_micros(take.i64()?))
-        } else {
-            None
-        };
+        let created_at =
+            if flags & DATED != 0 { Some(Timestamp::from_micros(take.i64()?)) } else { None };
         let checksum = take.u128()?;
         let version = Version { created_at, checksum, withdrawn: flags & WITHDRAWN != 0 };
         Some(StoredKey { name, version })

@@ -53,7 +53,11 @@ pub(crate) fn parse_name(name: &str) -> Option<u64> {
 
 impl Segment {
     /// Creates an empty segment, durably.
-    pub(crate) fn create(fs: &dyn Fs, dir: &Path, first_sequence: u64) -> Result<Self, LedgerError> {
+    pub(crate) fn create(
+        fs: &dyn Fs,
+        dir: &Path,
+        first_sequence: u64,
+    ) -> Result<Self, LedgerError> {
         let path = dir.join(segment_name(first_sequence));
         let file = fs.create(&path).context("create", &path)?;
         let segment = Self { path, file, first_sequence };
@@ -95,9 +99,9 @@ impl Segment {
             return Ok(Header::Torn);
         }
         self.file.read_at(&mut bytes, 0).context("read", &self.path)?;
-        let whole = bytes.split_last_chunk::<4>().is_some_and(|(sealed, crc)| {
-            crc32fast::hash(sealed) == u32::from_le_bytes(*crc)
-        });
+        let whole = bytes
+            .split_last_chunk::<4>()
+            .is_some_and(|(sealed, crc)| crc32fast::hash(sealed) == u32::from_le_bytes(*crc));
         let mut take = Take(&bytes);
         let (magic, version) = (take.array::<8>(), take.u16().unwrap_or(0));
         if magic == Some(SEGMENT_MAGIC) && version > VERSION {
@@ -186,9 +190,15 @@ pub(crate) enum Depth {
 
 /// What a scan comes upon.
 pub(crate) enum Scanned<'s> {
-    Frame { header: FrameHeader, keys: &'s [u8], body: &'s [u8] },
+    Frame {
+        header: FrameHeader,
+        keys: &'s [u8],
+        body: &'s [u8],
+    },
     /// The file ends here; the next event would have this sequence number.
-    End { sequence: u64 },
+    End {
+        sequence: u64,
+    },
     Fault(Fault),
 }
 

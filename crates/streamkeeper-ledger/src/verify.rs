@@ -132,8 +132,7 @@ impl Walk<'_> {
             let offset = scan.offset;
             match scan.next(|_| Depth::Whole)? {
                 Scanned::Frame { header, keys, body } => {
-                    let Some(entries) = record::entries(&header, keys, body, &mut unpacker)
-                    else {
+                    let Some(entries) = record::entries(&header, keys, body, &mut unpacker) else {
                         let what = "a frame does not unpack to what it says";
                         return Err(segment.damaged(&Fault { offset, what }));
                     };

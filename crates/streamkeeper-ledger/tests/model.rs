@@ -16,14 +16,25 @@ enum Step {
     Accept(Event),
     Commit,
     Persist,
-    Acknowledge { sink: &'static str, share: u8 },
+    Acknowledge {
+        sink: &'static str,
+        share: u8,
+    },
     Sweep,
     /// The process is killed (or the power cut) before the next step.
-    Crash { power: bool },
+    Crash {
+        power: bool,
+    },
     /// The disk fails at a step to come, and heals later.
-    Fail { after: u64, fault: Fault },
+    Fail {
+        after: u64,
+        fault: Fault,
+    },
     /// The process dies in the middle of a change to come.
-    Die { after: u64, power: bool },
+    Die {
+        after: u64,
+        power: bool,
+    },
 }
 
 fn event() -> impl Strategy<Value = Event> {
@@ -77,7 +88,16 @@ impl Run {
         let (ledger, _) = open(&fs, &config).unwrap();
         let model = Model::default();
         let persisted = vec![None];
-        Self { fs, config, ledger: Some(ledger), model, committed: 0, persisted, states: 0, power: true }
+        Self {
+            fs,
+            config,
+            ledger: Some(ledger),
+            model,
+            committed: 0,
+            persisted,
+            states: 0,
+            power: true,
+        }
     }
 
     fn step(&mut self, step: &Step) {
@@ -143,7 +163,11 @@ impl Run {
 
     fn restart(&mut self) {
         self.ledger = None;
-        if self.power { self.fs.power_cut() } else { self.fs.kill() }
+        if self.power {
+            self.fs.power_cut()
+        } else {
+            self.fs.kill()
+        }
         let (ledger, _) = open(&self.fs, &self.config).unwrap();
         self.ledger = Some(ledger);
         self.resume();

@@ -151,20 +151,18 @@ fn damage_before_the_tail_refuses_the_start_with_file_and_offset() {
         drop(filled(&fs, 16, &config));
         let path = file(&fs, "outbox-");
         assert!(fs.flip_bit(&path, 100));
-        let error = open(&fs, &config);
-        if sealed && error.is_ok() {
+        let error = match open(&fs, &config) {
+            Err(error) => error,
             // Keys before the checkpoint are not read again; reading the event finds it.
-            let (ledger, _) = error.unwrap();
-            let error = ledger.outbox().reader(1).read(1, 1).unwrap_err();
-            assert!(matches!(error, LedgerError::Damaged { .. }), "{error}");
-            continue;
-        }
-        let error = error.unwrap_err();
+            Ok((ledger, _)) => {
+                assert!(sealed);
+                ledger.outbox().reader(1).read(1, 1).unwrap_err()
+            }
+        };
         let LedgerError::Damaged { path: named, offset, .. } = &error else { panic!("{error}") };
         assert_eq!((named, *offset), (&path, 32));
         assert!(error.to_string().contains("Restore the directory"), "{error}");
-        let verified = streamkeeper_ledger::verify(&fs, dir()).unwrap();
-        assert_eq!(verified.damage.len(), 1);
+        assert!(!streamkeeper_ledger::verify(&fs, dir()).unwrap().damage.is_empty());
     }
 }
 

@@ -126,7 +126,8 @@ mod tests {
         for group in 0..200_u64 {
             let foreseen = memory.bytes_after(500);
             for number in 0..500 {
-                let key = format!("{:032x}", (group * 500 + number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+                let key =
+                    format!("{:032x}", (group * 500 + number).wrapping_mul(0x9E37_79B9_7F4A_7C15));
                 let version = SlotVersion { micros: 1, checksum: 2, withdrawn: false };
                 memory.put(&KeyName::new(0, &key).probe(), &[version]);
             }

@@ -29,8 +29,8 @@ use streamkeeper_core::version::{Verdict, Version};
 use crate::error::LedgerError;
 use crate::fs::Fs;
 use memory::Memory;
-use name::{MICROS_PER_DAY, Probe, Slot, SlotVersion};
 pub(crate) use name::{KeyForm, KeyName};
+use name::{MICROS_PER_DAY, Probe, Slot, SlotVersion};
 use sealed::Sealed;
 
 /// A partition of the keys.
@@ -63,7 +63,9 @@ impl PartitionId {
     fn is_outside(self, today: i32, retention_days: i32) -> bool {
         let (first, last) = match self {
             Self::Day(day) => (day, day),
-            Self::Undated(week) => (week.saturating_mul(7), week.saturating_mul(7).saturating_add(6)),
+            Self::Undated(week) => {
+                (week.saturating_mul(7), week.saturating_mul(7).saturating_add(6))
+            }
         };
         last < today.saturating_sub(retention_days) || first > today.saturating_add(retention_days)
     }

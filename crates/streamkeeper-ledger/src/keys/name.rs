@@ -312,7 +312,10 @@ const DIGITS: [u8; 256] = {
     let mut digits: &[u8] = b"0123456789abcdef";
     let mut value = 0;
     while let [digit, rest @ ..] = digits {
-        #[expect(clippy::indexing_slicing, reason = "a byte is below 256, and this runs in the compiler")]
+        #[expect(
+            clippy::indexing_slicing,
+            reason = "a byte is below 256, and this runs in the compiler"
+        )]
         {
             table[*digit as usize] = value;
         }
@@ -327,7 +330,8 @@ mod tests {
 
     #[test]
     fn every_key_comes_back_as_it_was_given() {
-        for key in ["", "a", "ab", "AB", "0f", "7db302193cc6b9b80405f189be67b9c8", "0x12", "héhé"] {
+        for key in ["", "a", "ab", "AB", "0f", "7db302193cc6b9b80405f189be67b9c8", "0x12", "héhé"]
+        {
             let name = KeyName::new(3, key);
             assert_eq!(name.text().as_deref(), Some(key));
         }
@@ -353,9 +357,10 @@ mod tests {
     fn a_long_key_is_compared_in_full() {
         let name = KeyName::new(0, "a key of more than sixteen bytes");
         let heap = b"..a key of more than sixteen bytes";
-        let slot = name
-            .probe()
-            .slot(&SlotVersion { micros: 0, checksum: 0, withdrawn: false }, Some(heap_place(2, 32)));
+        let slot = name.probe().slot(
+            &SlotVersion { micros: 0, checksum: 0, withdrawn: false },
+            Some(heap_place(2, 32)),
+        );
         assert!(name.probe().is_of(&slot, heap));
         assert!(!name.probe().is_of(&slot, &heap[..20]), "a place outside the heap is no match");
         assert_eq!(slot.hash(), name.probe().hash);

@@ -1,6 +1,12 @@
 //! What the tests share: a disk, events, the simplest possible ledger to compare with.
 
-#![allow(unreachable_pub, dead_code, clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "tests"
+)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,0 +1,110 @@
+//! Reads back the files of every past format version, kept in `fixtures/`.
+//!
+//! A new format version adds a folder; none is ever rewritten. `write_a_fixture` makes one, on request.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::{DAY, Event, NOON, read_all, small};
+use streamkeeper_core::id::StreamId;
+use streamkeeper_core::low_water::Suspect;
+use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_core::version::Verdict;
+use streamkeeper_ledger::fs::RealFs;
+use streamkeeper_ledger::{Ledger, Start, StateRecord, export, verify};
+
+/// Every kind of key and version that the format knows.
+fn events() -> Vec<Event> {
+    let mut events = Vec::new();
+    for number in 0..30_u32 {
+        let at = Some(NOON + i64::from(number % 3) * DAY + i64::from(number));
+        events.push(Event::new(&format!("{number:032x}"), at, u128::from(number) << 77));
+        events.push(Event::new(&format!("{number:024x}"), at, 5));
+        events.push(Event::new(&format!("Short {number}"), at, 6));
+        events.push(Event::new(&format!("longer than a slot can hold {number}"), at, 7));
+        let mut undated = Event::new(&format!("rule {number}"), None, 8);
+        undated.kind = 1;
+        events.push(undated);
+    }
+    let mut sibling = Event::new("Short 4", Some(NOON + DAY + 4), 9);
+    sibling.version.withdrawn = true;
+    events.push(sibling);
+    events
+}
+
+fn state() -> StateRecord {
+    StateRecord {
+        state: StreamState {
+            mark: Some(Timestamp::from_micros(NOON)),
+            phase: Phase::Recovering,
+            stream_id: Some(StreamId("5f0e1d2c3b4a59687786950f".to_owned())),
+            clean: false,
+        },
+        suspects: vec![
+            Suspect { low: None, at: Timestamp::from_micros(NOON - 1) },
+            Suspect { low: Some(Timestamp::from_micros(-5)), at: Timestamp::from_micros(NOON) },
+        ],
+        incident: Some(b"an incident".to_vec()),
+    }
+}
+
+fn fixture(version: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
+}
+
+#[test]
+#[ignore = "writes the fixture of the current version; only for a version that has none"]
+fn write_a_fixture() {
+    let dir = fixture("v1");
+    std::fs::remove_dir_all(&dir).unwrap_or_default();
+    let config = streamkeeper_ledger::Config { memory_bytes_max: 1, ..small() };
+    let (mut ledger, _) = Ledger::open(Arc::new(RealFs), &dir, config.clone()).unwrap();
+    for (number, event) in events().iter().enumerate() {
+        if number == 100 {
+            ledger.commit().unwrap();
+            drop(ledger);
+            // From here on keys stay in the log.
+            let config = streamkeeper_ledger::Config { replay_bytes_max: 1 << 20, ..small() };
+            let config = streamkeeper_ledger::Config { memory_bytes_max: 1 << 20, ..config };
+            (ledger, _) = Ledger::open(Arc::new(RealFs), &dir, config).unwrap();
+        }
+        assert!(ledger.accept(&event.incoming()).unwrap().is_new());
+        if number % 20 == 19 {
+            ledger.commit().unwrap();
+        }
+    }
+    ledger.outbox().acknowledge("a", 40);
+    ledger.persist(&state()).unwrap();
+}
+
+#[test]
+fn version_1_is_read_back() {
+    let copy = tempfile::tempdir().unwrap();
+    for entry in std::fs::read_dir(fixture("v1")).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), copy.path().join(entry.file_name())).unwrap();
+    }
+    let verified = verify(&RealFs, copy.path()).unwrap();
+    assert!(verified.damage.is_empty(), "{:?}", verified.damage);
+    assert!(verified.keys_sealed >= 60 && verified.segments > 1);
+    let mut exported = Vec::new();
+    export(&RealFs, copy.path(), |entry| exported.push(entry)).unwrap();
+
+    let (mut ledger, report) = Ledger::open(Arc::new(RealFs), copy.path(), small()).unwrap();
+    assert_eq!((report.start, report.torn), (Start::Unclean, None));
+    assert!(report.replayed >= 20);
+    assert_eq!(ledger.state(), Some(&state()));
+    assert_eq!((ledger.outbox().cursor("a"), ledger.outbox().cursor("b")), (Some(40), Some(1)));
+    let (entries, events) = (read_all(&ledger, 1), events());
+    assert_eq!(entries, exported);
+    assert_eq!(entries.len(), events.len());
+    for (entry, event) in entries.iter().zip(&events) {
+        assert!(event.is(entry), "{entry:?}");
+        assert_eq!(ledger.accept(&event.incoming()).unwrap(), Verdict::Duplicate);
+    }
+}
