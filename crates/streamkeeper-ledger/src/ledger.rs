@@ -220,7 +220,8 @@ impl Ledger {
 
     /// After a failure, when the disk may be well again: cuts off what is not known to be durable,
     /// reads everything back, and goes on. What was pending has to be given again. Does nothing if
-    /// the ledger is well.
+    /// the ledger is well. On a disk that is still full this succeeds and the next commit fails
+    /// again: leave a pause between two attempts.
     ///
     /// # Errors
     /// As [`Ledger::open`]; the ledger stays poisoned, and this can be tried again.

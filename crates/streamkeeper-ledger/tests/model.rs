@@ -237,8 +237,13 @@ fn state(number: i64) -> StateRecord {
     }
 }
 
+/// How many runs are tried: `PROPTEST_CASES`, or what takes a few seconds.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(128)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 128, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_what_was_committed_is_there(seed: u64, steps in steps()) {

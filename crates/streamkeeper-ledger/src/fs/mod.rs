@@ -28,7 +28,7 @@ pub use crate::mmap::Mapping;
 
 /// A file system.
 pub trait Fs: Send + Sync + Debug {
-    /// Creates a directory and what is missing above it; for the owner alone (0700).
+    /// Creates a directory and what is missing above it, durably; for the owner alone (0700).
     ///
     /// # Errors
     /// What the file system says.

@@ -17,7 +17,15 @@ pub struct RealFs;
 
 impl Fs for RealFs {
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)
+        let missing: Vec<_> = dir.ancestors().take_while(|path| !path.exists()).collect();
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // The names of new directories have to be durable too, or all that is in them is not.
+        for parent in missing.iter().filter_map(|path| path.parent()) {
+            // The parent of a relative name is the empty path.
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            self.sync_dir(parent)?;
+        }
+        Ok(())
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

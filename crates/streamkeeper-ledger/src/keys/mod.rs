@@ -3,8 +3,10 @@
 //! Keys lie in partitions by the UTC day of the version's `created_at`. A partition has recent keys in
 //! memory and older ones in sealed files, newest last. A look-up asks the version's own day, the
 //! day after and the day before, so a correction is recognised as one if it was processed up to a
-//! day away from what it corrects. **A record whose day moved further is delivered again, under
-//! an envelope id of its own version**; what was accepted on the earlier day is still known there.
+//! day away from what it corrects. **A record whose day moved further starts anew there**: its
+//! correction is `New` and not `NewVersion`, and an older version that arrives only after it is
+//! delivered although it is superseded. Either comes under the envelope id of its own version, and
+//! no version is accepted twice; a sink that keeps state goes by `time`, as it has to anyway.
 //!
 //! Undated versions have partitions of their own, by the week in which they arrived, and a look-up
 //! asks all of them. Whether a record also has dated versions is not asked there, nor the other

@@ -129,8 +129,4 @@ impl Model {
         }
         cut
     }
-
-    pub fn forget_before(&mut self, day: i64) {
-        self.known.retain(|(_, _, of), _| of.is_none_or(|of| of >= day));
-    }
 }
