@@ -203,3 +203,48 @@ fn a_sink_that_comes_back_is_told_what_it_missed() {
     assert_eq!(report.missed, [("b".to_owned(), first - 1)]);
     assert_eq!(read_all(&ledger, first).len() as u64, 41 - first);
 }
+
+#[test]
+fn a_crash_at_any_step_of_a_retention_sweep_forgets_no_more_than_it_should() {
+    let prepared = |seed: u64| {
+        let fs = FaultyFs::new(seed);
+        let (mut ledger, _) = open(&fs, &small()).unwrap();
+        for number in 0..60 {
+            ledger.accept(&event(number, i64::from(number % 6)).incoming()).unwrap();
+            ledger.commit().unwrap();
+        }
+        let outbox = ledger.outbox();
+        outbox.acknowledge("a", outbox.end());
+        outbox.acknowledge("b", 30);
+        (fs, ledger)
+    };
+    let (fs, mut ledger) = prepared(0);
+    let before = fs.steps();
+    ledger.sweep(at(37)).unwrap();
+    let steps = fs.steps() - before;
+    assert!(steps > 10, "{steps}");
+    for step in 0..steps {
+        for seed in 0..6 {
+            let (fs, mut ledger) = prepared(seed * 1_000 + step);
+            fs.plan(step, Fault::Crash);
+            // A crash in a removal may come after it, and then the sweep may end well.
+            drop(ledger.sweep(at(37)));
+            drop(ledger);
+            if seed == 0 {
+                fs.kill()
+            } else {
+                fs.power_cut()
+            }
+            let (mut ledger, _) = open(&fs, &small()).unwrap();
+            let next = ledger.outbox().cursor("b").unwrap();
+            assert!(next <= 30);
+            assert_eq!(read_all(&ledger, next).len() as u64, 61 - next, "step {step}");
+            ledger.sweep(at(37)).unwrap();
+            for number in 0..60 {
+                let event = event(number, i64::from(number % 6));
+                let verdict = ledger.accept(&event.incoming()).unwrap();
+                assert_eq!(verdict.is_new(), number % 6 < 2, "step {step}, event {number}");
+            }
+        }
+    }
+}
