@@ -23,7 +23,7 @@ use crate::outbox::Budget;
 use crate::registry::{Counters, StreamEntry};
 use crate::supervisor::Reports;
 use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
-use crate::writer::{Batch, Writer, room_of};
+use crate::writer::{Batch, Writer};
 
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]
@@ -250,9 +250,19 @@ impl ReadLoop {
         self.hand_over(batch, hold).await
     }
 
+    /// Hands a batch over, in parts if it is a large share of what the stream may hold.
+    async fn hand_over(&mut self, mut batch: Batch, hold: &Hold) -> bool {
+        while let Some(part) = batch.split_off_front(self.tools.budget.share()) {
+            if !self.enqueue(part, hold).await {
+                return false;
+            }
+        }
+        self.enqueue(batch, hold).await
+    }
+
     /// Puts a batch into the stream's queue; while it is full, reading and the watchdog stand still.
-    async fn hand_over(&mut self, batch: Batch, hold: &Hold) -> bool {
-        let room = batch.events.iter().map(room_of).sum();
+    async fn enqueue(&mut self, batch: Batch, hold: &Hold) -> bool {
+        let room = batch.room();
         if !self.tools.budget.try_take(room) {
             self.watchdog.pause(self.tools.clock.now());
             self.report(Input::Paused(self.connection));
