@@ -90,7 +90,9 @@ impl StreamPolicy {
         let connections = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let mark = self.water.mark();
         self.report(Report::RecoveryStarted { incident, cause, connections, mark });
-        self.terminate(cause == Cause::OutboxFull, now);
+        // After a pause there may be room long since: nobody would say so again.
+        let full = cause == Cause::OutboxFull && self.paused_since().is_some();
+        self.terminate(full, now);
     }
 
     /// Too many recoveries: close what is broken, go on with the rest, and come back later.

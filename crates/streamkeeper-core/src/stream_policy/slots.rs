@@ -116,13 +116,14 @@ impl Admission {
 
     /// Whether `slot` may try now; if it may, it is the probe.
     fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
-        match self.probing {
-            None => true,
-            Some(until) if self.probe.is_none() && now >= until => {
+        match self.held_until() {
+            _ if now < self.asked => false,
+            None if self.probing.is_none() => true,
+            Some(until) if now >= until => {
                 self.probe = Some(slot);
                 true
             }
-            Some(_) => false,
+            _ => false,
         }
     }
 
@@ -157,7 +158,7 @@ impl Admission {
 
     /// When the next attempt may be made, if attempts are being held back.
     pub(super) fn held_until(&self) -> Option<Instant> {
-        if self.probe.is_some() { None } else { self.probing }
+        if self.probe.is_some() { None } else { self.probing.map(|until| until.max(self.asked)) }
     }
 }
 
@@ -168,13 +169,23 @@ impl StreamPolicy {
             return;
         }
         let Some(stream) = self.stream.clone() else { return };
+        let mut connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
+        let free = self.limit.zip(self.members).map(|(max, count)| max.saturating_sub(count));
+        // Who is to wake soon wakes with the first: each join is a rebalance, in which nobody on the
+        // stream gets data, and twenty slots that come and go one by one would starve it.
+        let settle = self.config.position.settle;
+        let wakes = |slot: &Slot, by: Instant| matches!(slot.state, SlotState::Resting { until } if by >= until);
+        let wakes_by = if self.slots.iter().any(|slot| wakes(slot, now)) { now + settle } else { now };
         for slot in &mut self.slots {
-            if let SlotState::Resting { until } = slot.state
-                && now >= until
-            {
+            if wakes(slot, wakes_by) {
                 slot.state = SlotState::Idle;
             }
-            if slot.state == SlotState::Idle && self.admission.admit(slot.id, now) {
+            // One more than the service has places for, by its own last count, would be refused;
+            // one at a time finds out whether the count is still true.
+            let place = connecting == 0 || free.is_none_or(|free| self.attempts < free);
+            if slot.state == SlotState::Idle && place && self.admission.admit(slot.id, now) {
+                connecting += 1;
+                self.attempts = self.attempts.saturating_add(1);
                 slot.epoch = self.epochs.next();
                 slot.state = SlotState::Connecting;
                 slot.proven = false;
@@ -263,10 +274,10 @@ impl StreamPolicy {
     /// The stream has not settled for an hour, because its slots rest by turns: rests are postponed
     /// until it has, within a bound, so that the mark can move.
     fn wants_to_settle(&self, now: Instant) -> bool {
-        let unsettled = now.since(self.settled_at);
-        unsettled > SETTLE_EVERY
-            && unsettled
-                < SETTLE_EVERY + self.config.hygiene.rest_max + self.config.position.settle * 2
+        // All come back within a rest, then it takes `settle`; if it fails, again an hour later.
+        let postponed = self.config.hygiene.rest_max + self.config.position.settle * 3;
+        let period = (SETTLE_EVERY + postponed).as_nanos().max(1);
+        now.since(self.settled_at).as_nanos() % period > SETTLE_EVERY.as_nanos()
     }
 
     /// The service has counted more clients than are connected for long: no rest adds to them until
@@ -283,6 +294,8 @@ impl StreamPolicy {
             self.apply_limit(max, now);
         }
         let Some(count) = members.count else { return };
+        let connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
+        self.attempts = u32::try_from(connecting).unwrap_or(u32::MAX);
         if self.members != Some(count) {
             self.members = Some(count);
             self.last_change = now;
@@ -291,10 +304,16 @@ impl StreamPolicy {
         self.closings.retain(|&closed| now.since(closed) <= settle);
         let connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let excess = (count as usize).saturating_sub(connected);
-        // Not more than these of our closed connections can still be counted.
-        self.closings.drain(..self.closings.len().saturating_sub(excess));
+        // Not more than these of our closed connections can still be counted. What ended just now
+        // may come again in a poke that was under way.
+        let lately = self.config.watchdog.late_after;
+        while self.closings.len() > excess
+            && self.closings.first().is_some_and(|&closed| now.since(closed) > lately)
+        {
+            self.closings.remove(0);
+        }
         self.excess_since = (excess > 0).then(|| self.excess_since.unwrap_or(now));
-        let foreign = u32::try_from(excess - self.closings.len()).unwrap_or(u32::MAX);
+        let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
             if self.foreign_since.take().is_some() {
                 // What it was sent meanwhile is lost; the live reading stood still.
@@ -454,7 +473,8 @@ impl StreamPolicy {
             _ => None,
         });
         let idle = running && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
-        let held = if idle { self.admission.held_until() } else { None };
+        // In the past: what holds the slot back is something else than time.
+        let held = self.admission.held_until().filter(|&held| idle && held > self.now);
         timed.chain(held).min()
     }
 }
