@@ -115,6 +115,7 @@ impl ServiceClock {
 pub struct Position {
     config: PositionConfig,
     born: Instant,
+    opened: bool,
     gated: bool,
     witnesses: Users,
     // Least `created_at` of a sliding window, as a queue of rising minima.
@@ -143,6 +144,7 @@ impl Position {
         Self {
             config,
             born,
+            opened: false,
             gated,
             witnesses: Users::default(),
             minima: VecDeque::new(),
@@ -179,6 +181,14 @@ impl Position {
     #[must_use]
     pub const fn evidence(&self) -> Instant {
         self.evidence
+    }
+
+    /// A first connection opened at `now`: not before that does the service walk its history.
+    pub fn opened(&mut self, now: Instant) {
+        if !self.opened {
+            self.opened = true;
+            self.born = self.born.max(now);
+        }
     }
 
     /// Whether the history has been walked.

@@ -23,6 +23,8 @@ pub(super) struct Incident {
     since: Instant,
     recoveries: u32,
     terminated_at: Timestamp,
+    /// Whether a poke had told the service's time by then.
+    clock_is_proven: bool,
     start_date: Option<UtcDay>,
     pub(super) new: u64,
     pub(super) recovered: u64,
@@ -78,6 +80,7 @@ impl StreamPolicy {
                 since: now,
                 recoveries: 0,
                 terminated_at,
+                clock_is_proven: false,
                 start_date: None,
                 new: 0,
                 recovered: 0,
@@ -86,6 +89,7 @@ impl StreamPolicy {
         });
         incident.recoveries += 1;
         incident.terminated_at = terminated_at;
+        incident.clock_is_proven = self.clock.is_proven();
         let incident = incident.id;
         let connections = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let mark = self.water.mark();
@@ -266,8 +270,10 @@ impl StreamPolicy {
         self.stage = Stage::Running;
         let terminated =
             self.incident.as_ref().map_or_else(|| self.clock.at(now), Incident::terminated_at);
-        self.position = if self.incident.is_some() {
-            self.water.restart(self.stream_start, terminated, now)
+        self.position = if let Some(incident) = &self.incident {
+            // Our own clock may be a quarter of an hour ahead: then nothing above the mark is known.
+            let known = if incident.clock_is_proven { None } else { self.water.mark() };
+            self.water.restart(self.stream_start, known.unwrap_or(terminated), now)
         } else {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };

@@ -214,6 +214,7 @@ impl StreamPolicy {
             slot.state = SlotState::Live;
             slot.opened = now;
             slot.hygiene.opened();
+            self.position.opened(now);
             self.last_change = now;
         }
     }

@@ -111,7 +111,9 @@ impl StreamPolicy {
         }
         let service_now = self.clock.at(now);
         let covers = service_now.minus(self.water.margin());
-        let low = self.water.suspects().first().and_then(|suspect| suspect.low);
+        // `None` is the least: since the beginning.
+        let covered = self.water.suspects().iter().filter(|suspect| suspect.at <= covers);
+        let low = covered.map(|suspect| suspect.low).min().flatten();
         let lookback = self.lookback();
         let date = match (low, self.config.start_date) {
             (Some(low), _) => low.utc_day().minus_days(lookback),
@@ -138,6 +140,7 @@ impl StreamPolicy {
     pub(super) fn verification_opened(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(run) = self.verification.run_of(connection) {
             run.opened = Some(now);
+            run.position.opened(now);
             run.last_change = now;
         }
     }
