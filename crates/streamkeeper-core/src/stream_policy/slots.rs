@@ -175,7 +175,8 @@ impl StreamPolicy {
         // stream gets data, and twenty slots that come and go one by one would starve it.
         let settle = self.config.position.settle;
         let wakes = |slot: &Slot, by: Instant| matches!(slot.state, SlotState::Resting { until } if by >= until);
-        let wakes_by = if self.slots.iter().any(|slot| wakes(slot, now)) { now + settle } else { now };
+        let wakes_by =
+            if self.slots.iter().any(|slot| wakes(slot, now)) { now + settle } else { now };
         for slot in &mut self.slots {
             if wakes(slot, wakes_by) {
                 slot.state = SlotState::Idle;
@@ -305,10 +306,13 @@ impl StreamPolicy {
         self.closings.retain(|&closed| now.since(closed) <= settle);
         let connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let excess = (count as usize).saturating_sub(connected);
-        // Not more than these of our closed connections can still be counted. What ended just now
-        // may come again in a poke that was under way.
+        // No more of our closed connections can still be counted than the count leaves over. A poke
+        // may have been under way: what opened or ended just now may be counted or not.
         let lately = self.config.watchdog.late_after;
-        while self.closings.len() > excess
+        let counted =
+            |slot: &&Slot| slot.state == SlotState::Live && now.since(slot.opened) > lately;
+        let left_over = (count as usize).saturating_sub(self.slots.iter().filter(counted).count());
+        while self.closings.len() > left_over
             && self.closings.first().is_some_and(|&closed| now.since(closed) > lately)
         {
             self.closings.remove(0);
@@ -426,7 +430,8 @@ impl StreamPolicy {
     fn keep_within(&mut self, max: u32) {
         let mut used = self.slots.iter().filter(|slot| slot.state != SlotState::Limited).count();
         for slot in self.slots.iter_mut().rev() {
-            if used > max as usize && slot.state == SlotState::Idle {
+            let waits = matches!(slot.state, SlotState::Idle | SlotState::Resting { .. });
+            if used > max as usize && waits {
                 slot.state = SlotState::Limited;
                 used -= 1;
             }
