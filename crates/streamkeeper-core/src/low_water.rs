@@ -53,6 +53,14 @@ pub struct Datum {
     pub new: bool,
 }
 
+impl Datum {
+    /// How many days before the day it was processed its span started.
+    #[must_use]
+    pub fn span_days(&self) -> u32 {
+        self.start_day.map_or(0, |start_day| self.created_at.utc_day().days_since(start_day))
+    }
+}
+
 /// Keys are hashes already.
 #[derive(Default)]
 struct IdentityHasher(u64);

@@ -21,7 +21,7 @@ use crate::backoff::Backoff;
 use crate::establish::{Call, Establish};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use crate::low_water::{Gate, LowWater, Position, ServiceClock};
+use crate::low_water::{Datum, Gate, LowWater, Position, ServiceClock};
 use crate::restart::Restart;
 use crate::time::{Instant, Timestamp, UtcDay};
 
@@ -396,34 +396,27 @@ impl StreamPolicy {
         self.position.frame(span.arrived);
         for datum in &span.data {
             self.position.data(span.arrived, datum);
-            self.note_span(datum.start_day, datum.created_at);
+            self.note_span(datum);
         }
         self.advance(span, now);
     }
 
-    /// Which reading of `start_date` the service follows (see `witnesses_missing`).
-    fn note_span(&mut self, start_day: Option<UtcDay>, created_at: Timestamp) {
-        let Some(start_day) = start_day else { return };
-        self.span_days = self.span_days.max(created_at.utc_day().days_since(start_day));
-        if self.stream_start.is_some_and(|first| start_day < first) {
-            self.reading_ruled_out = true;
+    /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
+    fn note_span(&mut self, datum: &Datum) {
+        self.span_days = self.span_days.max(datum.span_days());
+        if let (Some(start_day), Some(first)) = (datum.start_day, self.stream_start) {
+            self.reading_ruled_out |= start_day < first;
         }
     }
 
     /// Moves live reading and mark, if the stream is settled and the gate open.
     fn advance(&mut self, span: &Span, now: Instant) {
         let Some(heard) = self.settled() else { return };
-        match self.position.gate() {
+        let missing = match self.position.gate() {
             Gate::Closed => return,
-            Gate::Open => self.position.open_gate(),
-            Gate::Forced { missing } => {
-                self.position.open_gate();
-                self.witnesses_missing(missing, now);
-                if !matches!(self.stage, Stage::Running) {
-                    return;
-                }
-            }
-        }
+            Gate::Open => 0,
+            Gate::Forced { missing } => missing,
+        };
         let margin = self.water.margin();
         let settle = self.config.position.settle;
         let Some(reached) = self.position.reached(&self.clock, heard, margin) else { return };
@@ -439,7 +432,13 @@ impl StreamPolicy {
         }
         self.water.advance(reached);
         if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
-            self.caught_up(now);
+            self.position.open_gate();
+            if missing > 0 {
+                self.witnesses_missing(missing, now);
+            }
+            if matches!(self.stage, Stage::Running) {
+                self.caught_up(now);
+            }
         }
         self.persist_mark(now);
     }

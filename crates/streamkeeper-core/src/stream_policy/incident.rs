@@ -168,16 +168,10 @@ impl StreamPolicy {
         self.next_call(now);
     }
 
-    /// How many days before the day of the mark are read again.
-    ///
-    /// None, unless configured: the stream is made again from the right UTC day. But where records
-    /// have been seen whose spans start on an earlier day, and the service has not shown that it
-    /// cuts a stream by `created_at`, it may cut it by the start of the span (the older reading of
-    /// the page): one day more covers the spans of a day, and `witnesses_missing` longer ones.
+    /// How many days before the day of the mark are read again: none, unless configured, or the
+    /// service has been seen to cut streams by start time (`cut_by_start_time`).
     pub(super) fn lookback(&self) -> u32 {
-        let unknown = if self.reading_ruled_out { 0 } else { self.span_days.min(1) };
-        let widened = unknown.max(self.widened_days);
-        self.config.lookback_days.saturating_add(widened).min(HISTORY_DAYS)
+        self.config.lookback_days.saturating_add(self.widened_days).min(HISTORY_DAYS)
     }
 
     /// Makes the next call of the procedure, or deletes what was left behind.
@@ -295,15 +289,22 @@ impl StreamPolicy {
         self.persist(Phase::Running, false, now);
     }
 
-    /// The gate was forced open with witnesses missing. If nothing on this stream has shown that it
-    /// is cut by `created_at`, it may be cut by the start of the measured span (the older reading of
-    /// the page): read again from as many days earlier as spans were seen to start.
+    /// The replay has come to where we were, and so many users' last known records did not come.
     pub(super) fn witnesses_missing(&mut self, count: usize, now: Instant) {
         self.report(Report::WitnessesMissing { count });
+        self.cut_by_start_time(now);
+    }
+
+    /// Something is missing from the stream that should have come if it were cut by `created_at`.
+    ///
+    /// If nothing on the stream has shown that it is, it may be cut by the start of the measured span
+    /// (the older reading of the page): read again from as many days earlier as spans were seen to
+    /// start before they were processed.
+    pub(super) fn cut_by_start_time(&mut self, now: Instant) {
         let widen = self.span_days.min(HISTORY_DAYS);
         if !self.reading_ruled_out && self.stream_start.is_some() && widen > self.widened_days {
             self.widened_days = widen;
-            self.recover(Cause::WitnessesMissing, now);
+            self.recover(Cause::CutByStartTime, now);
         }
     }
 

@@ -58,8 +58,9 @@ pub enum Cause {
     StreamGone,
     /// Somebody else reads our stream, and gets events that should be ours.
     ForeignClient,
-    /// A replay did not show what had been accepted before: read again from further back.
-    WitnessesMissing,
+    /// The service withholds records whose spans start before the stream's first day: read again
+    /// from further back.
+    CutByStartTime,
     /// The operator asked for it.
     Operator,
 }
@@ -75,7 +76,7 @@ impl Cause {
             Self::UncleanStart => "unclean_start",
             Self::StreamGone => "stream_gone",
             Self::ForeignClient => "foreign_client",
-            Self::WitnessesMissing => "witnesses_missing",
+            Self::CutByStartTime => "cut_by_start_time",
             Self::Operator => "operator",
         }
     }

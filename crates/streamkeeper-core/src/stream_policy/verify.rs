@@ -37,6 +37,8 @@ struct Run {
     paused_since: Option<Instant>,
     new: u64,
     duplicate: u64,
+    /// It brought a record that a stream cut by start time would not have.
+    early_span: bool,
 }
 
 impl Run {
@@ -130,6 +132,7 @@ impl StreamPolicy {
             paused_since: None,
             new: 0,
             duplicate: 0,
+            early_span: false,
         };
         let connection = run.connection();
         self.verification.run = Some(run);
@@ -197,10 +200,18 @@ impl StreamPolicy {
         let settle = self.config.position.settle;
         let margin = self.water.margin();
         let clock = self.clock;
+        let stream_start = self.stream_start;
+        for datum in &span.data {
+            self.span_days = self.span_days.max(datum.span_days());
+        }
         let Some(run) = self.verification.run_of(connection) else { return };
         run.position.frame(span.arrived);
         for datum in &span.data {
             run.position.data(span.arrived, datum);
+            // Cut by `created_at`, the stream has it too; cut by start time, it has not.
+            if let (Some(start_day), Some(first)) = (datum.start_day, stream_start) {
+                run.early_span |= start_day < first && datum.created_at >= first.start();
+            }
         }
         run.new += span.new;
         run.duplicate += span.duplicate;
@@ -214,22 +225,29 @@ impl StreamPolicy {
             Gate::Open => 0,
             Gate::Forced { missing } => missing,
         };
-        run.position.open_gate();
         let reached = run.position.reached(&clock, evidence, margin);
         let done = reached.is_some_and(|reached| reached >= run.started);
         let (covers, new, duplicate) = (run.covers, run.new, run.duplicate);
+        let early_span = run.early_span;
+        if !done {
+            return;
+        }
         if missing > 0 {
             self.report(Report::WitnessesMissing { count: missing });
         }
-        if done {
-            self.water.verified(covers);
-            self.verification.last_done = Some(now);
-            self.verification.backoff.reset();
-            if let Some(connection) = self.verification.abort() {
-                self.outputs.push_back(Output::Kill(connection));
+        self.report(Report::VerificationDone { new, duplicate });
+        if early_span {
+            self.cut_by_start_time(now);
+            if !matches!(self.stage, Stage::Running) {
+                return;
             }
-            self.report(Report::VerificationDone { new, duplicate });
-            self.water.settle_mark();
+        }
+        self.water.verified(covers);
+        self.water.settle_mark();
+        self.verification.last_done = Some(now);
+        self.verification.backoff.reset();
+        if let Some(connection) = self.verification.abort() {
+            self.outputs.push_back(Output::Kill(connection));
         }
     }
 }
