@@ -32,6 +32,9 @@ fn the_pure_crates_do_no_io_and_ask_no_clock() {
     for file in PURE.iter().flat_map(|folder| files(folder, &[".rs"])) {
         let code = without_comments(&file.text);
         for path in paths(&code, "std") {
+            if ["std::time", "std::time::", "std::"].contains(&path.as_str()) {
+                findings.push(format!("{}: {path}: name what is used of it", file.path));
+            }
             for (forbidden, why) in FORBIDDEN {
                 let inside = path.strip_prefix(forbidden);
                 if inside.is_some_and(|rest| rest.is_empty() || rest.starts_with("::")) {
@@ -54,6 +57,10 @@ fn paths_are_found_however_they_are_written() {
     assert_eq!(
         paths(code, "std"),
         ["std::fs::File", "std::time::Duration", "std::time::Instant", "std::env::var"]
+    );
+    assert_eq!(
+        paths("use std::time::*; use std::{time, io::*};", "std"),
+        ["std::time::", "std::time", "std::io::"]
     );
     assert_eq!(paths("nostd::x, other_std::y", "std"), [""; 0]);
     assert_eq!(without_comments("a // std::fs\nb"), "a \nb\n");
