@@ -16,6 +16,7 @@ mod slots;
 mod verify;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::establish::{Call, Establish};
@@ -116,7 +117,6 @@ pub struct StreamPolicy {
     clock: ServiceClock,
     water: LowWater,
     position: Position,
-    last_change: Instant,
     settled_at: Instant,
     persisted_mark: (Option<Timestamp>, Instant),
     persists: u64,
@@ -169,7 +169,6 @@ impl StreamPolicy {
             clock: ServiceClock::new(Instant::ZERO, epoch),
             water: LowWater::new(config.position, None),
             position: Position::new(config.position, Instant::ZERO, false),
-            last_change: Instant::ZERO,
             settled_at: Instant::ZERO,
             persisted_mark: (None, Instant::ZERO),
             persists: 0,
@@ -203,7 +202,7 @@ impl StreamPolicy {
             Input::Late(connection) => self.late(connection),
             Input::Stale(connection) => self.stale(connection, now),
             Input::Suspended { .. } => {
-                self.last_change = now;
+                self.position.changed(now);
                 self.verification_unsettled(now);
             }
             Input::Garbled(connection) => self.garbled(connection, now),
@@ -325,7 +324,13 @@ impl StreamPolicy {
         };
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
-        if state.clean && self.stream.is_some() {
+        // The service's checkpoint does not live for ever. (Without a mark nothing tells how old it
+        // is: then the reading is gated as that of a new stream.)
+        let away = state.mark.map_or(Duration::ZERO, |mark| wall.since(mark));
+        if state.clean && self.stream.is_some() && away >= CHECKPOINT_TRUSTED {
+            self.recover(Cause::CheckpointExpired, now);
+        } else if state.clean && self.stream.is_some() {
+            self.filling = state.mark.is_none();
             // The service's checkpoint holds, as long as this is on disk before we connect.
             let persisted = self.persist(Phase::Running, false, now);
             self.stage = Stage::Recording { persisted };
@@ -350,13 +355,21 @@ impl StreamPolicy {
 
     fn paused(&mut self, connection: ConnectionId, paused: bool, now: Instant) {
         let long = self.config.position.settle / 16;
+        let running = matches!(self.stage, Stage::Running);
         if connection.reader == Reader::Replay {
             self.verification_paused(connection, paused, now);
         } else if let Some(slot) = self.slot_of(connection) {
             let since = slot.paused_since.take();
             slot.paused_since = paused.then(|| since.unwrap_or(now));
+            slot.resumed = (!paused).then_some(now);
+            if let (SlotState::Draining { until: Some(until), .. }, Some(since), false) =
+                (&mut slot.state, since, paused)
+                && running
+            {
+                *until = *until + now.since(since);
+            }
             if !paused && since.is_some_and(|since| now.since(since) >= long) {
-                self.last_change = now;
+                self.position.changed(now);
             }
         }
     }
@@ -448,7 +461,7 @@ impl StreamPolicy {
     fn settled(&self) -> Option<Instant> {
         let evidence = self.position.evidence();
         let quiet = matches!(self.stage, Stage::Running)
-            && evidence.since(self.last_change) >= self.config.position.settle
+            && self.position.is_settled()
             && self.foreign_since.is_none();
         if !quiet {
             return None;
@@ -507,7 +520,7 @@ impl StreamPolicy {
         }
     }
 
-    fn stop(&mut self, drain: std::time::Duration, now: Instant) {
+    fn stop(&mut self, drain: Duration, now: Instant) {
         if matches!(
             self.stage,
             Stage::Draining | Stage::Flushing | Stage::Closing { .. } | Stage::Stopped
@@ -566,6 +579,10 @@ impl StreamPolicy {
         self.stage = Stage::Closing { persisted, clean };
     }
 }
+
+/// The service keeps the checkpoint of a stream that nobody reads for seven days (Inform API,
+/// Connecting); a day less, because our clock is not the service's and the mark not the end.
+const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
 
 #[cfg(test)]
 mod tests;

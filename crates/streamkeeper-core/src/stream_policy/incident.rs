@@ -272,7 +272,7 @@ impl StreamPolicy {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
         self.terminated_at = terminated;
-        self.last_change = now;
+        self.position.changed(now);
         self.members = None;
         self.closings.clear();
         self.excess_since = None;

@@ -56,6 +56,8 @@ pub enum Cause {
     UncleanStart,
     /// The service does not know our stream any more.
     StreamGone,
+    /// Nobody has read our stream for so long that the service has forgotten how far we were.
+    CheckpointExpired,
     /// Somebody else reads our stream, and gets events that should be ours.
     ForeignClient,
     /// The service withholds records whose spans start before the stream's first day: read again
@@ -75,6 +77,7 @@ impl Cause {
             Self::OutboxFull => "outbox_full",
             Self::UncleanStart => "unclean_start",
             Self::StreamGone => "stream_gone",
+            Self::CheckpointExpired => "checkpoint_expired",
             Self::ForeignClient => "foreign_client",
             Self::CutByStartTime => "cut_by_start_time",
             Self::Operator => "operator",

@@ -12,7 +12,7 @@ use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, Reader, SlotId};
 use crate::time::Instant;
 
-use super::{Cause, Members, Output, Report, Stage, StreamPolicy, Target};
+use super::{CHECKPOINT_TRUSTED, Cause, Members, Output, Report, Stage, StreamPolicy, Target};
 
 /// Where a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,7 @@ pub(super) struct Slot {
     /// When the last committed frame of this connection was read.
     pub(super) heard: Option<Instant>,
     pub(super) paused_since: Option<Instant>,
+    pub(super) resumed: Option<Instant>,
     pub(super) late: bool,
 }
 
@@ -71,6 +72,7 @@ impl Slot {
             lasted: false,
             heard: None,
             paused_since: None,
+            resumed: None,
             late: false,
         }
     }
@@ -183,7 +185,7 @@ impl StreamPolicy {
             }
             // One more than the service has places for, by its own last count, would be refused;
             // one at a time finds out whether the count is still true.
-            let place = connecting == 0 || free.is_none_or(|free| self.attempts < free);
+            let place = connecting == 0 || self.attempts < free.unwrap_or(u32::MAX);
             if slot.state == SlotState::Idle && place && self.admission.admit(slot.id, now) {
                 connecting += 1;
                 self.attempts = self.attempts.saturating_add(1);
@@ -194,6 +196,7 @@ impl StreamPolicy {
                 slot.heard = None;
                 slot.late = false;
                 slot.paused_since = None;
+                slot.resumed = None;
                 let connection = slot.connection();
                 let target = Target::Stream(stream.clone());
                 self.outputs.push_back(Output::Connect { connection, target });
@@ -215,14 +218,22 @@ impl StreamPolicy {
             slot.state = SlotState::Live;
             slot.opened = now;
             slot.hygiene.opened();
+            let away = now.since(self.position.evidence());
             self.position.opened(now);
-            self.last_change = now;
+            self.position.changed(now);
+            if away >= CHECKPOINT_TRUSTED && !self.filling {
+                self.recover(Cause::CheckpointExpired, now);
+            }
         }
     }
 
     pub(super) fn poked(&mut self, connection: ConnectionId, members: Members, now: Instant) {
+        let late_after = self.config.watchdog.late_after;
         let Some(slot) = self.slot_of(connection) else { return };
         slot.hygiene.poke();
+        // What waited while we did not read counts clients of then.
+        let stale = slot.resumed.is_some_and(|resumed| now.since(resumed) <= late_after);
+        let members = Members { count: members.count.filter(|_| !stale), ..members };
         // How many are allowed comes before the others connect.
         self.note_members(members, now);
         self.alive(connection, now);
@@ -300,7 +311,7 @@ impl StreamPolicy {
         self.attempts = u32::try_from(connecting).unwrap_or(u32::MAX);
         if self.members != Some(count) {
             self.members = Some(count);
-            self.last_change = now;
+            self.position.changed(now);
         }
         let settle = self.config.position.settle;
         self.closings.retain(|&closed| now.since(closed) <= settle);
@@ -403,7 +414,7 @@ impl StreamPolicy {
         }
         let opened = before != SlotState::Connecting;
         if opened || suspect {
-            self.last_change = now;
+            self.position.changed(now);
             self.closings.push(now);
         }
         self.report(Report::Ended { connection, end, suspect });
@@ -444,6 +455,9 @@ impl StreamPolicy {
             End::Refused(Refusal::Unavailable { retry_after, .. }) => (false, retry_after),
             _ => (false, None),
         };
+        if end == End::Refused(Refusal::Crowded) {
+            self.attempts = u32::MAX; // until the service has counted
+        }
         self.token_refused = token;
         let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
         self.admission.asked = self.admission.asked.max(asked);
@@ -458,9 +472,12 @@ impl StreamPolicy {
 
     /// Closes hard what has drained for too long, and says who has to be asked again when.
     pub(super) fn slots_tick(&mut self, now: Instant) {
+        let stopping = !matches!(self.stage, Stage::Running);
         for slot in &mut self.slots {
+            // While our own queue is full we do not read: that is no reason to lose what waits.
             if let SlotState::Draining { until: Some(until), rest } = slot.state
                 && now >= until
+                && (stopping || slot.paused_since.is_none())
             {
                 // It stays `Draining`, so that its end is followed by the rest.
                 slot.state = SlotState::Draining { until: None, rest };
@@ -474,7 +491,7 @@ impl StreamPolicy {
     pub(super) fn slots_deadline(&self) -> Option<Instant> {
         let running = matches!(self.stage, Stage::Running);
         let timed = self.slots.iter().filter_map(|slot| match slot.state {
-            SlotState::Draining { until, .. } => until,
+            SlotState::Draining { until, .. } if slot.paused_since.is_none() || !running => until,
             SlotState::Resting { until } if running => Some(until),
             _ => None,
         });

@@ -33,7 +33,6 @@ struct Run {
     covers: Timestamp,
     opened: Option<Instant>,
     position: Position,
-    last_change: Instant,
     paused_since: Option<Instant>,
     new: u64,
     duplicate: u64,
@@ -128,7 +127,6 @@ impl StreamPolicy {
             covers,
             opened: None,
             position: self.water.verification(date, now),
-            last_change: now,
             paused_since: None,
             new: 0,
             duplicate: 0,
@@ -144,7 +142,7 @@ impl StreamPolicy {
         if let Some(run) = self.verification.run_of(connection) {
             run.opened = Some(now);
             run.position.opened(now);
-            run.last_change = now;
+            run.position.changed(now);
         }
     }
 
@@ -156,14 +154,14 @@ impl StreamPolicy {
     ) {
         if let Some(run) = self.verification.run_of(connection) {
             run.paused_since = paused.then_some(now);
-            run.last_change = now;
+            run.position.changed(now);
         }
     }
 
     /// Our process was away: what it did not read says nothing about position.
     pub(super) fn verification_unsettled(&mut self, now: Instant) {
         if let Some(run) = &mut self.verification.run {
-            run.last_change = now;
+            run.position.changed(now);
         }
     }
 
@@ -197,7 +195,6 @@ impl StreamPolicy {
         span: &Span,
         now: Instant,
     ) {
-        let settle = self.config.position.settle;
         let margin = self.water.margin();
         let clock = self.clock;
         let stream_start = self.stream_start;
@@ -218,7 +215,7 @@ impl StreamPolicy {
         let evidence = run.position.evidence();
         let settled = run.paused_since.is_none()
             && run.opened.is_some()
-            && evidence.since(run.last_change) >= settle;
+            && run.position.is_settled();
         let missing = match run.position.gate() {
             _ if !settled => return,
             Gate::Closed => return,
