@@ -135,6 +135,31 @@ fn the_glossary_has_the_words_that_are_used() {
     tidy("One word for one thing, in code, log, configuration and page.", &findings);
 }
 
+/// Where the words are that operators read: causes, reasons, states.
+const WORDS: [&str; 4] = [
+    "crates/streamkeeper-core/src/stream_policy/output.rs",
+    "crates/streamkeeper-core/src/stream_policy.rs",
+    "crates/streamkeeper-core/src/classify.rs",
+    "crates/streamkeeper/src/supervisor.rs",
+];
+
+#[test]
+fn every_word_of_a_report_is_explained() {
+    let page = read("docs/semantics.md").text;
+    let mut findings = Vec::new();
+    for file in WORDS.map(read) {
+        let code = file.text.split("mod tests {").next().unwrap_or_default();
+        let starts = ["=> \"", "Degraded(\""];
+        let words = starts.iter().flat_map(|start| code.split(start).skip(1));
+        for word in words.filter_map(|rest| rest.split('"').next()) {
+            if !page.contains(&format!("`{word}`")) {
+                findings.push(format!("{}: `{word}`", file.path));
+            }
+        }
+    }
+    tidy("What the log and the status say is explained in docs/semantics.md.", &findings);
+}
+
 /// The targets of links to files of the project, with the numbers of their lines.
 fn links(page: &File) -> Vec<(usize, String)> {
     let mut found = Vec::new();
