@@ -162,7 +162,7 @@ impl StreamPolicy {
             self.stream.clone(),
             start_date,
             mark.is_none(),
-            now,
+            if self.incident.is_some() { now + CLOSE_SEEN } else { now },
             seed,
         )));
         self.next_call(now);
@@ -361,6 +361,10 @@ impl StreamPolicy {
 
 /// The service keeps 30 days of history (Inform API, Replay).
 pub(super) const HISTORY_DAYS: u32 = 30;
+
+/// Sockets are closed before the first call; the service needs a moment to see it, and would answer
+/// 409 until then.
+const CLOSE_SEEN: Duration = Duration::from_millis(250);
 
 /// The first attempt to delete what was left behind.
 const LEFT_BEHIND_FIRST: Duration = Duration::from_secs(5);
