@@ -172,6 +172,8 @@ impl StreamPolicy {
         }
         let Some(stream) = self.stream.clone() else { return };
         let mut connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
+        let mut connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
+        let limit = self.limit.map_or(usize::MAX, |max| max as usize);
         let free = self.limit.zip(self.members).map(|(max, count)| max.saturating_sub(count));
         // Who is to wake soon wakes with the first: each join is a rebalance, in which nobody on the
         // stream gets data, and twenty slots that come and go one by one would starve it.
@@ -186,8 +188,10 @@ impl StreamPolicy {
             // One more than the service has places for, by its own last count, would be refused;
             // one at a time finds out whether the count is still true.
             let place = connecting == 0 || self.attempts < free.unwrap_or(u32::MAX);
+            let place = place && connected < limit;
             if slot.state == SlotState::Idle && place && self.admission.admit(slot.id, now) {
                 connecting += 1;
+                connected += 1;
                 self.attempts = self.attempts.saturating_add(1);
                 slot.epoch = self.epochs.next();
                 slot.state = SlotState::Connecting;
@@ -331,8 +335,10 @@ impl StreamPolicy {
         self.excess_since = (excess > 0).then(|| self.excess_since.unwrap_or(now));
         let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
-            if self.foreign_since.take().is_some() {
-                // What it was sent meanwhile is lost; the live reading stood still.
+            let seen = self.foreign_since.take().map(|since| now.since(since));
+            if seen.is_some_and(|seen| seen >= lately / 2) {
+                // What it was sent meanwhile is lost; the live reading stood still. (What only a
+                // single poke says may be the count of a moment ago, come late.)
                 self.water.suspect(self.clock.at(now));
             }
             return;
@@ -363,8 +369,8 @@ impl StreamPolicy {
         let rank = |slot: &Slot| match slot.state {
             SlotState::Live => 0,
             SlotState::Connecting => 1,
-            SlotState::Draining { .. } | SlotState::Closing | SlotState::Resting { .. } => 2,
-            SlotState::Idle => 3,
+            SlotState::Draining { .. } | SlotState::Closing => 2,
+            SlotState::Resting { .. } | SlotState::Idle => 3,
             SlotState::Limited => 4,
         };
         order.sort_by_key(|&index| self.slots.get(index).map_or(5, rank));
