@@ -154,8 +154,9 @@ impl StreamPolicy {
         }
         let mark = self.water.mark();
         let lookback = self.lookback();
-        let start_date =
-            mark.map_or(self.config.start_date, |mark| Some(mark.utc_day().minus_days(lookback)));
+        // Early in a stream's first day the mark is a margin below it, where nothing was sent from.
+        let day = mark.map(Timestamp::utc_day).max(self.stream_start.filter(|_| mark.is_some()));
+        let start_date = day.map_or(self.config.start_date, |day| Some(day.minus_days(lookback)));
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),

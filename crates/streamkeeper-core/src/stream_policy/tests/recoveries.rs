@@ -70,6 +70,32 @@ fn the_day_is_the_marks_not_todays() {
 }
 
 #[test]
+fn the_day_is_never_before_the_streams_first() {
+    let mut config = restless(1);
+    config.start_date = "2026-11-20".parse().ok();
+    let mut bench = Bench::running(config);
+    bench.poke_until(580.0);
+    // The first event of the first day: a margin below it lies the day before.
+    let first = Datum {
+        user: UserKey(1),
+        created_at: Timestamp::from_micros((NOON - 36 * 3_600 + 1) * 1_000_000),
+        start_day: None,
+        new: true,
+    };
+    let slot = bench.slot(0);
+    bench.commit(slot, None, vec![first]);
+    bench.poke_until(620.0);
+    assert_eq!(
+        bench.policy.mark().map(|mark| mark.utc_day().to_string()).as_deref(),
+        Some("2026-11-19")
+    );
+    bench.input(Input::Stale(slot));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-20"));
+}
+
+#[test]
 fn the_incident_ends_when_the_replay_has_come_to_where_we_were() {
     let mut bench = settled();
     bench.input(Input::Stale(bench.slot(0)));
