@@ -122,6 +122,8 @@ pub struct StreamPolicy {
     persists: u64,
 
     filling: bool,
+    /// When everything was terminated for the present reading, or when that began.
+    terminated: Instant,
     terminated_at: Timestamp,
     incident: Option<Incident>,
     restart: Restart,
@@ -173,6 +175,7 @@ impl StreamPolicy {
             persisted_mark: (None, Instant::ZERO),
             persists: 0,
             filling: false,
+            terminated: Instant::ZERO,
             terminated_at: epoch,
             incident: None,
             restart: Restart::new(config.restart),
@@ -404,7 +407,11 @@ impl StreamPolicy {
         let Some(slot) = self.slot_of(connection) else { return };
         slot.heard = Some(span.arrived);
         if let Some(ts) = span.poke {
+            let first = !self.clock.is_proven();
             self.clock.poke(span.arrived, ts);
+            if first {
+                self.clock_is_proven();
+            }
         }
         self.position.frame(span.arrived);
         for datum in &span.data {

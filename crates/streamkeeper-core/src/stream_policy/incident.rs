@@ -22,6 +22,7 @@ pub(super) struct Incident {
     cause: Cause,
     since: Instant,
     recoveries: u32,
+    terminated: Instant,
     terminated_at: Timestamp,
     /// Whether a poke had told the service's time by then.
     clock_is_proven: bool,
@@ -79,6 +80,7 @@ impl StreamPolicy {
                 cause,
                 since: now,
                 recoveries: 0,
+                terminated: now,
                 terminated_at,
                 clock_is_proven: false,
                 start_date: None,
@@ -88,6 +90,7 @@ impl StreamPolicy {
             }
         });
         incident.recoveries += 1;
+        incident.terminated = now;
         incident.terminated_at = terminated_at;
         incident.clock_is_proven = self.clock.is_proven();
         let incident = incident.id;
@@ -273,6 +276,7 @@ impl StreamPolicy {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
         self.terminated_at = terminated;
+        self.terminated = self.incident.as_ref().map_or(now, |incident| incident.terminated);
         self.position.changed(now);
         self.members = None;
         self.closings.clear();
@@ -280,6 +284,15 @@ impl StreamPolicy {
         self.foreign_since = None;
         self.connect_slots(now);
         self.next_call(now);
+    }
+
+    /// The first poke has told the service's time: by our own clock, which may be a quarter of an
+    /// hour ahead, the history would count as read that much later.
+    pub(super) fn clock_is_proven(&mut self) {
+        self.terminated_at = self.clock.at(self.terminated);
+        if let Some(incident) = &mut self.incident {
+            incident.terminated_at = self.terminated_at;
+        }
     }
 
     /// The history has been read to where we were: the incident is over.

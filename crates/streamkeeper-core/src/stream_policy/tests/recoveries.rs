@@ -6,7 +6,7 @@ use crate::establish::{Answer, Call, CallFailure, Listed};
 use crate::id::UserKey;
 use crate::id::{Reader, StreamId};
 use crate::low_water::Datum;
-use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report};
+use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report, StreamState};
 use crate::time::Timestamp;
 
 fn s(id: &str) -> StreamId {
@@ -93,6 +93,26 @@ fn the_day_is_never_before_the_streams_first() {
     bury(&mut bench);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-20"));
+}
+
+#[test]
+fn a_clock_of_ours_that_is_ahead_delays_no_end() {
+    let mut bench = Bench::new(restless(1));
+    let ahead = Timestamp::from_micros((NOON + 900) * 1_000_000);
+    let state = StreamState {
+        mark: Some(Timestamp::from_micros((NOON - 60) * 1_000_000)),
+        phase: Phase::Running,
+        stream_id: Some(s("s0")),
+        clean: false,
+    };
+    bench.input(Input::Start { state: Some(state), wall: ahead });
+    bench.answer(&Call::Delete { id: s("s0") }, Answer::Deleted);
+    bench.answer_create("s1");
+    bench.open_all();
+    let incident = bench.policy.incident().unwrap();
+    assert!(incident.terminated_at < ahead, "the first poke says what time it is");
+    bench.poke_until(700.0);
+    assert_eq!(bench.policy.incident(), None);
 }
 
 #[test]
