@@ -17,5 +17,7 @@
     reason = "tests"
 )]
 
+mod endings;
 mod recovery;
+mod service_faults;
 mod support;
