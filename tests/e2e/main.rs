@@ -18,6 +18,8 @@
 )]
 
 mod endings;
+mod hygiene;
+mod limits;
 mod recovery;
 mod service_faults;
 mod support;
