@@ -20,6 +20,9 @@
 mod endings;
 mod hygiene;
 mod limits;
+mod logging;
+mod process;
 mod recovery;
+mod refusals;
 mod service_faults;
 mod support;
