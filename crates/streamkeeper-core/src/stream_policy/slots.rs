@@ -81,6 +81,11 @@ impl Slot {
         ConnectionId { reader: Reader::Slot(self.id), epoch: self.epoch }
     }
 
+    /// Whether frames come on it.
+    pub(super) const fn reads(&self) -> bool {
+        matches!(self.state, SlotState::Live) && self.proven
+    }
+
     /// Whether it has a connection, in the service's eyes or ours.
     pub(super) const fn is_connected(&self) -> bool {
         matches!(
@@ -156,6 +161,11 @@ impl Admission {
         if self.probe == Some(slot) {
             self.probe = None;
         }
+    }
+
+    /// Whether the last attempt to connect failed.
+    pub(super) const fn is_failing(&self) -> bool {
+        self.probing.is_some()
     }
 
     /// When the next attempt may be made, if attempts are being held back.

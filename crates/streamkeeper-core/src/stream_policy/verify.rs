@@ -91,6 +91,8 @@ impl StreamPolicy {
         let idle = !self.verification.is_connected()
             && self.incident.is_none()
             && self.wanted_recovery.is_none()
+            // It reads beside the live stream; a service that refuses that is left alone.
+            && (!self.admission.is_failing() || self.slots.iter().any(|slot| slot.reads()))
             // Somebody may still be sent what is ours.
             && self.foreign_since.is_none()
             && matches!(self.stage, Stage::Running);
@@ -213,9 +215,8 @@ impl StreamPolicy {
         run.new += span.new;
         run.duplicate += span.duplicate;
         let evidence = run.position.evidence();
-        let settled = run.paused_since.is_none()
-            && run.opened.is_some()
-            && run.position.is_settled();
+        let settled =
+            run.paused_since.is_none() && run.opened.is_some() && run.position.is_settled();
         let missing = match run.position.gate() {
             _ if !settled => return,
             Gate::Closed => return,
