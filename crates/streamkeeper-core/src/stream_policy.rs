@@ -5,9 +5,10 @@
 //! [`StreamPolicy::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
-//! Where things are: [`slots`](self) (who connects and rests), `incident` (the recovery), `verify`
+//! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
 //! (suspects read again), and here the life of the stream and what committed frames prove.
 
+mod admission;
 mod incident;
 mod input;
 mod output;
@@ -31,8 +32,9 @@ pub use self::output::{Cause, IncidentSummary, Output, Report};
 pub use self::settings::{Health, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
+use self::admission::Admission;
 use self::incident::{Incident, LeftBehind};
-use self::slots::{Admission, Slot};
+use self::slots::Slot;
 use self::verify::Verification;
 
 /// Where the stream is in its life.

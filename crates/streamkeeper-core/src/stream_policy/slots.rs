@@ -1,12 +1,10 @@
 //! The slots: who may connect now, what their reports mean, when they rest.
 //!
-//! `Idle → Connecting → Live → (Draining → Resting | Closing)` and back to `Idle`. Attempts are
-//! admitted stream by stream, not slot by slot: while attempts fail, one slot at a time probes, with
-//! a growing delay, so that twenty slots are no storm. The first frame opens the gate for all.
+//! `Idle → Connecting → Live → (Draining → Resting | Closing)` and back to `Idle`. Whether an
+//! attempt may be made now is the business of `admission`.
 
 use std::time::Duration;
 
-use crate::backoff::{Backoff, RETRY_AFTER_MAX};
 use crate::classify::{End, Refusal};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, Reader, SlotId};
@@ -95,82 +93,6 @@ impl Slot {
                 | SlotState::Draining { .. }
                 | SlotState::Closing
         )
-    }
-}
-
-/// Admits attempts to connect.
-#[derive(Clone, Debug)]
-pub(super) struct Admission {
-    backoff: Backoff,
-    token_backoff: Backoff,
-    /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
-    probing: Option<Instant>,
-    probe: Option<SlotId>,
-    /// The service has asked for no attempt before this instant.
-    asked: Instant,
-}
-
-impl Admission {
-    pub(super) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
-        Self {
-            backoff,
-            token_backoff,
-            probing: Some(Instant::ZERO),
-            probe: None,
-            asked: Instant::ZERO,
-        }
-    }
-
-    /// Whether `slot` may try now; if it may, it is the probe.
-    fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
-        match self.held_until() {
-            _ if now < self.asked => false,
-            None if self.probing.is_none() => true,
-            Some(until) if now >= until => {
-                self.probe = Some(slot);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// A connection of `slot` ended without having proven itself.
-    fn failed(&mut self, slot: SlotId, now: Instant, delay: impl FnOnce(&mut Self) -> Duration) {
-        // Of attempts that were under way together, the first failure speaks for all.
-        if self.probing.is_none() || self.probe == Some(slot) {
-            let until = now + delay(self);
-            self.probing = Some(until);
-            self.probe = None;
-        }
-    }
-
-    /// The first frame of a connection came: attempts succeed.
-    fn proven(&mut self, now: Instant) {
-        self.probing = Some(self.asked).filter(|&asked| now < asked);
-        self.probe = None;
-    }
-
-    /// A connection has lived long enough to forget the failures before it.
-    const fn lasted(&mut self) {
-        self.backoff.reset();
-        self.token_backoff.reset();
-    }
-
-    /// A wanted end of a probe is no failure.
-    fn released(&mut self, slot: SlotId) {
-        if self.probe == Some(slot) {
-            self.probe = None;
-        }
-    }
-
-    /// Whether the last attempt to connect failed.
-    pub(super) const fn is_failing(&self) -> bool {
-        self.probing.is_some()
-    }
-
-    /// When the next attempt may be made, if attempts are being held back.
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        if self.probe.is_some() { None } else { self.probing.map(|until| until.max(self.asked)) }
     }
 }
 
@@ -466,24 +388,11 @@ impl StreamPolicy {
     }
 
     fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {
-        let (token, retry_after) = match end {
-            End::Refused(Refusal::Token { .. }) => (true, None),
-            End::Refused(Refusal::Unavailable { retry_after, .. }) => (false, retry_after),
-            _ => (false, None),
-        };
         if end == End::Refused(Refusal::Crowded) {
             self.attempts = u32::MAX; // until the service has counted
         }
-        self.token_refused = token;
-        let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
-        self.admission.asked = self.admission.asked.max(asked);
-        self.admission.failed(slot, now, |admission| {
-            if token {
-                admission.token_backoff.next(None)
-            } else {
-                admission.backoff.next(retry_after)
-            }
-        });
+        self.token_refused = matches!(end, End::Refused(Refusal::Token { .. }));
+        self.admission.failed(slot, end, now);
     }
 
     /// Closes hard what has drained for too long, and says who has to be asked again when.
