@@ -120,6 +120,8 @@ pub struct StreamPolicy {
     water: LowWater,
     position: Position,
     settled_at: Instant,
+    /// A frame has come from this stream.
+    has_read: bool,
     persisted_mark: (Option<Timestamp>, Instant),
     persists: u64,
 
@@ -174,6 +176,7 @@ impl StreamPolicy {
             water: LowWater::new(config.position, None),
             position: Position::new(config.position, Instant::ZERO, false),
             settled_at: Instant::ZERO,
+            has_read: false,
             persisted_mark: (None, Instant::ZERO),
             persists: 0,
             filling: false,
@@ -311,7 +314,8 @@ impl StreamPolicy {
                 Health::Degraded("unreachable")
             }
             Stage::Running if self.incident.is_some() => Health::Recovering,
-            Stage::Running if reads || rests => Health::Live,
+            // Between a rest and the next frame, it is no new start.
+            Stage::Running if reads || rests || self.has_read => Health::Live,
             Stage::Running | Stage::Starting => Health::Starting,
         }
     }

@@ -278,6 +278,7 @@ impl StreamPolicy {
         self.terminated_at = terminated;
         self.terminated = self.incident.as_ref().map_or(now, |incident| incident.terminated);
         self.position.changed(now);
+        self.has_read = false;
         self.members = None;
         self.closings.clear();
         self.excess_since = None;

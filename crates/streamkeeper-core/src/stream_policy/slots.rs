@@ -197,6 +197,7 @@ impl StreamPolicy {
         if first {
             self.admission.proven(now);
             self.token_refused = false;
+            self.has_read = true;
             self.connect_slots(now);
         }
     }

@@ -82,6 +82,7 @@ fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
             bench.pass_to(deadline.since(crate::time::Instant::ZERO).as_secs_f64());
         }
         rests.push(bench.seconds() - closed);
+        assert_eq!(bench.policy.health(), Health::Live, "a rest is no new start");
         let connection = bench.slot(0);
         bench.input(Input::Opened(connection));
     }
