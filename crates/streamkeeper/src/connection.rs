@@ -141,6 +141,8 @@ struct ReadLoop {
     watchdog: Watchdog,
     /// Data came since the last poke, and was reported.
     data_reported: bool,
+    /// A garbled frame was logged: a service that sends nothing else would fill the log.
+    garbled_told: bool,
 }
 
 impl ReadLoop {
@@ -151,6 +153,7 @@ impl ReadLoop {
             tools,
             connection,
             data_reported: false,
+            garbled_told: false,
         }
     }
 
@@ -228,12 +231,15 @@ impl ReadLoop {
                 }
                 Reading::Garbled => {
                     Counters::add(&self.tools.entry.counters.garbled, 1);
-                    tracing::warn!(
-                        stream = %self.tools.entry.name,
-                        slot = %self.connection.reader,
-                        "a frame is not an event of this service, or too long; it is left out, and \
-                         will be looked for in a replay",
-                    );
+                    if !std::mem::replace(&mut self.garbled_told, true) {
+                        tracing::warn!(
+                            stream = %self.tools.entry.name,
+                            slot = %self.connection.reader,
+                            "a frame is not an event of this service, or too long; it is left out, \
+                             and will be looked for in a replay; further ones on this connection \
+                             are only counted",
+                        );
+                    }
                     self.report(Input::Garbled(self.connection));
                 }
             }
