@@ -310,7 +310,8 @@ impl StreamPolicy {
             Stage::Running if self.wanted_recovery.is_some() => {
                 Health::Degraded("too_many_recoveries")
             }
-            Stage::Running if !reads && !rests && self.backing_off_until().is_some() => {
+            // While an attempt is under way, too, or the state would change with each of them.
+            Stage::Running if !reads && !rests && self.admission.has_failed() => {
                 Health::Degraded("unreachable")
             }
             Stage::Running if self.incident.is_some() => Health::Recovering,

@@ -81,9 +81,14 @@ impl Admission {
         }
     }
 
-    /// Whether the last attempt to connect failed.
+    /// Whether the last attempt to connect failed, or none has succeeded yet.
     pub(super) const fn is_failing(&self) -> bool {
         self.probing.is_some()
+    }
+
+    /// Whether the last attempt to connect failed, also while the next one is under way.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.is_failing() && self.backoff.attempt() + self.token_backoff.attempt() > 0
     }
 
     /// When the next attempt may be made, if attempts are being held back.

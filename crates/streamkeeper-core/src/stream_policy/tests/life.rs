@@ -199,3 +199,24 @@ fn a_stop_that_has_to_cut_is_not_clean() {
     bench.input(Input::Flushed);
     assert!(bench.wanted.contains(&Output::Stopped { clean: false }));
 }
+
+#[test]
+fn an_outage_is_one_state_not_one_for_each_attempt() {
+    let mut bench = Bench::running(restless(1));
+    bench.poke_until(60.0);
+    bench.end(bench.slot(0), End::Terminated { mid_event: false });
+    assert_eq!(bench.policy.health(), Health::Live, "an ordinary reconnect is no outage");
+    let mut attempts = 0;
+    while attempts < 5 {
+        for connection in bench.take_connects() {
+            bench.end(connection, End::NotOpened { sent: false });
+            attempts += 1;
+        }
+        assert_eq!(bench.policy.health(), Health::Degraded("unreachable"));
+        bench.pass_to(bench.seconds() + 0.25);
+        assert_eq!(bench.policy.health(), Health::Degraded("unreachable"), "while trying, too");
+    }
+    bench.pass_to(bench.seconds() + 60.0);
+    bench.open_all();
+    assert_eq!(bench.policy.health(), Health::Live);
+}
