@@ -212,6 +212,7 @@ impl ReadLoop {
         };
         let mut frames = 0;
         let mut proof = false;
+        let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
             frames += 1;
             match frame.map_or(Reading::Garbled, read_inform) {
@@ -244,6 +245,8 @@ impl ReadLoop {
                 }
             }
         }
+        let replaced = self.decoder.replaced() - replaced;
+        Counters::add(&self.tools.entry.counters.replaced, replaced);
         if frames == 0 {
             return true;
         }
@@ -289,8 +292,8 @@ impl ReadLoop {
         self.decoder.finish();
         match kind {
             Some(EndKind::Terminated) => End::Terminated { mid_event },
-            // Without a length, an orderly close may as well be a process that died.
-            Some(EndKind::Closed | EndKind::Eof) => End::Eof { mid_event },
+            Some(EndKind::Closed) => End::Closed { mid_event },
+            Some(EndKind::Eof) => End::Eof { mid_event },
             Some(EndKind::Killed) => End::Killed,
             Some(EndKind::Error) => End::Corrupt,
             Some(EndKind::Reset) | None => End::Reset,

@@ -204,6 +204,17 @@ impl Keeper {
         status.code().unwrap_or_else(|| 1_000 + status.signal().unwrap_or(0))
     }
 
+    /// Sends a signal again and again until it ends; gives its exit code.
+    #[track_caller]
+    pub(crate) fn insist(&mut self, name: &str) -> i32 {
+        let process = self.process.id();
+        wait_for("the process to end", || {
+            signal(process, name);
+            self.process.try_wait().unwrap()
+        });
+        self.wait_end()
+    }
+
     /// Stops it gracefully, and gives its whole log.
     #[track_caller]
     pub(crate) fn stop(&mut self) -> Log {

@@ -127,7 +127,7 @@ impl World {
                 let connection = self.at(place);
                 let item = match frame {
                     Frame::End { .. } if plain && connection.draining => {
-                        Item::End(End::Eof { mid_event: false })
+                        Item::End(End::Closed { mid_event: false })
                     }
                     Frame::End { .. } => Item::End(End::Terminated { mid_event: false }),
                     frame => Item::Frame(*frame),
@@ -314,13 +314,6 @@ impl World {
         let ignored = now < self.conditions.half_close_ignored_until;
         let connection = self.at(place);
         connection.draining = true;
-        // A cut that we have not read of when we half-close looks like the answer to it. The
-        // guarantee assumes that it does not happen.
-        for (_, item) in &mut connection.wire {
-            if matches!(item, Item::End(End::Eof { .. })) {
-                *item = Item::End(End::Eof { mid_event: true });
-            }
-        }
         let (cut, client) = (connection.cut, connection.client);
         let Some(client) = client else { return };
         if self.plan.naive == Some(Naive::CloseAtOnce) {

@@ -135,10 +135,6 @@ impl World {
     /// The connection ends early: some of what is on the way still comes.
     fn cut(&mut self, place: Place, end: End) {
         let now = self.now;
-        let wanted_eof = end == End::Eof { mid_event: false } && self.at(place).draining;
-        if wanted_eof {
-            return; // for a drain, this is an end like any other
-        }
         if let Some(client) = self.at(place).client {
             self.model.abort(client, now);
         }

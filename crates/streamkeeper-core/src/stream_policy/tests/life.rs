@@ -75,7 +75,7 @@ fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
             bench.poke(connection);
         }
         assert!((19.9..25.1).contains(&(bench.seconds() - before)), "after the fifth poke");
-        bench.end(connection, End::Eof { mid_event: false });
+        bench.end(connection, End::Terminated { mid_event: false });
         let closed = bench.seconds();
         while bench.take_connects().is_empty() {
             let deadline = bench.policy.deadline().unwrap();
@@ -180,7 +180,7 @@ fn a_stop_reads_every_connection_to_its_end_and_is_clean() {
     }
     bench.end(open[0], End::Terminated { mid_event: false });
     assert!(!bench.wanted.contains(&Output::Flush));
-    bench.end(open[1], End::Eof { mid_event: false });
+    bench.end(open[1], End::Closed { mid_event: false });
     assert!(bench.wanted.contains(&Output::Flush));
     bench.input(Input::Flushed);
     assert!(bench.wanted.contains(&Output::Stopped { clean: true }));
