@@ -1,1 +1,27 @@
-//! The seeded simulation: streamkeeper-core against the model of the service, in virtual time.
+//! The seeded simulation: `streamkeeper-core` against the model of the service, in virtual time.
+//!
+//! One printed seed draws everything: what the service is like, how the policies are configured,
+//! which faults come when. The harness plays the shell that a real process has around the core
+//! (sockets, queue, disk, calls) and the network between it and the service; checkers watch every
+//! step. First safety, while the faults last: no event lost, no false mark, no hot loop. Then
+//! liveness, when they are over: everything live and caught up within a bound.
+//!
+//! # Layout
+//!
+//! - [`plan`]: everything drawn from the seed; [`fault`]: what goes wrong, and when.
+//! - [`world`]: the event loop; its parts are `network` (connections), `service` (calls and
+//!   attempts), `shell` (the process), `commits` (its queue), `trouble` (carries the faults out), `phases` (when is it
+//!   over).
+//! - [`disk`]: what survives a crash. [`checkers`]: what must hold.
+//! - [`naive`]: the rules that lose events, to show that they do.
+
+pub mod agenda;
+pub mod checkers;
+pub mod disk;
+pub mod fault;
+pub mod naive;
+pub mod plan;
+pub mod world;
+
+pub use plan::Plan;
+pub use world::{Outcome, World, run};

@@ -12,7 +12,13 @@ pub enum End {
         /// An event was cut in the middle all the same.
         mid_event: bool,
     },
-    /// The connection was closed (FIN) without the HTTP terminator.
+    /// The connection was closed in order, and its body has no other end: it came without a length
+    /// and without chunks.
+    Closed {
+        /// An event was cut in the middle.
+        mid_event: bool,
+    },
+    /// The connection was closed (FIN) in the middle of the body: the HTTP terminator is missing.
     Eof {
         /// An event was cut in the middle.
         mid_event: bool,
@@ -74,15 +80,17 @@ impl Refusal {
 impl End {
     /// Whether events may have been lost: sent by the service and not read here.
     ///
-    /// `wanted`: we had half-closed it and read to the end. Then even an end without terminator is
-    /// safe, because TCP brought everything that was written before it (recovery.md, "a connection
-    /// ends"); not so if it was cut in the middle of an event.
+    /// `wanted`: we had half-closed it and read to the end. Then an orderly close is safe where a body
+    /// has no other end, because TCP brought everything that was written before it (recovery.md, "a
+    /// connection ends"). Where a terminator is due and missing, whoever closed was not the service
+    /// at the end of its answer: a balancer passes a half-close on as an end, while the service
+    /// behind it still writes.
     #[must_use]
     pub const fn may_have_lost(self, wanted: bool) -> bool {
         match self {
             Self::Terminated { mid_event } => mid_event,
-            Self::Eof { mid_event } => mid_event || !wanted,
-            Self::Reset | Self::Corrupt | Self::Killed | Self::Panicked => true,
+            Self::Closed { mid_event } => mid_event || !wanted,
+            Self::Eof { .. } | Self::Reset | Self::Corrupt | Self::Killed | Self::Panicked => true,
             Self::Refused(_) => false,
             Self::NotOpened { sent } => sent,
         }
@@ -93,8 +101,11 @@ impl End {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Terminated { mid_event: false } => "end",
+            Self::Closed { mid_event: false } => "closed",
             Self::Eof { mid_event: false } => "eof",
-            Self::Terminated { mid_event: true } | Self::Eof { mid_event: true } => "truncated",
+            Self::Terminated { mid_event: true }
+            | Self::Closed { mid_event: true }
+            | Self::Eof { mid_event: true } => "truncated",
             Self::Reset => "reset",
             Self::Corrupt => "corrupt",
             Self::Killed => "killed",
@@ -118,10 +129,17 @@ mod tests {
         let unwanted = |end: End| end.may_have_lost(false);
         assert!(!unwanted(End::Terminated { mid_event: false }));
         assert!(unwanted(End::Terminated { mid_event: true }));
-        assert!(unwanted(End::Eof { mid_event: false }));
-        assert!(!End::Eof { mid_event: false }.may_have_lost(true));
-        assert!(End::Eof { mid_event: true }.may_have_lost(true));
-        for end in [End::Reset, End::Corrupt, End::Killed, End::Panicked] {
+        assert!(unwanted(End::Closed { mid_event: false }));
+        assert!(!End::Closed { mid_event: false }.may_have_lost(true));
+        assert!(End::Closed { mid_event: true }.may_have_lost(true));
+        for end in [
+            End::Eof { mid_event: false },
+            End::Eof { mid_event: true },
+            End::Reset,
+            End::Corrupt,
+            End::Killed,
+            End::Panicked,
+        ] {
             assert!(end.may_have_lost(true) && end.may_have_lost(false));
         }
     }

@@ -1,7 +1,7 @@
 //! Connection hygiene: a connection that brings no data is not kept open.
 //!
 //! After N consecutive pokes the connection rests for d, 2d, 4d … up to a maximum; the first data
-//! resets both the counter and the rest (seed 001). Never on a replay connection, whose long run of
+//! resets both the counter and the rest (the vendor's advice). Never on a replay connection, whose long run of
 //! pokes is the service walking its history (Inform API, Replay).
 
 use std::time::Duration;

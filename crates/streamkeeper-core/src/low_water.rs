@@ -53,6 +53,14 @@ pub struct Datum {
     pub new: bool,
 }
 
+impl Datum {
+    /// How many days before the day it was processed its span started.
+    #[must_use]
+    pub fn span_days(&self) -> u32 {
+        self.start_day.map_or(0, |start_day| self.created_at.utc_day().days_since(start_day))
+    }
+}
+
 /// Keys are hashes already.
 #[derive(Default)]
 struct IdentityHasher(u64);
@@ -114,8 +122,12 @@ impl ServiceClock {
 #[derive(Clone, Debug)]
 pub struct Position {
     config: PositionConfig,
-    born: Instant,
+    opened: bool,
     gated: bool,
+    // For how long we have read: since the first connection opened, and since the last change.
+    read: Duration,
+    read_unchanged: Duration,
+    changed_at: Instant,
     witnesses: Users,
     // Least `created_at` of a sliding window, as a queue of rising minima.
     minima: VecDeque<(Instant, Timestamp)>,
@@ -142,8 +154,11 @@ impl Position {
     pub fn new(config: PositionConfig, born: Instant, gated: bool) -> Self {
         Self {
             config,
-            born,
+            opened: false,
             gated,
+            read: Duration::ZERO,
+            read_unchanged: Duration::ZERO,
+            changed_at: born,
             witnesses: Users::default(),
             minima: VecDeque::new(),
             evidence: born,
@@ -171,8 +186,26 @@ impl Position {
     }
 
     /// Any committed frame that was read at `arrived`.
+    ///
+    /// A gap longer than a stream has between two frames counts for little: when our process did
+    /// not run, what is read afterwards in one go says nothing about the time in between.
     pub fn frame(&mut self, arrived: Instant) {
+        let gap = arrived.since(self.evidence).min(self.config.settle / 4);
         self.evidence = self.evidence.max(arrived);
+        self.read += gap;
+        self.read_unchanged += gap.min(arrived.since(self.changed_at));
+    }
+
+    /// A connection came or went, or we did not read: what was settled is not any more.
+    pub fn changed(&mut self, now: Instant) {
+        self.changed_at = now;
+        self.read_unchanged = Duration::ZERO;
+    }
+
+    /// Whether we have read for `settle` since the last change.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        self.read_unchanged >= self.config.settle
     }
 
     /// When the newest committed frame was read.
@@ -181,10 +214,19 @@ impl Position {
         self.evidence
     }
 
+    /// A first connection opened at `now`: not before that does the service walk its history.
+    pub fn opened(&mut self, now: Instant) {
+        if !self.opened {
+            self.opened = true;
+            self.evidence = self.evidence.max(now);
+            self.read = Duration::ZERO;
+        }
+    }
+
     /// Whether the history has been walked.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        let age = self.evidence.since(self.born);
+        let age = self.read;
         match self.witnesses.len() {
             _ if !self.gated => Gate::Open,
             0 if age >= self.config.walk => Gate::Open,

@@ -63,7 +63,7 @@ fn the_gate_waits_for_walk_and_witnesses_and_is_forced_after_four_walks() {
     water.advance(ts(86_400 * 3 + 2_000));
     let day = ts(86_400 * 3).utc_day();
     let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), at(0));
-    position.frame(at(700));
+    (0..=700).step_by(10).for_each(|second| position.frame(at(second)));
     assert_eq!(position.gate(), Gate::Closed, "users 1 and 2 have not been seen");
     position.data(at(701), &datum(1, 86_400 * 3 + 10));
     position.data(at(702), &datum(2, 86_400 * 3 + 1_999));
@@ -72,10 +72,35 @@ fn the_gate_waits_for_walk_and_witnesses_and_is_forced_after_four_walks() {
     assert_eq!(position.gate(), Gate::Open);
 
     let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), at(0));
+    (0..2_399).step_by(10).for_each(|second| position.frame(at(second)));
     position.frame(at(2_399));
     assert_eq!(position.gate(), Gate::Closed);
     position.frame(at(2_400));
     assert_eq!(position.gate(), Gate::Forced { missing: 2 });
+}
+
+#[test]
+fn the_walk_counts_from_the_first_connection_and_only_while_we_read() {
+    let mut position = Position::new(PositionConfig::default(), at(0), true);
+    position.opened(at(1_000));
+    (1_000..1_300).step_by(5).for_each(|second| position.frame(at(second)));
+    position.frame(at(1_900));
+    assert_eq!(position.gate(), Gate::Closed, "ten minutes of which we were away for ten");
+    (1_900..2_200).step_by(5).for_each(|second| position.frame(at(second)));
+    assert_eq!(position.gate(), Gate::Open);
+}
+
+#[test]
+fn a_reading_is_settled_by_frames_not_by_the_clock() {
+    let mut position = Position::new(PositionConfig::default(), at(0), false);
+    position.changed(at(100));
+    position.frame(at(101));
+    position.frame(at(600));
+    assert!(!position.is_settled(), "suspended for most of it");
+    (600..670).step_by(5).for_each(|second| position.frame(at(second)));
+    assert!(position.is_settled());
+    position.changed(at(671));
+    assert!(!position.is_settled());
 }
 
 #[test]

@@ -5,9 +5,10 @@
 //! [`StreamPolicy::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
-//! Where things are: [`slots`](self) (who connects and rests), `incident` (the recovery), `verify`
+//! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
 //! (suspects read again), and here the life of the stream and what committed frames prove.
 
+mod admission;
 mod incident;
 mod input;
 mod output;
@@ -16,12 +17,13 @@ mod slots;
 mod verify;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use crate::backoff::Backoff;
 use crate::establish::{Call, Establish};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use crate::low_water::{Gate, LowWater, Position, ServiceClock};
+use crate::low_water::{Datum, Gate, LowWater, Position, ServiceClock};
 use crate::restart::Restart;
 use crate::time::{Instant, Timestamp, UtcDay};
 
@@ -30,8 +32,9 @@ pub use self::output::{Cause, IncidentSummary, Output, Report};
 pub use self::settings::{Health, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
+use self::admission::Admission;
 use self::incident::{Incident, LeftBehind};
-use self::slots::{Admission, Slot};
+use self::slots::Slot;
 use self::verify::Verification;
 
 /// Where the stream is in its life.
@@ -116,12 +119,15 @@ pub struct StreamPolicy {
     clock: ServiceClock,
     water: LowWater,
     position: Position,
-    last_change: Instant,
     settled_at: Instant,
+    /// A frame has come from this stream.
+    has_read: bool,
     persisted_mark: (Option<Timestamp>, Instant),
     persists: u64,
 
     filling: bool,
+    /// When everything was terminated for the present reading, or when that began.
+    terminated: Instant,
     terminated_at: Timestamp,
     incident: Option<Incident>,
     restart: Restart,
@@ -169,11 +175,12 @@ impl StreamPolicy {
             clock: ServiceClock::new(Instant::ZERO, epoch),
             water: LowWater::new(config.position, None),
             position: Position::new(config.position, Instant::ZERO, false),
-            last_change: Instant::ZERO,
             settled_at: Instant::ZERO,
+            has_read: false,
             persisted_mark: (None, Instant::ZERO),
             persists: 0,
             filling: false,
+            terminated: Instant::ZERO,
             terminated_at: epoch,
             incident: None,
             restart: Restart::new(config.restart),
@@ -203,7 +210,7 @@ impl StreamPolicy {
             Input::Late(connection) => self.late(connection),
             Input::Stale(connection) => self.stale(connection, now),
             Input::Suspended { .. } => {
-                self.last_change = now;
+                self.position.changed(now);
                 self.verification_unsettled(now);
             }
             Input::Garbled(connection) => self.garbled(connection, now),
@@ -303,11 +310,13 @@ impl StreamPolicy {
             Stage::Running if self.wanted_recovery.is_some() => {
                 Health::Degraded("too_many_recoveries")
             }
-            Stage::Running if !reads && !rests && self.backing_off_until().is_some() => {
+            // While an attempt is under way, too, or the state would change with each of them.
+            Stage::Running if !reads && !rests && self.admission.has_failed() => {
                 Health::Degraded("unreachable")
             }
             Stage::Running if self.incident.is_some() => Health::Recovering,
-            Stage::Running if reads || rests => Health::Live,
+            // Between a rest and the next frame, it is no new start.
+            Stage::Running if reads || rests || self.has_read => Health::Live,
             Stage::Running | Stage::Starting => Health::Starting,
         }
     }
@@ -325,7 +334,13 @@ impl StreamPolicy {
         };
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
-        if state.clean && self.stream.is_some() {
+        // The service's checkpoint does not live for ever. (Without a mark nothing tells how old it
+        // is: then the reading is gated as that of a new stream.)
+        let away = state.mark.map_or(Duration::ZERO, |mark| wall.since(mark));
+        if state.clean && self.stream.is_some() && away >= CHECKPOINT_TRUSTED {
+            self.recover(Cause::CheckpointExpired, now);
+        } else if state.clean && self.stream.is_some() {
+            self.filling = state.mark.is_none();
             // The service's checkpoint holds, as long as this is on disk before we connect.
             let persisted = self.persist(Phase::Running, false, now);
             self.stage = Stage::Recording { persisted };
@@ -350,13 +365,21 @@ impl StreamPolicy {
 
     fn paused(&mut self, connection: ConnectionId, paused: bool, now: Instant) {
         let long = self.config.position.settle / 16;
+        let running = matches!(self.stage, Stage::Running);
         if connection.reader == Reader::Replay {
             self.verification_paused(connection, paused, now);
         } else if let Some(slot) = self.slot_of(connection) {
             let since = slot.paused_since.take();
             slot.paused_since = paused.then(|| since.unwrap_or(now));
+            slot.resumed = (!paused).then_some(now);
+            if let (SlotState::Draining { until: Some(until), .. }, Some(since), false) =
+                (&mut slot.state, since, paused)
+                && running
+            {
+                *until = *until + now.since(since);
+            }
             if !paused && since.is_some_and(|since| now.since(since) >= long) {
-                self.last_change = now;
+                self.position.changed(now);
             }
         }
     }
@@ -391,39 +414,36 @@ impl StreamPolicy {
         let Some(slot) = self.slot_of(connection) else { return };
         slot.heard = Some(span.arrived);
         if let Some(ts) = span.poke {
+            let first = !self.clock.is_proven();
             self.clock.poke(span.arrived, ts);
+            if first {
+                self.clock_is_proven();
+            }
         }
         self.position.frame(span.arrived);
         for datum in &span.data {
             self.position.data(span.arrived, datum);
-            self.note_span(datum.start_day, datum.created_at);
+            self.note_span(datum);
         }
         self.advance(span, now);
     }
 
-    /// Which reading of `start_date` the service follows (see `witnesses_missing`).
-    fn note_span(&mut self, start_day: Option<UtcDay>, created_at: Timestamp) {
-        let Some(start_day) = start_day else { return };
-        self.span_days = self.span_days.max(created_at.utc_day().days_since(start_day));
-        if self.stream_start.is_some_and(|first| start_day < first) {
-            self.reading_ruled_out = true;
+    /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
+    fn note_span(&mut self, datum: &Datum) {
+        self.span_days = self.span_days.max(datum.span_days());
+        if let (Some(start_day), Some(first)) = (datum.start_day, self.stream_start) {
+            self.reading_ruled_out |= start_day < first;
         }
     }
 
     /// Moves live reading and mark, if the stream is settled and the gate open.
     fn advance(&mut self, span: &Span, now: Instant) {
         let Some(heard) = self.settled() else { return };
-        match self.position.gate() {
+        let missing = match self.position.gate() {
             Gate::Closed => return,
-            Gate::Open => self.position.open_gate(),
-            Gate::Forced { missing } => {
-                self.position.open_gate();
-                self.witnesses_missing(missing, now);
-                if !matches!(self.stage, Stage::Running) {
-                    return;
-                }
-            }
-        }
+            Gate::Open => 0,
+            Gate::Forced { missing } => missing,
+        };
         let margin = self.water.margin();
         let settle = self.config.position.settle;
         let Some(reached) = self.position.reached(&self.clock, heard, margin) else { return };
@@ -439,7 +459,13 @@ impl StreamPolicy {
         }
         self.water.advance(reached);
         if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
-            self.caught_up(now);
+            self.position.open_gate();
+            if missing > 0 {
+                self.witnesses_missing(missing, now);
+            }
+            if matches!(self.stage, Stage::Running) {
+                self.caught_up(now);
+            }
         }
         self.persist_mark(now);
     }
@@ -449,7 +475,7 @@ impl StreamPolicy {
     fn settled(&self) -> Option<Instant> {
         let evidence = self.position.evidence();
         let quiet = matches!(self.stage, Stage::Running)
-            && evidence.since(self.last_change) >= self.config.position.settle
+            && self.position.is_settled()
             && self.foreign_since.is_none();
         if !quiet {
             return None;
@@ -508,7 +534,7 @@ impl StreamPolicy {
         }
     }
 
-    fn stop(&mut self, drain: std::time::Duration, now: Instant) {
+    fn stop(&mut self, drain: Duration, now: Instant) {
         if matches!(
             self.stage,
             Stage::Draining | Stage::Flushing | Stage::Closing { .. } | Stage::Stopped
@@ -567,6 +593,10 @@ impl StreamPolicy {
         self.stage = Stage::Closing { persisted, clean };
     }
 }
+
+/// The service keeps the checkpoint of a stream that nobody reads for seven days (Inform API,
+/// Connecting); a day less, because our clock is not the service's and the mark not the end.
+const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
 
 #[cfg(test)]
 mod tests;

@@ -20,7 +20,7 @@ use crate::time::Instant;
 pub struct WatchdogConfig {
     /// Silence beyond this is said; below `stale_after`.
     pub late_after: Duration,
-    /// Silence beyond this is acted upon (the vendor advises 30 to 60 s: seed 001).
+    /// Silence beyond this is acted upon (the vendor advises 30 to 60 s).
     pub stale_after: Duration,
 }
 

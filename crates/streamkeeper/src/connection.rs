@@ -23,7 +23,7 @@ use crate::outbox::Budget;
 use crate::registry::{Counters, StreamEntry};
 use crate::supervisor::Reports;
 use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
-use crate::writer::{Batch, Writer, room_of};
+use crate::writer::{Batch, Writer};
 
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]
@@ -141,6 +141,8 @@ struct ReadLoop {
     watchdog: Watchdog,
     /// Data came since the last poke, and was reported.
     data_reported: bool,
+    /// A garbled frame was logged: a service that sends nothing else would fill the log.
+    garbled_told: bool,
 }
 
 impl ReadLoop {
@@ -151,6 +153,7 @@ impl ReadLoop {
             tools,
             connection,
             data_reported: false,
+            garbled_told: false,
         }
     }
 
@@ -209,6 +212,7 @@ impl ReadLoop {
         };
         let mut frames = 0;
         let mut proof = false;
+        let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
             frames += 1;
             match frame.map_or(Reading::Garbled, read_inform) {
@@ -228,16 +232,21 @@ impl ReadLoop {
                 }
                 Reading::Garbled => {
                     Counters::add(&self.tools.entry.counters.garbled, 1);
-                    tracing::warn!(
-                        stream = %self.tools.entry.name,
-                        slot = %self.connection.reader,
-                        "a frame is not an event of this service, or too long; it is left out, and \
-                         will be looked for in a replay",
-                    );
+                    if !std::mem::replace(&mut self.garbled_told, true) {
+                        tracing::warn!(
+                            stream = %self.tools.entry.name,
+                            slot = %self.connection.reader,
+                            "a frame is not an event of this service, or too long; it is left out, \
+                             and will be looked for in a replay; further ones on this connection \
+                             are only counted",
+                        );
+                    }
                     self.report(Input::Garbled(self.connection));
                 }
             }
         }
+        let replaced = self.decoder.replaced() - replaced;
+        Counters::add(&self.tools.entry.counters.replaced, replaced);
         if frames == 0 {
             return true;
         }
@@ -250,9 +259,19 @@ impl ReadLoop {
         self.hand_over(batch, hold).await
     }
 
+    /// Hands a batch over, in parts if it is a large share of what the stream may hold.
+    async fn hand_over(&mut self, mut batch: Batch, hold: &Hold) -> bool {
+        while let Some(part) = batch.split_off_front(self.tools.budget.share()) {
+            if !self.enqueue(part, hold).await {
+                return false;
+            }
+        }
+        self.enqueue(batch, hold).await
+    }
+
     /// Puts a batch into the stream's queue; while it is full, reading and the watchdog stand still.
-    async fn hand_over(&mut self, batch: Batch, hold: &Hold) -> bool {
-        let room = batch.events.iter().map(room_of).sum();
+    async fn enqueue(&mut self, batch: Batch, hold: &Hold) -> bool {
+        let room = batch.room();
         if !self.tools.budget.try_take(room) {
             self.watchdog.pause(self.tools.clock.now());
             self.report(Input::Paused(self.connection));
@@ -273,8 +292,8 @@ impl ReadLoop {
         self.decoder.finish();
         match kind {
             Some(EndKind::Terminated) => End::Terminated { mid_event },
-            // Without a length, an orderly close may as well be a process that died.
-            Some(EndKind::Closed | EndKind::Eof) => End::Eof { mid_event },
+            Some(EndKind::Closed) => End::Closed { mid_event },
+            Some(EndKind::Eof) => End::Eof { mid_event },
             Some(EndKind::Killed) => End::Killed,
             Some(EndKind::Error) => End::Corrupt,
             Some(EndKind::Reset) | None => End::Reset,

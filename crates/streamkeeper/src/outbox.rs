@@ -53,12 +53,17 @@ impl Budget {
         drop(self.room.acquire_many(self.capacity / 2).await);
     }
 
+    /// The largest part of the budget that is taken at once, unless one event is larger.
+    pub(crate) const fn share(&self) -> usize {
+        (self.capacity / 4) as usize
+    }
+
     /// How many bytes are taken.
     pub(crate) fn taken(&self) -> usize {
         (self.capacity as usize).saturating_sub(self.room.available_permits())
     }
 
-    /// One batch larger than the budget takes all of it, or it could never pass.
+    /// One event larger than the budget takes all of it, or it could never pass.
     fn clamp(&self, bytes: usize) -> u32 {
         u32::try_from(bytes).unwrap_or(u32::MAX).min(self.capacity)
     }
@@ -212,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_larger_than_the_budget_passes_alone() {
+    fn an_event_larger_than_the_budget_passes_alone() {
         let budget = Budget::new(10);
         assert!(budget.try_take(1_000));
         assert!(!budget.try_take(1));

@@ -24,6 +24,7 @@ pub(crate) struct Counters {
     pub(crate) duplicate: AtomicU64,
     pub(crate) conflicting: AtomicU64,
     pub(crate) garbled: AtomicU64,
+    pub(crate) replaced: AtomicU64,
     pub(crate) replayed_new: AtomicU64,
     pub(crate) replayed_duplicate: AtomicU64,
     pub(crate) connects: AtomicU64,
@@ -147,6 +148,7 @@ impl StreamEntry {
             duplicate: count(&counters.duplicate),
             conflicting: count(&counters.conflicting),
             garbled: count(&counters.garbled),
+            replaced: count(&counters.replaced),
             replayed_new: count(&counters.replayed_new),
             replayed_duplicate: count(&counters.replayed_duplicate),
             connects: count(&counters.connects),
@@ -233,6 +235,8 @@ pub struct StreamStatus {
     pub conflicting: u64,
     /// Frames that should have been events and cannot be read as such.
     pub garbled: u64,
+    /// Sequences of bytes that were not UTF-8, and came out as U+FFFD, by the standard.
+    pub replaced: u64,
     /// Accepted events of replays.
     pub replayed_new: u64,
     /// Dropped events of replays.

@@ -145,7 +145,9 @@ impl System {
 
     /// Ends the connections, then the sinks, within `deadline`.
     async fn stop(self, deadline: Duration) -> StopReport {
-        let ends = tokio::time::Instant::now() + deadline;
+        let now = tokio::time::Instant::now();
+        let last_call = LAST_CALL.min(deadline / 4);
+        let ends = now + deadline.saturating_sub(last_call);
         // Half of the time for the connections, so that the sinks get theirs.
         let drain = deadline / 2;
         for stream in &self.streams {
@@ -165,7 +167,7 @@ impl System {
                 delivered = false;
                 self.sink_stop.send_replace(SinkStop::Now);
                 // A sink that hangs in a delivery is left; what it has not got stays undelivered.
-                if tokio::time::timeout(LAST_CALL, sink).await.is_err() {
+                if tokio::time::timeout_at(now + deadline, sink).await.is_err() {
                     tracing::warn!("a sink did not end in time");
                 }
             }
@@ -325,5 +327,5 @@ const WRITERS_MAX: usize = 2;
 /// How long a stop may take when nobody is left to ask for one.
 const DROPPED_DEADLINE: Duration = Duration::from_secs(30);
 
-/// How long a sink may take to end after it was told to end at once.
+/// How much of a stop's time a sink has to end in, after it was told to end at once.
 const LAST_CALL: Duration = Duration::from_secs(1);

@@ -32,6 +32,9 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
             } else if matches!(end, End::Refused(_) | End::NotOpened { .. }) {
                 // The connection has said why, once.
                 debug!(stream, %slot, reason, "an attempt to connect failed");
+            } else if *end == End::Killed {
+                // Part of what was announced: a recovery, a stop.
+                debug!(stream, %slot, reason, "a connection was closed");
             } else {
                 info!(stream, %slot, reason, "a connection ended");
             }

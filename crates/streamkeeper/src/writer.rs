@@ -37,8 +37,32 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
 }
 
+impl Batch {
+    /// The room it takes in the stream's budget.
+    pub(crate) fn room(&self) -> usize {
+        self.events.iter().map(room_of).sum()
+    }
+
+    /// Takes so much off the front that it fits into `share`, one event at least; `None` if the
+    /// whole fits. The poke stays behind: what it proves must not overtake the data before it.
+    pub(crate) fn split_off_front(&mut self, share: usize) -> Option<Self> {
+        let mut room = 0;
+        let fits = |event: &&Event| {
+            room += room_of(event);
+            room <= share
+        };
+        let count = self.events.iter().take_while(fits).count().max(1);
+        if count >= self.events.len() {
+            return None;
+        }
+        let rest = self.events.split_off(count);
+        let events = std::mem::replace(&mut self.events, rest);
+        Some(Self { events, poke: None, ..*self })
+    }
+}
+
 /// The room an event takes from its socket to the slowest consumer: payload, names, bookkeeping.
-pub(crate) fn room_of(event: &Event) -> usize {
+fn room_of(event: &Event) -> usize {
     event.data.len() + event.identity.key.len() + EVENT_OVERHEAD
 }
 
@@ -269,5 +293,96 @@ impl Desk {
             let bytes = entries.iter().map(|entry| entry.envelope.data.len() as u64).sum();
             Counters::add(&counters.accepted_bytes, bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::dialect::{Reading, read_inform};
+    use crate::ledger::MemoryLedger;
+    use crate::registry::Consumer;
+    use streamkeeper_core::id::{Epoch, Reader, SlotId};
+    use streamkeeper_sse::{Event as SseEvent, Frame};
+
+    fn event(id: u32, bytes: usize) -> Event {
+        let pad = "x".repeat(bytes);
+        let record = format!(
+            r#"{{"id":"{id}","checksum":"a","created_at":"2026-11-21T00:00:00Z","pad":"{pad}"}}"#
+        );
+        let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
+            panic!("a record is an event")
+        };
+        event
+    }
+
+    fn batch(events: Vec<Event>) -> Batch {
+        let connection = ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) };
+        let poke = Some(Timestamp::from_micros(1));
+        Batch { connection, arrived: Instant::ZERO, replayed: false, poke, events }
+    }
+
+    #[test]
+    fn a_large_batch_is_split_in_order_and_its_poke_comes_last() {
+        let share = 2 * room_of(&event(0, 100));
+        let mut rest = batch((0..5).map(|id| event(id, 100)).collect());
+        let mut parts = Vec::new();
+        while let Some(part) = rest.split_off_front(share) {
+            assert!(part.room() <= share && part.poke.is_none());
+            parts.push(part);
+        }
+        assert!(rest.poke.is_some());
+        parts.push(rest);
+        let ids = |part: &Batch| -> Vec<String> {
+            part.events.iter().map(|event| event.identity.key.clone()).collect()
+        };
+        let ids: Vec<_> = parts.iter().map(ids).collect();
+        assert_eq!(ids, [vec!["0", "1"], vec!["2", "3"], vec!["4"]]);
+    }
+
+    #[test]
+    fn an_event_larger_than_the_share_goes_alone() {
+        let mut rest = batch(vec![event(0, 500), event(1, 10)]);
+        assert_eq!(rest.split_off_front(100).map(|part| part.events.len()), Some(1));
+        assert!(rest.split_off_front(100).is_none());
+    }
+
+    #[test]
+    fn committed_comes_after_the_events_are_in_the_outbox_and_repeats_give_their_room_back() {
+        let (reports, mut receiver) = Reports::channel(Clock::start());
+        let budget = Budget::new(100_000);
+        let outbox = Arc::new(Outbox::new(budget.clone(), 1));
+        let entry = StreamEntry::new("s".into(), Arc::clone(&outbox), vec![Consumer::new("c")]);
+        let desk = Desk {
+            ledger: Box::new(MemoryLedger::default()),
+            outbox: Arc::clone(&outbox),
+            budget: budget.clone(),
+            entry: Arc::new(entry),
+            reports,
+        };
+        let pool = WriterPool::start(1).unwrap();
+        let writer = pool.open(0, desk).unwrap();
+        for events in [vec![event(1, 10), event(2, 10)], vec![event(2, 10), event(3, 10)]] {
+            let batch = batch(events);
+            assert!(budget.try_take(batch.room()));
+            writer.batch(batch);
+        }
+        writer.flush();
+        let mut counts = Vec::new();
+        loop {
+            match receiver.blocking_recv().unwrap().1 {
+                Input::Committed { span, .. } => {
+                    counts.push((span.new, span.duplicate));
+                    assert!(outbox.backlog(0) >= counts.iter().map(|(new, _)| new).sum::<u64>());
+                }
+                Input::Flushed => break,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(counts, [(2, 0), (1, 1)]);
+        assert_eq!(outbox.bytes(), 3 * room_of(&event(1, 10)));
+        outbox.acknowledge(0, 4);
+        assert_eq!(outbox.bytes(), 0);
     }
 }

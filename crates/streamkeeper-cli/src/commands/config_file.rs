@@ -41,8 +41,23 @@ impl ConfigFile {
                 })?
             }
         };
-        Config::load(&path, self.drop_ins.as_deref(), &streamkeeper_sinks::factories())
-            .map_err(|errors| Failure::new(CONFIGURATION, errors))
+        let config =
+            Config::load(&path, self.drop_ins.as_deref(), &streamkeeper_sinks::factories())
+                .map_err(|errors| Failure::new(CONFIGURATION, errors))?;
+        // An embedding program may take the events itself; here only sinks do.
+        let unwanted = |name: &str| !config.sinks.iter().any(|sink| sink.wants(name));
+        match config.streams.iter().find(|stream| unwanted(&stream.name)) {
+            Some(stream) => Err(Failure::new(
+                CONFIGURATION,
+                format!(
+                    "{}: no sink takes the events of stream `{}`: add a [[sink]], or add the stream \
+                     to `streams` of one",
+                    path.display(),
+                    stream.name,
+                ),
+            )),
+            None => Ok(config),
+        }
     }
 }
 

@@ -61,7 +61,7 @@ async fn serve(keeper: &Streamkeeper, stop_within: Duration) -> Outcome {
             }
             Ok(ExitCode::SUCCESS)
         }
-        second = signals.next() => {
+        second = signals.again() => {
             tracing::warn!(signal = second, "stopped at once");
             // Threads may be blocked in a sink: nothing is waited for.
             std::process::exit(i32::from(SIGNAL) + second)

@@ -1,5 +1,7 @@
 //! The signals that ask a command to end.
 
+use std::time::Duration;
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM and SIGINT.
@@ -17,6 +19,18 @@ impl Signals {
         })
     }
 
+    /// Waits for one that is meant as a second: `timeout`, and a shell's Ctrl-C through wrappers, send
+    /// the first one twice, to the process and to its group.
+    pub(crate) async fn again(&mut self) -> i32 {
+        let first = tokio::time::Instant::now();
+        loop {
+            let signal = self.next().await;
+            if first.elapsed() >= ECHO {
+                return signal;
+            }
+        }
+    }
+
     /// Waits for the next, and gives its number.
     pub(crate) async fn next(&mut self) -> i32 {
         tokio::select! {
@@ -25,3 +39,6 @@ impl Signals {
         }
     }
 }
+
+/// A repeated signal within this is an echo of the first.
+const ECHO: Duration = Duration::from_millis(500);

@@ -22,7 +22,10 @@ pub(super) struct Incident {
     cause: Cause,
     since: Instant,
     recoveries: u32,
+    terminated: Instant,
     terminated_at: Timestamp,
+    /// Whether a poke had told the service's time by then.
+    clock_is_proven: bool,
     start_date: Option<UtcDay>,
     pub(super) new: u64,
     pub(super) recovered: u64,
@@ -77,7 +80,9 @@ impl StreamPolicy {
                 cause,
                 since: now,
                 recoveries: 0,
+                terminated: now,
                 terminated_at,
+                clock_is_proven: false,
                 start_date: None,
                 new: 0,
                 recovered: 0,
@@ -85,12 +90,16 @@ impl StreamPolicy {
             }
         });
         incident.recoveries += 1;
+        incident.terminated = now;
         incident.terminated_at = terminated_at;
+        incident.clock_is_proven = self.clock.is_proven();
         let incident = incident.id;
         let connections = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let mark = self.water.mark();
         self.report(Report::RecoveryStarted { incident, cause, connections, mark });
-        self.terminate(cause == Cause::OutboxFull, now);
+        // After a pause there may be room long since: nobody would say so again.
+        let full = cause == Cause::OutboxFull && self.paused_since().is_some();
+        self.terminate(full, now);
     }
 
     /// Too many recoveries: close what is broken, go on with the rest, and come back later.
@@ -148,30 +157,25 @@ impl StreamPolicy {
         }
         let mark = self.water.mark();
         let lookback = self.lookback();
-        let start_date =
-            mark.map_or(self.config.start_date, |mark| Some(mark.utc_day().minus_days(lookback)));
+        // Early in a stream's first day the mark is a margin below it, where nothing was sent from.
+        let day = mark.map(Timestamp::utc_day).max(self.stream_start.filter(|_| mark.is_some()));
+        let start_date = day.map_or(self.config.start_date, |day| Some(day.minus_days(lookback)));
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),
             self.stream.clone(),
             start_date,
             mark.is_none(),
-            now,
+            if self.incident.is_some() { now + CLOSE_SEEN } else { now },
             seed,
         )));
         self.next_call(now);
     }
 
-    /// How many days before the day of the mark are read again.
-    ///
-    /// None, unless configured: the stream is made again from the right UTC day. But where records
-    /// have been seen whose spans start on an earlier day, and the service has not shown that it
-    /// cuts a stream by `created_at`, it may cut it by the start of the span (the older reading of
-    /// the page): one day more covers the spans of a day, and `witnesses_missing` longer ones.
+    /// How many days before the day of the mark are read again: none, unless configured, or the
+    /// service has been seen to cut streams by start time (`cut_by_start_time`).
     pub(super) fn lookback(&self) -> u32 {
-        let unknown = if self.reading_ruled_out { 0 } else { self.span_days.min(1) };
-        let widened = unknown.max(self.widened_days);
-        self.config.lookback_days.saturating_add(widened).min(HISTORY_DAYS)
+        self.config.lookback_days.saturating_add(self.widened_days).min(HISTORY_DAYS)
     }
 
     /// Makes the next call of the procedure, or deletes what was left behind.
@@ -264,19 +268,32 @@ impl StreamPolicy {
         self.stage = Stage::Running;
         let terminated =
             self.incident.as_ref().map_or_else(|| self.clock.at(now), Incident::terminated_at);
-        self.position = if self.incident.is_some() {
-            self.water.restart(self.stream_start, terminated, now)
+        self.position = if let Some(incident) = &self.incident {
+            // Our own clock may be a quarter of an hour ahead: then nothing above the mark is known.
+            let known = if incident.clock_is_proven { None } else { self.water.mark() };
+            self.water.restart(self.stream_start, known.unwrap_or(terminated), now)
         } else {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
         self.terminated_at = terminated;
-        self.last_change = now;
+        self.terminated = self.incident.as_ref().map_or(now, |incident| incident.terminated);
+        self.position.changed(now);
+        self.has_read = false;
         self.members = None;
         self.closings.clear();
         self.excess_since = None;
         self.foreign_since = None;
         self.connect_slots(now);
         self.next_call(now);
+    }
+
+    /// The first poke has told the service's time: by our own clock, which may be a quarter of an
+    /// hour ahead, the history would count as read that much later.
+    pub(super) fn clock_is_proven(&mut self) {
+        self.terminated_at = self.clock.at(self.terminated);
+        if let Some(incident) = &mut self.incident {
+            incident.terminated_at = self.terminated_at;
+        }
     }
 
     /// The history has been read to where we were: the incident is over.
@@ -287,15 +304,22 @@ impl StreamPolicy {
         self.persist(Phase::Running, false, now);
     }
 
-    /// The gate was forced open with witnesses missing. If nothing on this stream has shown that it
-    /// is cut by `created_at`, it may be cut by the start of the measured span (the older reading of
-    /// the page): read again from as many days earlier as spans were seen to start.
+    /// The replay has come to where we were, and so many users' last known records did not come.
     pub(super) fn witnesses_missing(&mut self, count: usize, now: Instant) {
         self.report(Report::WitnessesMissing { count });
+        self.cut_by_start_time(now);
+    }
+
+    /// Something is missing from the stream that should have come if it were cut by `created_at`.
+    ///
+    /// If nothing on the stream has shown that it is, it may be cut by the start of the measured span
+    /// (the older reading of the page): read again from as many days earlier as spans were seen to
+    /// start before they were processed.
+    pub(super) fn cut_by_start_time(&mut self, now: Instant) {
         let widen = self.span_days.min(HISTORY_DAYS);
         if !self.reading_ruled_out && self.stream_start.is_some() && widen > self.widened_days {
             self.widened_days = widen;
-            self.recover(Cause::WitnessesMissing, now);
+            self.recover(Cause::CutByStartTime, now);
         }
     }
 
@@ -352,6 +376,10 @@ impl StreamPolicy {
 
 /// The service keeps 30 days of history (Inform API, Replay).
 pub(super) const HISTORY_DAYS: u32 = 30;
+
+/// Sockets are closed before the first call; the service needs a moment to see it, and would answer
+/// 409 until then.
+const CLOSE_SEEN: Duration = Duration::from_millis(250);
 
 /// The first attempt to delete what was left behind.
 const LEFT_BEHIND_FIRST: Duration = Duration::from_secs(5);

@@ -56,10 +56,13 @@ pub enum Cause {
     UncleanStart,
     /// The service does not know our stream any more.
     StreamGone,
+    /// Nobody has read our stream for so long that the service has forgotten how far we were.
+    CheckpointExpired,
     /// Somebody else reads our stream, and gets events that should be ours.
     ForeignClient,
-    /// A replay did not show what had been accepted before: read again from further back.
-    WitnessesMissing,
+    /// The service withholds records whose spans start before the stream's first day: read again
+    /// from further back.
+    CutByStartTime,
     /// The operator asked for it.
     Operator,
 }
@@ -74,8 +77,9 @@ impl Cause {
             Self::OutboxFull => "outbox_full",
             Self::UncleanStart => "unclean_start",
             Self::StreamGone => "stream_gone",
+            Self::CheckpointExpired => "checkpoint_expired",
             Self::ForeignClient => "foreign_client",
-            Self::WitnessesMissing => "witnesses_missing",
+            Self::CutByStartTime => "cut_by_start_time",
             Self::Operator => "operator",
         }
     }

@@ -1,18 +1,16 @@
 //! The slots: who may connect now, what their reports mean, when they rest.
 //!
-//! `Idle → Connecting → Live → (Draining → Resting | Closing)` and back to `Idle`. Attempts are
-//! admitted stream by stream, not slot by slot: while attempts fail, one slot at a time probes, with
-//! a growing delay, so that twenty slots are no storm. The first frame opens the gate for all.
+//! `Idle → Connecting → Live → (Draining → Resting | Closing)` and back to `Idle`. Whether an
+//! attempt may be made now is the business of `admission`.
 
 use std::time::Duration;
 
-use crate::backoff::{Backoff, RETRY_AFTER_MAX};
 use crate::classify::{End, Refusal};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, Reader, SlotId};
 use crate::time::Instant;
 
-use super::{Cause, Members, Output, Report, Stage, StreamPolicy, Target};
+use super::{CHECKPOINT_TRUSTED, Cause, Members, Output, Report, Stage, StreamPolicy, Target};
 
 /// Where a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +54,7 @@ pub(super) struct Slot {
     /// When the last committed frame of this connection was read.
     pub(super) heard: Option<Instant>,
     pub(super) paused_since: Option<Instant>,
+    pub(super) resumed: Option<Instant>,
     pub(super) late: bool,
 }
 
@@ -71,12 +70,18 @@ impl Slot {
             lasted: false,
             heard: None,
             paused_since: None,
+            resumed: None,
             late: false,
         }
     }
 
     pub(super) const fn connection(&self) -> ConnectionId {
         ConnectionId { reader: Reader::Slot(self.id), epoch: self.epoch }
+    }
+
+    /// Whether frames come on it.
+    pub(super) const fn reads(&self) -> bool {
+        matches!(self.state, SlotState::Live) && self.proven
     }
 
     /// Whether it has a connection, in the service's eyes or ours.
@@ -91,76 +96,6 @@ impl Slot {
     }
 }
 
-/// Admits attempts to connect.
-#[derive(Clone, Debug)]
-pub(super) struct Admission {
-    backoff: Backoff,
-    token_backoff: Backoff,
-    /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
-    probing: Option<Instant>,
-    probe: Option<SlotId>,
-    /// The service has asked for no attempt before this instant.
-    asked: Instant,
-}
-
-impl Admission {
-    pub(super) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
-        Self {
-            backoff,
-            token_backoff,
-            probing: Some(Instant::ZERO),
-            probe: None,
-            asked: Instant::ZERO,
-        }
-    }
-
-    /// Whether `slot` may try now; if it may, it is the probe.
-    fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
-        match self.probing {
-            None => true,
-            Some(until) if self.probe.is_none() && now >= until => {
-                self.probe = Some(slot);
-                true
-            }
-            Some(_) => false,
-        }
-    }
-
-    /// A connection of `slot` ended without having proven itself.
-    fn failed(&mut self, slot: SlotId, now: Instant, delay: impl FnOnce(&mut Self) -> Duration) {
-        // Of attempts that were under way together, the first failure speaks for all.
-        if self.probing.is_none() || self.probe == Some(slot) {
-            let until = now + delay(self);
-            self.probing = Some(until);
-            self.probe = None;
-        }
-    }
-
-    /// The first frame of a connection came: attempts succeed.
-    fn proven(&mut self, now: Instant) {
-        self.probing = Some(self.asked).filter(|&asked| now < asked);
-        self.probe = None;
-    }
-
-    /// A connection has lived long enough to forget the failures before it.
-    const fn lasted(&mut self) {
-        self.backoff.reset();
-        self.token_backoff.reset();
-    }
-
-    /// A wanted end of a probe is no failure.
-    fn released(&mut self, slot: SlotId) {
-        if self.probe == Some(slot) {
-            self.probe = None;
-        }
-    }
-
-    /// When the next attempt may be made, if attempts are being held back.
-    pub(super) fn held_until(&self) -> Option<Instant> {
-        if self.probe.is_some() { None } else { self.probing }
-    }
-}
-
 impl StreamPolicy {
     /// Connects every slot that wants to, may, and has a stream to connect to.
     pub(super) fn connect_slots(&mut self, now: Instant) {
@@ -168,13 +103,28 @@ impl StreamPolicy {
             return;
         }
         let Some(stream) = self.stream.clone() else { return };
+        let mut connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
+        let mut connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
+        let limit = self.limit.map_or(usize::MAX, |max| max as usize);
+        let free = self.limit.zip(self.members).map(|(max, count)| max.saturating_sub(count));
+        // Who is to wake soon wakes with the first: each join is a rebalance, in which nobody on the
+        // stream gets data, and twenty slots that come and go one by one would starve it.
+        let settle = self.config.position.settle;
+        let wakes = |slot: &Slot, by: Instant| matches!(slot.state, SlotState::Resting { until } if by >= until);
+        let wakes_by =
+            if self.slots.iter().any(|slot| wakes(slot, now)) { now + settle } else { now };
         for slot in &mut self.slots {
-            if let SlotState::Resting { until } = slot.state
-                && now >= until
-            {
+            if wakes(slot, wakes_by) {
                 slot.state = SlotState::Idle;
             }
-            if slot.state == SlotState::Idle && self.admission.admit(slot.id, now) {
+            // One more than the service has places for, by its own last count, would be refused;
+            // one at a time finds out whether the count is still true.
+            let place = connecting == 0 || self.attempts < free.unwrap_or(u32::MAX);
+            let place = place && connected < limit;
+            if slot.state == SlotState::Idle && place && self.admission.admit(slot.id, now) {
+                connecting += 1;
+                connected += 1;
+                self.attempts = self.attempts.saturating_add(1);
                 slot.epoch = self.epochs.next();
                 slot.state = SlotState::Connecting;
                 slot.proven = false;
@@ -182,6 +132,7 @@ impl StreamPolicy {
                 slot.heard = None;
                 slot.late = false;
                 slot.paused_since = None;
+                slot.resumed = None;
                 let connection = slot.connection();
                 let target = Target::Stream(stream.clone());
                 self.outputs.push_back(Output::Connect { connection, target });
@@ -203,13 +154,22 @@ impl StreamPolicy {
             slot.state = SlotState::Live;
             slot.opened = now;
             slot.hygiene.opened();
-            self.last_change = now;
+            let away = now.since(self.position.evidence());
+            self.position.opened(now);
+            self.position.changed(now);
+            if away >= CHECKPOINT_TRUSTED && !self.filling {
+                self.recover(Cause::CheckpointExpired, now);
+            }
         }
     }
 
     pub(super) fn poked(&mut self, connection: ConnectionId, members: Members, now: Instant) {
+        let late_after = self.config.watchdog.late_after;
         let Some(slot) = self.slot_of(connection) else { return };
         slot.hygiene.poke();
+        // What waited while we did not read counts clients of then.
+        let stale = slot.resumed.is_some_and(|resumed| now.since(resumed) <= late_after);
+        let members = Members { count: members.count.filter(|_| !stale), ..members };
         // How many are allowed comes before the others connect.
         self.note_members(members, now);
         self.alive(connection, now);
@@ -237,6 +197,7 @@ impl StreamPolicy {
         if first {
             self.admission.proven(now);
             self.token_refused = false;
+            self.has_read = true;
             self.connect_slots(now);
         }
     }
@@ -263,10 +224,10 @@ impl StreamPolicy {
     /// The stream has not settled for an hour, because its slots rest by turns: rests are postponed
     /// until it has, within a bound, so that the mark can move.
     fn wants_to_settle(&self, now: Instant) -> bool {
-        let unsettled = now.since(self.settled_at);
-        unsettled > SETTLE_EVERY
-            && unsettled
-                < SETTLE_EVERY + self.config.hygiene.rest_max + self.config.position.settle * 2
+        // All come back within a rest, then it takes `settle`; if it fails, again an hour later.
+        let postponed = self.config.hygiene.rest_max + self.config.position.settle * 3;
+        let period = (SETTLE_EVERY + postponed).as_nanos().max(1);
+        now.since(self.settled_at).as_nanos() % period > SETTLE_EVERY.as_nanos()
     }
 
     /// The service has counted more clients than are connected for long: no rest adds to them until
@@ -283,21 +244,34 @@ impl StreamPolicy {
             self.apply_limit(max, now);
         }
         let Some(count) = members.count else { return };
+        let connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
+        self.attempts = u32::try_from(connecting).unwrap_or(u32::MAX);
         if self.members != Some(count) {
             self.members = Some(count);
-            self.last_change = now;
+            self.position.changed(now);
         }
         let settle = self.config.position.settle;
         self.closings.retain(|&closed| now.since(closed) <= settle);
         let connected = self.slots.iter().filter(|slot| slot.is_connected()).count();
         let excess = (count as usize).saturating_sub(connected);
-        // Not more than these of our closed connections can still be counted.
-        self.closings.drain(..self.closings.len().saturating_sub(excess));
+        // No more of our closed connections can still be counted than the count leaves over. A poke
+        // may have been under way: what opened or ended just now may be counted or not.
+        let lately = self.config.watchdog.late_after;
+        let counted =
+            |slot: &&Slot| slot.state == SlotState::Live && now.since(slot.opened) > lately;
+        let left_over = (count as usize).saturating_sub(self.slots.iter().filter(counted).count());
+        while self.closings.len() > left_over
+            && self.closings.first().is_some_and(|&closed| now.since(closed) > lately)
+        {
+            self.closings.remove(0);
+        }
         self.excess_since = (excess > 0).then(|| self.excess_since.unwrap_or(now));
-        let foreign = u32::try_from(excess - self.closings.len()).unwrap_or(u32::MAX);
+        let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
-            if self.foreign_since.take().is_some() {
-                // What it was sent meanwhile is lost; the live reading stood still.
+            let seen = self.foreign_since.take().map(|since| now.since(since));
+            if seen.is_some_and(|seen| seen >= lately / 2) {
+                // What it was sent meanwhile is lost; the live reading stood still. (What only a
+                // single poke says may be the count of a moment ago, come late.)
                 self.water.suspect(self.clock.at(now));
             }
             return;
@@ -328,8 +302,8 @@ impl StreamPolicy {
         let rank = |slot: &Slot| match slot.state {
             SlotState::Live => 0,
             SlotState::Connecting => 1,
-            SlotState::Draining { .. } | SlotState::Closing | SlotState::Resting { .. } => 2,
-            SlotState::Idle => 3,
+            SlotState::Draining { .. } | SlotState::Closing => 2,
+            SlotState::Resting { .. } | SlotState::Idle => 3,
             SlotState::Limited => 4,
         };
         order.sort_by_key(|&index| self.slots.get(index).map_or(5, rank));
@@ -379,7 +353,7 @@ impl StreamPolicy {
         }
         let opened = before != SlotState::Connecting;
         if opened || suspect {
-            self.last_change = now;
+            self.position.changed(now);
             self.closings.push(now);
         }
         self.report(Report::Ended { connection, end, suspect });
@@ -406,7 +380,8 @@ impl StreamPolicy {
     fn keep_within(&mut self, max: u32) {
         let mut used = self.slots.iter().filter(|slot| slot.state != SlotState::Limited).count();
         for slot in self.slots.iter_mut().rev() {
-            if used > max as usize && slot.state == SlotState::Idle {
+            let waits = matches!(slot.state, SlotState::Idle | SlotState::Resting { .. });
+            if used > max as usize && waits {
                 slot.state = SlotState::Limited;
                 used -= 1;
             }
@@ -414,28 +389,21 @@ impl StreamPolicy {
     }
 
     fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {
-        let (token, retry_after) = match end {
-            End::Refused(Refusal::Token { .. }) => (true, None),
-            End::Refused(Refusal::Unavailable { retry_after, .. }) => (false, retry_after),
-            _ => (false, None),
-        };
-        self.token_refused = token;
-        let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
-        self.admission.asked = self.admission.asked.max(asked);
-        self.admission.failed(slot, now, |admission| {
-            if token {
-                admission.token_backoff.next(None)
-            } else {
-                admission.backoff.next(retry_after)
-            }
-        });
+        if end == End::Refused(Refusal::Crowded) {
+            self.attempts = u32::MAX; // until the service has counted
+        }
+        self.token_refused = matches!(end, End::Refused(Refusal::Token { .. }));
+        self.admission.failed(slot, end, now);
     }
 
     /// Closes hard what has drained for too long, and says who has to be asked again when.
     pub(super) fn slots_tick(&mut self, now: Instant) {
+        let stopping = !matches!(self.stage, Stage::Running);
         for slot in &mut self.slots {
+            // While our own queue is full we do not read: that is no reason to lose what waits.
             if let SlotState::Draining { until: Some(until), rest } = slot.state
                 && now >= until
+                && (stopping || slot.paused_since.is_none())
             {
                 // It stays `Draining`, so that its end is followed by the rest.
                 slot.state = SlotState::Draining { until: None, rest };
@@ -449,12 +417,13 @@ impl StreamPolicy {
     pub(super) fn slots_deadline(&self) -> Option<Instant> {
         let running = matches!(self.stage, Stage::Running);
         let timed = self.slots.iter().filter_map(|slot| match slot.state {
-            SlotState::Draining { until, .. } => until,
+            SlotState::Draining { until, .. } if slot.paused_since.is_none() || !running => until,
             SlotState::Resting { until } if running => Some(until),
             _ => None,
         });
         let idle = running && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
-        let held = if idle { self.admission.held_until() } else { None };
+        // In the past: what holds the slot back is something else than time.
+        let held = self.admission.held_until().filter(|&held| idle && held > self.now);
         timed.chain(held).min()
     }
 }

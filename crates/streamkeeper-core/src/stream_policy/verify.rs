@@ -33,10 +33,11 @@ struct Run {
     covers: Timestamp,
     opened: Option<Instant>,
     position: Position,
-    last_change: Instant,
     paused_since: Option<Instant>,
     new: u64,
     duplicate: u64,
+    /// It brought a record that a stream cut by start time would not have.
+    early_span: bool,
 }
 
 impl Run {
@@ -90,6 +91,8 @@ impl StreamPolicy {
         let idle = !self.verification.is_connected()
             && self.incident.is_none()
             && self.wanted_recovery.is_none()
+            // It reads beside the live stream; a service that refuses that is left alone.
+            && (!self.admission.is_failing() || self.slots.iter().any(|slot| slot.reads()))
             // Somebody may still be sent what is ours.
             && self.foreign_since.is_none()
             && matches!(self.stage, Stage::Running);
@@ -111,7 +114,9 @@ impl StreamPolicy {
         }
         let service_now = self.clock.at(now);
         let covers = service_now.minus(self.water.margin());
-        let low = self.water.suspects().first().and_then(|suspect| suspect.low);
+        // `None` is the least: since the beginning.
+        let covered = self.water.suspects().iter().filter(|suspect| suspect.at <= covers);
+        let low = covered.map(|suspect| suspect.low).min().flatten();
         let lookback = self.lookback();
         let date = match (low, self.config.start_date) {
             (Some(low), _) => low.utc_day().minus_days(lookback),
@@ -124,10 +129,10 @@ impl StreamPolicy {
             covers,
             opened: None,
             position: self.water.verification(date, now),
-            last_change: now,
             paused_since: None,
             new: 0,
             duplicate: 0,
+            early_span: false,
         };
         let connection = run.connection();
         self.verification.run = Some(run);
@@ -138,7 +143,8 @@ impl StreamPolicy {
     pub(super) fn verification_opened(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(run) = self.verification.run_of(connection) {
             run.opened = Some(now);
-            run.last_change = now;
+            run.position.opened(now);
+            run.position.changed(now);
         }
     }
 
@@ -150,14 +156,14 @@ impl StreamPolicy {
     ) {
         if let Some(run) = self.verification.run_of(connection) {
             run.paused_since = paused.then_some(now);
-            run.last_change = now;
+            run.position.changed(now);
         }
     }
 
     /// Our process was away: what it did not read says nothing about position.
     pub(super) fn verification_unsettled(&mut self, now: Instant) {
         if let Some(run) = &mut self.verification.run {
-            run.last_change = now;
+            run.position.changed(now);
         }
     }
 
@@ -191,42 +197,55 @@ impl StreamPolicy {
         span: &Span,
         now: Instant,
     ) {
-        let settle = self.config.position.settle;
         let margin = self.water.margin();
         let clock = self.clock;
+        let stream_start = self.stream_start;
+        for datum in &span.data {
+            self.span_days = self.span_days.max(datum.span_days());
+        }
         let Some(run) = self.verification.run_of(connection) else { return };
         run.position.frame(span.arrived);
         for datum in &span.data {
             run.position.data(span.arrived, datum);
+            // Cut by `created_at`, the stream has it too; cut by start time, it has not.
+            if let (Some(start_day), Some(first)) = (datum.start_day, stream_start) {
+                run.early_span |= start_day < first && datum.created_at >= first.start();
+            }
         }
         run.new += span.new;
         run.duplicate += span.duplicate;
         let evidence = run.position.evidence();
-        let settled = run.paused_since.is_none()
-            && run.opened.is_some()
-            && evidence.since(run.last_change) >= settle;
+        let settled =
+            run.paused_since.is_none() && run.opened.is_some() && run.position.is_settled();
         let missing = match run.position.gate() {
             _ if !settled => return,
             Gate::Closed => return,
             Gate::Open => 0,
             Gate::Forced { missing } => missing,
         };
-        run.position.open_gate();
         let reached = run.position.reached(&clock, evidence, margin);
         let done = reached.is_some_and(|reached| reached >= run.started);
         let (covers, new, duplicate) = (run.covers, run.new, run.duplicate);
+        let early_span = run.early_span;
+        if !done {
+            return;
+        }
         if missing > 0 {
             self.report(Report::WitnessesMissing { count: missing });
         }
-        if done {
-            self.water.verified(covers);
-            self.verification.last_done = Some(now);
-            self.verification.backoff.reset();
-            if let Some(connection) = self.verification.abort() {
-                self.outputs.push_back(Output::Kill(connection));
+        self.report(Report::VerificationDone { new, duplicate });
+        if early_span {
+            self.cut_by_start_time(now);
+            if !matches!(self.stage, Stage::Running) {
+                return;
             }
-            self.report(Report::VerificationDone { new, duplicate });
-            self.water.settle_mark();
+        }
+        self.water.verified(covers);
+        self.water.settle_mark();
+        self.verification.last_done = Some(now);
+        self.verification.backoff.reset();
+        if let Some(connection) = self.verification.abort() {
+            self.outputs.push_back(Output::Kill(connection));
         }
     }
 }

@@ -9,7 +9,7 @@ use anyhow::{Context as _, anyhow};
 use streamkeeper::{IncidentStatus, Status};
 use streamkeeper_simulator::checker::{self, Expected};
 use streamkeeper_simulator::fault::Call;
-use streamkeeper_simulator::server::{RunningSimulator, StateView};
+use streamkeeper_simulator::server::{CallEntry, RunningSimulator, StateView};
 
 use super::Hang;
 
@@ -56,14 +56,20 @@ impl Report {
 
     #[expect(clippy::print_stdout, reason = "the answer of the command")]
     pub(super) fn print(&self) {
-        let calls = |call| self.service.call_counts.get(&call).copied().unwrap_or(0);
+        // A DELETE may be answered 409 a few times before it is done.
+        let done = |call| {
+            let is_done = |entry: &&CallEntry| {
+                entry.call == call && entry.status.is_some_and(|status| status < 300)
+            };
+            self.service.calls.iter().filter(is_done).count()
+        };
         let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "the beginning".into());
         let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f64());
         let rows = [
             ("the hang was noticed after", seconds(self.hang.noticed_after)),
             ("all connections terminated", text(&self.incident.terminated_at)),
-            ("streams deleted", calls(Call::Delete).to_string()),
-            ("streams created", calls(Call::Create).to_string()),
+            ("streams deleted", done(Call::Delete).to_string()),
+            ("streams created", done(Call::Create).to_string()),
             ("replayed from", text(&self.incident.start_date)),
             ("recovery took", seconds(Duration::from_millis(self.incident.duration_ms))),
             ("events generated", self.generated.to_string()),

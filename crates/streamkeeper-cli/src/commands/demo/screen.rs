@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use streamkeeper::StreamStatus;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{MakeWriter, format};
 
 /// The view of one stream.
 pub(super) struct Screen {
@@ -37,6 +37,10 @@ impl Screen {
         let lines = Lines { all: all.clone(), plain };
         let log = tracing_subscriber::fmt()
             .with_env_filter("off,streamkeeper=info")
+            // Sentences only; their fields are for logs.
+            .fmt_fields(format::debug_fn(|writer, field, value| {
+                if field.name() == "message" { write!(writer, "{value:?}") } else { Ok(()) }
+            }))
             .with_writer(lines.clone())
             .without_time()
             .with_level(false)

@@ -75,13 +75,14 @@ fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
             bench.poke(connection);
         }
         assert!((19.9..25.1).contains(&(bench.seconds() - before)), "after the fifth poke");
-        bench.end(connection, End::Eof { mid_event: false });
+        bench.end(connection, End::Terminated { mid_event: false });
         let closed = bench.seconds();
         while bench.take_connects().is_empty() {
             let deadline = bench.policy.deadline().unwrap();
             bench.pass_to(deadline.since(crate::time::Instant::ZERO).as_secs_f64());
         }
         rests.push(bench.seconds() - closed);
+        assert_eq!(bench.policy.health(), Health::Live, "a rest is no new start");
         let connection = bench.slot(0);
         bench.input(Input::Opened(connection));
     }
@@ -179,7 +180,7 @@ fn a_stop_reads_every_connection_to_its_end_and_is_clean() {
     }
     bench.end(open[0], End::Terminated { mid_event: false });
     assert!(!bench.wanted.contains(&Output::Flush));
-    bench.end(open[1], End::Eof { mid_event: false });
+    bench.end(open[1], End::Closed { mid_event: false });
     assert!(bench.wanted.contains(&Output::Flush));
     bench.input(Input::Flushed);
     assert!(bench.wanted.contains(&Output::Stopped { clean: true }));
@@ -197,4 +198,25 @@ fn a_stop_that_has_to_cut_is_not_clean() {
     bench.end(connection, End::Killed);
     bench.input(Input::Flushed);
     assert!(bench.wanted.contains(&Output::Stopped { clean: false }));
+}
+
+#[test]
+fn an_outage_is_one_state_not_one_for_each_attempt() {
+    let mut bench = Bench::running(restless(1));
+    bench.poke_until(60.0);
+    bench.end(bench.slot(0), End::Terminated { mid_event: false });
+    assert_eq!(bench.policy.health(), Health::Live, "an ordinary reconnect is no outage");
+    let mut attempts = 0;
+    while attempts < 5 {
+        for connection in bench.take_connects() {
+            bench.end(connection, End::NotOpened { sent: false });
+            attempts += 1;
+        }
+        assert_eq!(bench.policy.health(), Health::Degraded("unreachable"));
+        bench.pass_to(bench.seconds() + 0.25);
+        assert_eq!(bench.policy.health(), Health::Degraded("unreachable"), "while trying, too");
+    }
+    bench.pass_to(bench.seconds() + 60.0);
+    bench.open_all();
+    assert_eq!(bench.policy.health(), Health::Live);
 }

@@ -6,7 +6,7 @@ use crate::establish::{Answer, Call, CallFailure, Listed};
 use crate::id::UserKey;
 use crate::id::{Reader, StreamId};
 use crate::low_water::Datum;
-use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report};
+use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report, StreamState};
 use crate::time::Timestamp;
 
 fn s(id: &str) -> StreamId {
@@ -67,6 +67,52 @@ fn the_day_is_the_marks_not_todays() {
     bury(&mut bench);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+}
+
+#[test]
+fn the_day_is_never_before_the_streams_first() {
+    let mut config = restless(1);
+    config.start_date = "2026-11-20".parse().ok();
+    let mut bench = Bench::running(config);
+    bench.poke_until(580.0);
+    // The first event of the first day: a margin below it lies the day before.
+    let first = Datum {
+        user: UserKey(1),
+        created_at: Timestamp::from_micros((NOON - 36 * 3_600 + 1) * 1_000_000),
+        start_day: None,
+        new: true,
+    };
+    let slot = bench.slot(0);
+    bench.commit(slot, None, vec![first]);
+    bench.poke_until(620.0);
+    assert_eq!(
+        bench.policy.mark().map(|mark| mark.utc_day().to_string()).as_deref(),
+        Some("2026-11-19")
+    );
+    bench.input(Input::Stale(slot));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-20"));
+}
+
+#[test]
+fn a_clock_of_ours_that_is_ahead_delays_no_end() {
+    let mut bench = Bench::new(restless(1));
+    let ahead = Timestamp::from_micros((NOON + 900) * 1_000_000);
+    let state = StreamState {
+        mark: Some(Timestamp::from_micros((NOON - 60) * 1_000_000)),
+        phase: Phase::Running,
+        stream_id: Some(s("s0")),
+        clean: false,
+    };
+    bench.input(Input::Start { state: Some(state), wall: ahead });
+    bench.answer(&Call::Delete { id: s("s0") }, Answer::Deleted);
+    bench.answer_create("s1");
+    bench.open_all();
+    let incident = bench.policy.incident().unwrap();
+    assert!(incident.terminated_at < ahead, "the first poke says what time it is");
+    bench.poke_until(700.0);
+    assert_eq!(bench.policy.incident(), None);
 }
 
 #[test]

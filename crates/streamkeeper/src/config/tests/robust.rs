@@ -21,8 +21,6 @@ fn line() -> impl Strategy<Value = String> {
         "[a-z]{0,3}",
     ];
     let value = prop_oneof![
-        Just("\"5550123\"".to_owned()),
-        Just("5550123".to_owned()),
         Just("\"584542046090y\"".to_owned()),
         Just("\"18446744073709551615GiB\"".to_owned()),
         Just("-9223372036854775808".to_owned()),
@@ -45,6 +43,8 @@ fn line() -> impl Strategy<Value = String> {
     ];
     prop_oneof![
         4 => (key, value).prop_map(|(key, value)| format!("{key} = {value}")),
+        1 => prop_oneof![Just("token = \"5550123\""), Just("token = 5550123")]
+            .prop_map(str::to_owned),
         1 => header.prop_map(str::to_owned),
     ]
 }

@@ -1,0 +1,73 @@
+//! What must never be in the log is not there, at any level, whatever goes wrong.
+
+use std::collections::HashSet;
+
+use serde_json::json;
+use streamkeeper_simulator::record::{self, user_id};
+use streamkeeper_simulator::server::Token;
+
+use super::support::{Keeper, RECOVERED, Service, Settings, wait_for};
+
+const TOKEN: &str = "token-marker-4b1d";
+const SEED: u64 = 77;
+
+#[test]
+fn no_token_no_user_and_no_payload_in_the_log() {
+    let mut config = Service::scaled();
+    config.token = Token::new(TOKEN);
+    config.seed = SEED;
+    config.model.events_per_hour = 100 * 3_600;
+    let users = config.model.users;
+    let service = Service::inside(config);
+    let settings = Settings::scaled(&service.url).with("token", TOKEN);
+    for format in ["json", "text"] {
+        let file = settings.file().replace("\"json\"", &format!("{format:?}"));
+        let mut keeper = Keeper::start_with(&file, &[("RUST_LOG", "trace")]);
+        provoke(&service, &keeper);
+        keeper.signal("TERM");
+        assert_eq!(keeper.wait_end(), 0);
+
+        let log = keeper.raw_log();
+        let traced = log.iter().filter(|line| line.contains("TRACE")).count();
+        assert!(traced > 100, "the log is at its most talkative: {traced} lines");
+        assert!(keeper.delivered() > 0 && written(&keeper, PAYLOAD[0]), "the markers are real");
+        let mut ids: HashSet<_> = (0..users).map(|user| user_id(SEED, user)).collect();
+        ids.extend(service.truth().iter().map(|row| record::record_id(SEED, row.record)));
+        for line in &log {
+            let texts = [TOKEN, "token%2Dmarker", "?token="].into_iter().chain(PAYLOAD);
+            for text in texts {
+                assert!(!line.contains(text), "{text}: {line}");
+            }
+            for word in line.split(|c: char| !c.is_ascii_alphanumeric()) {
+                assert!(!ids.contains(word), "an id: {line}");
+            }
+        }
+    }
+}
+
+/// Fixed texts of the records' payloads.
+const PAYLOAD: [&str; 6] =
+    ["customer-", "after lunch", "imported", "x_future_field", "offset_origin", "oops"];
+
+fn written(keeper: &Keeper, text: &str) -> bool {
+    std::fs::read_to_string(keeper.output()).unwrap().contains(text)
+}
+
+/// Makes every part of the program say what it has to say.
+fn provoke(service: &Service, keeper: &Keeper) {
+    keeper.wait_text("caught up with the stream's history");
+    service.fault(json!({"kind": "garbage"}));
+    keeper.wait_text("is not an event of this service");
+    service.fault(json!({"kind": "truncated"}));
+    service.fault(json!({"kind": "rst"}));
+    keeper.wait_text("verified: ");
+    for call in ["create", "delete", "list"] {
+        service.fault(json!({"kind": "status", "status": 422, "call": call}));
+        service.fault(json!({"kind": "lost_answer", "call": call}));
+    }
+    service.fault(json!({"kind": "status", "status": 401, "call": "connect"}));
+    service.fault(json!({"kind": "silence", "call": "connect"}));
+    service.fault(json!({"kind": "hang"}));
+    keeper.wait_text(RECOVERED);
+    wait_for("delivered events", || (keeper.delivered() > 100).then_some(()));
+}

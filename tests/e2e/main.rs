@@ -1,0 +1,28 @@
+//! The end-to-end tests: the real binary on real sockets, against the simulated service.
+//!
+//! `streamkeeper simulate` and `streamkeeper run` are two processes side by side, as in production
+//! but for the times, which are scaled down in the configuration; a few tests hold the simulator in
+//! their own process, where the command line has no switch for what they need. At the end of each
+//! scenario the simulator's checker compares the sink's file with the truth: nothing lost, doubled
+//! or altered.
+//!
+//! Tests wait for what they can see (the log, the service's view, the file), with a deadline. What
+//! they need beside the binary is in [`support`]. They belong to the package `streamkeeper-cli`, so
+//! that its binary is built for them: `cargo test -p streamkeeper-cli --test e2e`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+mod endings;
+mod hygiene;
+mod limits;
+mod logging;
+mod process;
+mod recovery;
+mod refusals;
+mod service_faults;
+mod support;

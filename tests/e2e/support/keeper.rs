@@ -1,0 +1,237 @@
+//! The process under test: `streamkeeper run` in a folder of its own, with its log at hand.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::{Map, Value};
+use tempfile::TempDir;
+
+use super::{Settings, wait_for};
+
+/// The binary.
+pub(crate) fn streamkeeper() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_streamkeeper"));
+    // What the person who runs the tests has set is none of theirs.
+    for (name, _) in std::env::vars() {
+        if name.starts_with("STREAMKEEPER") || name == "RUST_LOG" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run_to_end(command: &mut Command) -> Ended {
+    let output = command.stdin(Stdio::null()).output().expect("the binary starts");
+    Ended {
+        code: output.status.code(),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A process that ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    /// The exit code; `None` if a signal killed it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+/// Sends a signal, by its name without `SIG`.
+pub(crate) fn signal(process: u32, name: &str) {
+    let kill = format!("kill -s {name} {process}");
+    let sent = Command::new("sh").args(["-c", &kill]).status().expect("there is a shell");
+    assert!(sent.success(), "{kill}");
+}
+
+/// A line of the log.
+#[derive(Clone, Debug)]
+pub(crate) struct Line {
+    pub(crate) message: String,
+    fields: Map<String, Value>,
+}
+
+impl Line {
+    fn read(text: &str) -> Self {
+        let value = serde_json::from_str(text);
+        let mut fields: Map<String, Value> = value.unwrap_or_else(|_| {
+            // Panics and last words are plain text.
+            Map::from_iter([("message".to_owned(), Value::from(text))])
+        });
+        let message = match fields.remove("message") {
+            Some(Value::String(text)) => text,
+            _ => String::new(),
+        };
+        Self { message, fields }
+    }
+
+    /// A field that is text.
+    #[track_caller]
+    pub(crate) fn text(&self, field: &str) -> &str {
+        self.fields
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{field}: {self:?}"))
+    }
+
+    /// A field that is a number.
+    #[track_caller]
+    pub(crate) fn number(&self, field: &str) -> u64 {
+        self.fields
+            .get(field)
+            .and_then(Value::as_u64)
+            .unwrap_or_else(|| panic!("{field}: {self:?}"))
+    }
+}
+
+/// All that a process wrote to its log.
+#[derive(Clone, Debug)]
+pub(crate) struct Log(Vec<Line>);
+
+impl Log {
+    /// The lines whose message contains this.
+    pub(crate) fn said(&self, fragment: &str) -> Vec<Line> {
+        self.0.iter().filter(|line| line.message.contains(fragment)).cloned().collect()
+    }
+}
+
+/// A running `streamkeeper run`. It is killed when this is dropped; if the test failed, its log is
+/// shown.
+pub(crate) struct Keeper {
+    process: Child,
+    folder: TempDir,
+    lines: Arc<Mutex<Vec<String>>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Keeper {
+    /// Starts it with these settings.
+    pub(crate) fn start(settings: &Settings) -> Self {
+        Self::start_with(&settings.file(), &[])
+    }
+
+    /// Starts it with this configuration file and environment.
+    pub(crate) fn start_with(file: &str, environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("streamkeeper.toml"), file).unwrap();
+        let mut process = streamkeeper()
+            .args(["run", "streamkeeper.toml"])
+            .current_dir(folder.path())
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
+        let written = Arc::clone(&lines);
+        let reader = std::thread::spawn(move || {
+            for line in stderr.split(b'\n').map_while(Result::ok) {
+                written.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+            }
+        });
+        Self { process, folder, lines, reader: Some(reader) }
+    }
+
+    /// The file of its sink.
+    pub(crate) fn output(&self) -> PathBuf {
+        self.folder.path().join("events.ndjson")
+    }
+
+    /// How many events it has delivered.
+    pub(crate) fn delivered(&self) -> usize {
+        let written = std::fs::read(self.output()).unwrap_or_default();
+        written.iter().filter(|byte| **byte == b'\n').count()
+    }
+
+    /// Its log as it was written.
+    pub(crate) fn raw_log(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> Log {
+        Log(self.lines.lock().unwrap().iter().map(|line| Line::read(line)).collect())
+    }
+
+    /// Waits until its log has said this so many times, and gives the last one.
+    #[track_caller]
+    pub(crate) fn wait_said(&self, fragment: &str, times: usize) -> Line {
+        wait_for(&format!("the log to say “{fragment}”, {times} times"), || {
+            self.log().said(fragment).into_iter().nth(times - 1)
+        })
+    }
+
+    /// Waits until its log contains this text, in whatever format.
+    #[track_caller]
+    pub(crate) fn wait_text(&self, text: &str) {
+        let mut seen = 0;
+        wait_for(&format!("the log to contain “{text}”"), || {
+            let lines = self.lines.lock().unwrap();
+            let before = std::mem::replace(&mut seen, lines.len());
+            lines[before..].iter().any(|line| line.contains(text)).then_some(())
+        });
+    }
+
+    /// Waits until its stream is degraded, for this reason.
+    #[track_caller]
+    pub(crate) fn wait_degraded(&self, reason: &str) -> Line {
+        wait_for(&format!("the stream to be degraded: {reason}"), || {
+            let said = self.log().said("the stream is degraded");
+            said.into_iter().find(|line| line.text("reason") == reason)
+        })
+    }
+
+    /// Sends a signal, by its name without `SIG`.
+    pub(crate) fn signal(&self, name: &str) {
+        signal(self.process.id(), name);
+    }
+
+    /// Waits until it ends; gives its exit code, or 1000 and the signal that killed it.
+    #[track_caller]
+    pub(crate) fn wait_end(&mut self) -> i32 {
+        let status = wait_for("the process to end", || self.process.try_wait().unwrap());
+        if let Some(reader) = self.reader.take() {
+            reader.join().expect("the log was read to its end");
+        }
+        status.code().unwrap_or_else(|| 1_000 + status.signal().unwrap_or(0))
+    }
+
+    /// Sends a signal again and again until it ends; gives its exit code.
+    #[track_caller]
+    pub(crate) fn insist(&mut self, name: &str) -> i32 {
+        let process = self.process.id();
+        wait_for("the process to end", || {
+            signal(process, name);
+            self.process.try_wait().unwrap()
+        });
+        self.wait_end()
+    }
+
+    /// Stops it gracefully, and gives its whole log.
+    #[track_caller]
+    pub(crate) fn stop(&mut self) -> Log {
+        self.signal("TERM");
+        assert_eq!(self.wait_end(), 0, "a graceful stop");
+        self.log()
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        drop(self.process.kill());
+        drop(self.process.wait());
+        if std::thread::panicking() {
+            let name = std::thread::current().name().unwrap_or_default().to_owned();
+            eprintln!("── the log of {name}\n{}", self.raw_log().join("\n"));
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! What the scenarios share: the service, the keeper, and the verdict at the end.
+//!
+//! [`Service`] is the simulator with its control port, [`Keeper`] the process under test with its
+//! log, [`Scenario`] the two of them from the first event to the checker's report.
+
+mod keeper;
+mod service;
+mod settings;
+
+use std::fs::File;
+use std::io::BufReader;
+use std::time::{Duration, Instant};
+
+use streamkeeper_simulator::checker::{self, Expected, Report};
+use streamkeeper_simulator::server::StateView;
+
+pub(crate) use self::keeper::{Keeper, Line, Log, run_to_end, signal, streamkeeper};
+pub(crate) use self::service::{Service, calls};
+pub(crate) use self::settings::{STREAM, Settings};
+
+/// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be
+/// busy with other tests; a test that passes never waits so long.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a condition is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Waits until `look` finds something.
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let ends = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < ends, "waited {PATIENCE:?} for {what}, in vain");
+        std::thread::sleep(LOOK_EVERY);
+    }
+}
+
+/// A service and a keeper that reads its one stream into a file.
+pub(crate) struct Scenario {
+    pub(crate) keeper: Keeper,
+    pub(crate) service: Service,
+}
+
+/// A scenario that ended well, for what else is to be said about it.
+pub(crate) struct Finished {
+    pub(crate) log: Log,
+    /// The service's view just before the keeper was stopped.
+    pub(crate) state: StateView,
+    pub(crate) report: Report,
+}
+
+impl Scenario {
+    /// Two processes, 500 events a second over three connections; reads the live stream.
+    pub(crate) fn start() -> Self {
+        Self::with(Service::process(&[]), |settings| settings)
+    }
+
+    /// A given service, and settings that differ from the scaled ones; reads the live stream.
+    pub(crate) fn with(service: Service, change: impl FnOnce(Settings) -> Settings) -> Self {
+        let scenario = Self::begin(service, change);
+        scenario.keeper.wait_said(CAUGHT_UP, 1);
+        scenario
+    }
+
+    /// The same, but does not wait for anything.
+    pub(crate) fn begin(service: Service, change: impl FnOnce(Settings) -> Settings) -> Self {
+        let settings = change(Settings::scaled(&service.url));
+        Self { keeper: Keeper::start(&settings), service }
+    }
+
+    /// Waits for the end of the first so many incidents, and gives the last one's line.
+    #[track_caller]
+    pub(crate) fn wait_recovered(&self, times: usize) -> Line {
+        self.keeper.wait_said(RECOVERED, times)
+    }
+
+    /// Ends the scenario: everything that was ever sent has to arrive, once and unaltered, and a
+    /// stop has to be graceful.
+    #[track_caller]
+    pub(crate) fn finish(self) -> Finished {
+        self.finish_expecting(&Expected::default())
+    }
+
+    /// The same, for a part of the truth.
+    #[track_caller]
+    pub(crate) fn finish_expecting(mut self, expected: &Expected) -> Finished {
+        self.service.generate(0.0);
+        let truth = self.service.truth();
+        assert!(!truth.is_empty(), "the service sent nothing: the scenario shows nothing");
+        let check = |keeper: &Keeper| {
+            let file = File::open(keeper.output()).expect("the sink has made its file");
+            checker::check(BufReader::new(file), &truth, expected).expect("the file is readable")
+        };
+        // Cheap first: the checker reads everything.
+        let mut lines = None;
+        wait_for("every event to arrive", || {
+            let now = std::fs::metadata(self.keeper.output()).map_or(0, |file| file.len());
+            let quiet = lines.replace(now) == Some(now);
+            (quiet && check(&self.keeper).lost.count == 0).then_some(())
+        });
+        let state = self.service.state();
+        let log = self.keeper.stop();
+        let report = check(&self.keeper);
+        assert!(report.is_clean(), "{report}");
+        assert_eq!(
+            (report.lost.count, report.duplicate.count, report.altered.count),
+            (0, 0, 0),
+            "{report}"
+        );
+        Finished { log, state, report }
+    }
+}
+
+/// What the log says when a stream's history has been read for the first time.
+const CAUGHT_UP: &str = "caught up with the stream's history";
+/// What the log says when a recovery starts.
+pub(crate) const RECOVERING: &str = "events may have been lost: terminating";
+/// What the log says when an incident is over.
+pub(crate) const RECOVERED: &str = "recovered: everything has been read again";

@@ -1,0 +1,93 @@
+//! Runs seeds of the simulation on every core.
+//!
+//! `sim --seed 7 --runs 10000` runs 7 to 10006; the first line of a failure is the seed, what is
+//! broken, and the command that shows it. `--trace` says what happens, for one seed.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use clap::Parser;
+use streamkeeper_tests::{Plan, run};
+
+/// The seeded simulation of streamkeeper-core, in virtual time.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The first seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many seeds.
+    #[arg(long, default_value_t = 1)]
+    runs: u64,
+    /// Says what happens.
+    #[arg(long)]
+    trace: bool,
+}
+
+#[derive(Default)]
+struct Totals {
+    failed: Vec<(u64, String)>,
+    accepted: usize,
+    recoveries: usize,
+    verifications: usize,
+    rests: usize,
+    clean_stops: usize,
+    hours: u64,
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let started = Instant::now();
+    let next = AtomicU64::new(arguments.seed);
+    let end = arguments.seed.saturating_add(arguments.runs);
+    let totals = Mutex::new(Totals::default());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..if arguments.trace { 1 } else { cores } {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= end {
+                        return;
+                    }
+                    one(seed, arguments.trace, &totals);
+                }
+            });
+        }
+    });
+    let totals = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let seconds = started.elapsed().as_secs_f64();
+    println!(
+        "{} seeds, {} failed; {:.1} seeds/s; {} simulated hours, {} versions accepted, {} \
+         recoveries, {} verifications, {} rests, {} clean stops",
+        arguments.runs,
+        totals.failed.len(),
+        arguments.runs as f64 / seconds,
+        totals.hours,
+        totals.accepted,
+        totals.recoveries,
+        totals.verifications,
+        totals.rests,
+        totals.clean_stops,
+    );
+    if totals.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn one(seed: u64, trace: bool, totals: &Mutex<Totals>) {
+    let outcome = run(Plan::draw(seed), trace);
+    let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    totals.accepted += outcome.accepted;
+    totals.recoveries += outcome.recoveries;
+    totals.verifications += outcome.verifications;
+    totals.rests += outcome.rests;
+    totals.clean_stops += outcome.clean_stops;
+    totals.hours += outcome.lasted / 3_600_000;
+    if let Some(violation) = outcome.violation {
+        let after = violation.after as f64 / 1_000.0;
+        println!("seed {seed} after {after:.3} s: {}\n    make sim SEED={seed}", violation.what);
+        totals.failed.push((seed, violation.what));
+    }
+}

@@ -1,0 +1,124 @@
+//! No hot loop: attempts to connect and calls are bounded per minute.
+//!
+//! While nothing answers (unreachable, or the token is refused) fewer than ten attempts fall into
+//! the first minute. In general an attempt follows from something: a connection that had opened and
+//! ended, a rest, an answer. What follows from nothing, i.e. from a failure, is bounded.
+
+use std::collections::VecDeque;
+
+use streamkeeper_simulator::model::Millis;
+
+use super::Verdict;
+
+/// Attempts and calls that failed, in a sliding minute.
+#[derive(Debug)]
+pub struct Calls {
+    minute: Millis,
+    slots: usize,
+    failed: VecDeque<Millis>,
+    opened: VecDeque<Millis>,
+    asked: VecDeque<Millis>,
+    none_answered_since: Option<Millis>,
+    unanswered: usize,
+    ever_answered: bool,
+    asked_to_wait: Millis,
+}
+
+impl Calls {
+    /// `minute`: how long a minute is at the scale of the run.
+    #[must_use]
+    pub const fn new(minute: Millis, slots: usize) -> Self {
+        Self {
+            minute,
+            slots,
+            failed: VecDeque::new(),
+            opened: VecDeque::new(),
+            asked: VecDeque::new(),
+            none_answered_since: None,
+            unanswered: 0,
+            ever_answered: false,
+            asked_to_wait: 0,
+        }
+    }
+
+    /// An attempt or a call is made.
+    ///
+    /// # Errors
+    /// There were too many lately.
+    pub fn asked(&mut self, now: Millis) -> Verdict {
+        let since = *self.none_answered_since.get_or_insert(now);
+        if now.saturating_sub(since) <= self.minute {
+            self.unanswered += 1;
+        }
+        // Later on all slots may have lost their connections together, and tried once; and a
+        // recovery has calls to make, with delays of their own.
+        let more = if self.ever_answered { self.slots + 10 } else { 0 };
+        if self.unanswered >= 10 + more {
+            return Err(format!("{} attempts in the first minute", self.unanswered));
+        }
+        count(&mut self.asked, now, self.minute);
+        forget(&mut self.opened, now, self.minute);
+        // Each opening may have been followed by an end, each end by an attempt; a recovery makes
+        // a handful of calls.
+        let bound = 3 * self.slots + 2 * self.opened.len() + 30;
+        if self.asked.len() > bound {
+            return Err(format!("{} attempts and calls within a minute", self.asked.len()));
+        }
+        Ok(())
+    }
+
+    /// A refused attempt to connect was answered with a `Retry-After` that ends then.
+    pub fn asked_to_wait(&mut self, until: Millis) {
+        self.asked_to_wait = self.asked_to_wait.max(until);
+    }
+
+    /// An attempt to connect to the stream is made.
+    ///
+    /// # Errors
+    /// The service had asked to wait.
+    pub fn connects(&self, now: Millis) -> Verdict {
+        if now < self.asked_to_wait {
+            return Err("connects before the service's Retry-After is over".into());
+        }
+        Ok(())
+    }
+
+    /// A connection opened, or a call was answered as hoped.
+    pub fn succeeded(&mut self, now: Millis) {
+        count(&mut self.opened, now, self.minute);
+        self.answered();
+    }
+
+    /// The service answered, if not as hoped.
+    pub const fn answered(&mut self) {
+        self.unanswered = 0;
+        self.ever_answered = true;
+        self.none_answered_since = None;
+    }
+
+    /// An attempt or a call failed.
+    ///
+    /// # Errors
+    /// There were too many failures lately.
+    pub fn failed(&mut self, now: Millis) -> Verdict {
+        count(&mut self.failed, now, self.minute);
+        forget(&mut self.opened, now, self.minute);
+        // All slots may have been connecting together; after a success the delays start afresh.
+        let bound = self.slots + 12 + 3 * self.opened.len();
+        if self.failed.len() > bound {
+            return Err(format!("{} failures within a minute", self.failed.len()));
+        }
+        Ok(())
+    }
+}
+
+fn count(times: &mut VecDeque<Millis>, now: Millis, minute: Millis) {
+    times.push_back(now);
+    forget(times, now, minute);
+}
+
+fn forget(times: &mut VecDeque<Millis>, now: Millis, minute: Millis) {
+    while times.front().is_some_and(|&then| now.saturating_sub(then) > minute) {
+        times.pop_front();
+    }
+}

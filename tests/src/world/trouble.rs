@@ -1,0 +1,270 @@
+//! Carries the faults out: on connections, on the service, on the process.
+//!
+//! A fault that finds nothing to hit (no connection open, no process running) does nothing.
+
+use streamkeeper_core::classify::End;
+use streamkeeper_core::id::Reader;
+use streamkeeper_core::stream_policy::{Input, Target};
+use streamkeeper_simulator::model::{self, HOUR, Hang, Millis, Resource, What};
+
+use crate::fault::{CrashKind, Fault, Which};
+use crate::plan::millis;
+
+use super::network::{Item, Stage};
+use super::{ForShell, Happening, Place, World};
+
+impl World {
+    pub(super) fn strike(&mut self, number: usize) {
+        let Some(&(_, fault)) = self.plan.faults.get(number) else { return };
+        self.say(format_args!("! {fault:?}"));
+        let now = self.now;
+        match fault {
+            Fault::Hang { which, deaf } => self.each(which, |world, place| world.hang(place, deaf)),
+            Fault::Reset { which, middle } => {
+                self.each(which, |world, place| world.reset(place, middle));
+            }
+            Fault::Cut { which, mid_event } => {
+                self.each(which, |world, place| world.cut(place, End::Eof { mid_event }));
+            }
+            Fault::Truncated => self.each(Which::One, |world, place| {
+                world.cut(place, End::Terminated { mid_event: true });
+            }),
+            Fault::Corrupt => {
+                self.each(Which::One, |world, place| world.cut(place, End::Corrupt));
+            }
+            Fault::End { which } => self.each(which, |world, place| {
+                if let Some(client) = world.at(place).client {
+                    world.model.end(client, now);
+                }
+            }),
+            Fault::Stall { which, lasts } => {
+                self.each(which, |world, place| world.stall(place, now + lasts));
+            }
+            Fault::NetworkCut { lasts } => {
+                self.conditions.network_cut_until = now + lasts;
+                self.each(Which::All, |world, place| world.hang(place, true));
+            }
+            Fault::Refuse { what, status, retry_after, lasts } => {
+                self.conditions.refused = Some((what, status, retry_after));
+                self.conditions.refused_until = now + lasts;
+            }
+            Fault::Silence { deaf, lasts } => {
+                self.conditions.silence_deaf = deaf;
+                self.conditions.silent_until = now + lasts;
+            }
+            Fault::LoseAnswers { acted, calls } => {
+                self.conditions.lose_answers = Some((acted, calls));
+            }
+            Fault::IgnoreHalfClose { lasts } => {
+                self.conditions.half_close_ignored_until = now + lasts;
+            }
+            Fault::Crash { kind, down } => self.crash(kind, down),
+            Fault::Restart { down } => self.restart(down),
+            Fault::Suspend { lasts } => {
+                if self.process.is_some() {
+                    self.conditions.suspended_until = now + lasts;
+                }
+            }
+            Fault::SlowCommits { each, lasts } => {
+                self.conditions.slow_commit = each;
+                self.conditions.slow_commits_until = now + lasts;
+            }
+            Fault::Panic => self.each(Which::One, |world, place| {
+                if let Some(client) = world.at(place).client {
+                    world.model.abort(client, now);
+                }
+                world.end(place, End::Panicked);
+            }),
+            Fault::Garble => self.each(Which::One, |world, place| {
+                let connection = world.at(place);
+                connection.garble = matches!(connection.id.reader, Reader::Slot(_));
+            }),
+            Fault::Evict => {
+                if let Some(id) = self.our_stream() {
+                    let gone = self.model.evict(id, now);
+                    self.say(format_args!("  evicted: {gone:?}"));
+                }
+            }
+            Fault::Foreign { deaf, lasts } => self.foreign(deaf, lasts),
+            Fault::MembersMax { max } => self.model.config_mut().members_max = max,
+            Fault::Burst { events } => self.burst(events),
+            Fault::Flips { records } => self.flip(records),
+            Fault::Recover => self.report(Input::Recover),
+        }
+    }
+
+    /// Does something to one open connection, or to all.
+    fn each(&mut self, which: Which, mut what: impl FnMut(&mut Self, Place)) {
+        let mut places = self.open.clone();
+        places.retain(|place| self.at(*place).stage == Stage::Open);
+        if which == Which::One && !places.is_empty() {
+            let chosen = self.rng.usize(..places.len());
+            places = places.get(chosen).copied().into_iter().collect();
+        }
+        for place in places {
+            what(self, place);
+        }
+    }
+
+    fn hang(&mut self, place: Place, deaf: bool) {
+        let now = self.now;
+        let connection = self.at(place);
+        connection.cut = true;
+        connection.wire.retain(|(at, _)| *at <= now);
+        let hang = if deaf { Hang::Deaf } else { Hang::Hearing };
+        if let Some(client) = connection.client {
+            self.model.hang(client, hang, now);
+        }
+    }
+
+    fn reset(&mut self, place: Place, middle: bool) {
+        let now = self.now;
+        let latency = self.draw(self.plan.latency);
+        if let Some(client) = self.at(place).client {
+            self.model.abort(client, now);
+        }
+        let connection = self.at(place);
+        if middle {
+            connection.wire.clear();
+            connection.put(now, Item::End(End::Reset));
+        } else {
+            connection.put(now + latency, Item::End(End::Reset));
+        }
+    }
+
+    /// The connection ends early: some of what is on the way still comes.
+    fn cut(&mut self, place: Place, end: End) {
+        let now = self.now;
+        if let Some(client) = self.at(place).client {
+            self.model.abort(client, now);
+        }
+        let length = self.at(place).wire.len();
+        let comes = self.rng.usize(..=length);
+        let connection = self.at(place);
+        connection.wire.truncate(comes);
+        connection.put(now, Item::End(end));
+    }
+
+    fn stall(&mut self, place: Place, until: Millis) {
+        let now = self.now;
+        let connection = self.at(place);
+        connection.stalled_until = until;
+        for (at, _) in &mut connection.wire {
+            if *at > now {
+                *at = until.max(*at);
+            }
+        }
+    }
+
+    fn our_stream(&self) -> Option<model::StreamId> {
+        let open = self.open.iter().filter_map(|place| self.connections.get(*place));
+        let mut targets = open.filter_map(|connection| match &connection.target {
+            Target::Stream(id) => id.0.parse().ok(),
+            Target::Replay(_) => None,
+        });
+        targets.next()
+    }
+
+    fn foreign(&mut self, deaf: bool, lasts: Millis) {
+        let now = self.now;
+        let Some(id) = self.our_stream() else { return };
+        let Ok(client) = self.model.connect(id, now) else { return };
+        if deaf {
+            self.model.hang(client, Hang::Deaf, now);
+        }
+        self.foreign.push(client);
+        self.agenda.add(now + lasts, Happening::ForeignLeaves(client));
+    }
+
+    fn burst(&mut self, events: u32) {
+        let users = self.plan.service.users;
+        for _ in 0..events {
+            let user = self.rng.u32(..users);
+            self.model.publish(user, What::New(Resource::Summary), self.now);
+        }
+    }
+
+    /// A → B → A, withdrawn, and back.
+    fn flip(&mut self, records: u32) {
+        let published = self.model.events().len();
+        for _ in 0..records.min(u32::try_from(published).unwrap_or(0)) {
+            let place = self.rng.usize(..published);
+            let Some(record) = self.model.events().get(place).map(|event| event.record) else {
+                continue;
+            };
+            for what in [
+                What::Corrected(record),
+                What::Restored(record),
+                What::Withdrawn(record),
+                What::Restored(record),
+            ] {
+                self.model.publish(0, what, self.now);
+            }
+        }
+    }
+
+    /// The process dies: what is in memory is lost, what was being written may be there or not.
+    pub(super) fn crash(&mut self, kind: CrashKind, down: Millis) {
+        let now = self.now;
+        let Some(process) = self.process.take() else { return };
+        for place in std::mem::take(&mut self.open) {
+            let connection = self.at(place);
+            connection.stage = Stage::Gone;
+            match (kind, connection.client) {
+                (CrashKind::Process, Some(client)) => self.model.abort(client, now),
+                (CrashKind::Power, Some(client)) => self.model.hang(client, Hang::Deaf, now),
+                (_, None) => {}
+            }
+        }
+        let is_write = |happening: &Happening| {
+            matches!(happening, Happening::Shell(_, ForShell::Persisted(..)))
+        };
+        for write in self.agenda.take_out(is_write) {
+            if self.rng.bool() {
+                break;
+            }
+            if let Happening::Shell(_, ForShell::Persisted(_, state)) = write {
+                self.write_down(state);
+            }
+        }
+        self.persists_done = now;
+        self.lose_queue(process);
+        self.away(down);
+    }
+
+    fn away(&mut self, down: Millis) {
+        self.conditions.suspended_until = 0;
+        if down > HOUR {
+            self.model.set_rate(self.plan.rate_away, self.now);
+        }
+        self.agenda.add(self.now + down, Happening::Start);
+    }
+
+    fn restart(&mut self, down: Millis) {
+        let drain = self.plan.policy.watchdog.stale_after;
+        let patience = millis(drain) * 6 + self.plan.answer_timeout * 2;
+        let Some(process) = &mut self.process else { return };
+        if process.stopping.is_some() {
+            return;
+        }
+        process.stopping = Some(down);
+        let late = Happening::Shell(process.number, ForShell::StopTimesOut);
+        self.agenda.add(self.now + patience, late);
+        self.report(Input::Stop { drain });
+    }
+
+    /// The policies have stopped.
+    pub(super) fn stopped(&mut self, clean: bool) {
+        let Some(process) = self.process.take() else { return };
+        if !self.open.is_empty() {
+            self.broken("stopped with connections open".into());
+        }
+        self.outcome.clean_stops += usize::from(clean);
+        self.away(process.stopping.unwrap_or(0));
+    }
+
+    pub(super) fn stop_times_out(&mut self) {
+        let down = self.process.as_ref().and_then(|process| process.stopping).unwrap_or(0);
+        self.crash(CrashKind::Process, down);
+    }
+}
