@@ -10,7 +10,7 @@
 //! | --- | --- | --- |
 //! | `lock` | the lock, and the process id that holds it | digits |
 //! | `outbox-<first sequence>.log` | segments: accepted events, in order | `segment`, `record` |
-//! | `keys-<number>.run` | sealed keys of one partition | `keys::sealed`, `keys::name` |
+//! | `keys-<number>.sealed` | sealed keys of one partition | `keys::sealed`, `keys::name` |
 //! | `checkpoint` | which key files count, and from where the log is read again | `checkpoint` |
 //! | `state` | mark, phase, stream id, clean flag, suspects, incident, cursors | `state` |
 //!

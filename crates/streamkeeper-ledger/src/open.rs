@@ -184,7 +184,7 @@ fn clean_up(
 ) -> Result<(), LedgerError> {
     let runs: Vec<String> = checkpoint.runs.iter().map(|&number| run_name(number)).collect();
     let is_left_over = |name: &String| {
-        let is_run = name.starts_with("keys-") && name.ends_with(".run");
+        let is_run = name.starts_with("keys-") && name.ends_with(".sealed");
         let is_temporary = name
             .strip_suffix(".tmp")
             .is_some_and(|name| name == CHECKPOINT.name || name == crate::state::STATE.name);

@@ -88,7 +88,7 @@ pub(crate) struct Run {
 
 /// The name of a sealed file.
 pub(crate) fn run_name(number: u64) -> String {
-    format!("keys-{number:012}.run")
+    format!("keys-{number:012}.sealed")
 }
 
 #[derive(Debug, Default)]
