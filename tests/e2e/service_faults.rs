@@ -66,8 +66,16 @@ fn an_evicted_stream() {
 
 #[test]
 fn a_foreign_client_on_our_stream() {
-    // Only pokes say how many clients there are, and a busy service may send none.
-    let scenario = Scenario::with(Service::process(&["--pokes=always"]), |settings| {
+    foreign_client("--pokes=always");
+}
+
+#[test]
+fn a_foreign_client_on_a_busy_stream_that_sends_no_pokes() {
+    foreign_client("--pokes=when-idle");
+}
+
+fn foreign_client(pokes: &str) {
+    let scenario = Scenario::with(Service::process(&[pokes]), |settings| {
         settings.with("recovery.verify_every", "20s")
     });
     scenario.service.fault(json!({"kind": "foreign", "stream": STREAM, "for_ms": 6_000}));

@@ -19,7 +19,7 @@ fn no_seed_loses_an_event_or_claims_a_false_mark() {
                     return;
                 }
                 if let Some(violation) = run(Plan::draw(seed), false).violation {
-                    panic!("seed {seed}: {}\n    make sim SEED={seed}", violation.what);
+                    panic!("seed {seed}: {}\n    make sim SEED={seed} RUNS=1", violation.what);
                 }
             }
         };

@@ -109,6 +109,9 @@ pub struct StreamPolicy {
     admission: Admission,
     limit: Option<u32>,
     members: Option<u32>,
+    /// When a poke or an answer last said how many clients there are, or we asked.
+    counted_at: Instant,
+    counting: bool,
     /// Attempts to connect since the service counted its clients.
     attempts: u32,
     closings: Vec<Instant>,
@@ -167,6 +170,8 @@ impl StreamPolicy {
             ),
             limit: None,
             members: None,
+            counted_at: Instant::ZERO,
+            counting: false,
             attempts: 0,
             closings: Vec::new(),
             excess_since: None,
@@ -220,6 +225,7 @@ impl StreamPolicy {
             Input::Committed { connection, span } => self.committed(connection, &span, now),
             Input::Persisted(number) => self.persisted(number, now),
             Input::Answered(answer) => self.answered(answer, now),
+            Input::Counted { stream, members } => self.counted(&stream, members, now),
             Input::Room => {
                 if let Stage::Terminating { await_room, .. } = &mut self.stage {
                     *await_room = false;
@@ -235,6 +241,7 @@ impl StreamPolicy {
         self.recover_if_due(now);
         self.verify_if_due(now);
         self.next_call(now);
+        self.count_if_due(now);
     }
 
     /// The next effect, in order.

@@ -66,6 +66,25 @@ impl Handler<Make> for StreamLifecycle {
     }
 }
 
+/// Ask how many clients the service counts on this stream; it is answered by `Counted`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Count(pub(crate) StreamId);
+
+impl Handler<Count> for StreamLifecycle {
+    type Result = ();
+
+    fn handle(&mut self, Count(stream): Count, ctx: &mut Self::Context) {
+        let client = Client::new(self.transport.clone());
+        let reports = self.reports.clone();
+        ctx.spawn(actix::fut::wrap_future(async move {
+            // If the service does not say, it is asked again.
+            let members = client.get(&stream.0).await.ok().and_then(|stream| stream.members);
+            reports.send(Input::Counted { stream, members });
+        }));
+    }
+}
+
 /// Answers when dropped, so that a call that panicked is answered too.
 struct Answering {
     reports: Reports,

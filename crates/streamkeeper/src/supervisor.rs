@@ -25,7 +25,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, wall};
 use crate::connection::{Connect, Connection, Hold, Tools};
-use crate::lifecycle::{Filters, Make, StreamLifecycle};
+use crate::lifecycle::{Count, Filters, Make, StreamLifecycle};
 use crate::telemetry::{incident_status, tell};
 
 /// Where connections, lifecycle and writer report to; each report is stamped as it is sent.
@@ -126,6 +126,11 @@ impl Supervisor {
                 }
             }
             Output::Call(call) => self.make_call(call),
+            Output::Count(stream) => {
+                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
+                    self.tools.reports.send(Input::Counted { stream, members: None });
+                }
+            }
             Output::Persist { number, state } => self.tools.writer.persist(number, state),
             Output::Flush => self.tools.writer.flush(),
             Output::Report(report) => self.tell(&report),

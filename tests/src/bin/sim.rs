@@ -87,7 +87,10 @@ fn one(seed: u64, trace: bool, totals: &Mutex<Totals>) {
     totals.hours += outcome.lasted / 3_600_000;
     if let Some(violation) = outcome.violation {
         let after = violation.after as f64 / 1_000.0;
-        println!("seed {seed} after {after:.3} s: {}\n    make sim SEED={seed}", violation.what);
+        println!(
+            "seed {seed} after {after:.3} s: {}\n    make sim SEED={seed} RUNS=1",
+            violation.what
+        );
         totals.failed.push((seed, violation.what));
     }
 }

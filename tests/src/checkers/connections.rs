@@ -74,12 +74,16 @@ impl Connections {
         }
     }
 
-    /// Time passes.
+    /// Time passes. `paused`: our queue is full, which no drain is cut short for.
     ///
     /// # Errors
     /// There are more connections than were announced long ago.
-    pub fn tick(&self, now: Millis) -> Verdict {
-        let Some((max, since)) = self.announced else { return Ok(()) };
+    pub fn tick(&mut self, now: Millis, paused: bool) -> Verdict {
+        let Some((max, since)) = &mut self.announced else { return Ok(()) };
+        if paused {
+            *since = now;
+        }
+        let (max, since) = (*max, *since);
         if now > since + self.grace && self.slots() > max {
             return Err(format!("{} connections long after {max} were announced", self.slots()));
         }

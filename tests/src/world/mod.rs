@@ -286,7 +286,9 @@ impl World {
         {
             self.outcome.shadow_lied = true;
         }
-        let verdict = process.connections.tick(self.now);
+        let mut open = self.open.iter().filter_map(|place| self.connections.get(*place));
+        let paused = open.any(Connection::is_paused);
+        let verdict = process.connections.tick(self.now, paused);
         self.check(verdict);
         self.look_at_lag();
     }

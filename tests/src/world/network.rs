@@ -326,6 +326,11 @@ impl World {
 }
 
 impl Connection {
+    /// Whether the process does not read it, because the queue is full.
+    pub(super) fn is_paused(&self) -> bool {
+        self.paused && self.stage == Stage::Open
+    }
+
     /// Puts something on the wire, behind what is there.
     pub(super) fn put(&mut self, at: Millis, item: Item) {
         let behind = self.wire.back().map_or(0, |(before, _)| *before);

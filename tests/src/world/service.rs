@@ -196,6 +196,18 @@ impl World {
         self.agenda.add(self.now + after, answer);
     }
 
+    /// Asks how many clients a stream has.
+    pub(super) fn count_members(&mut self, stream: StreamId) {
+        let Some(number) = self.process.as_ref().map(|process| process.number) else { return };
+        let away =
+            self.now < self.conditions.network_cut_until || self.refusal(Refused::Calls).is_some();
+        let counted = stream.0.parse().ok().filter(|_| !away);
+        let members = counted.and_then(|id| u32::try_from(self.model.members(id)).ok());
+        let latency = self.draw(self.plan.latency);
+        let report = ForShell::Report(Input::Counted { stream, members });
+        self.agenda.add(self.now + latency, Happening::Shell(number, report));
+    }
+
     fn carry_out(&mut self, call: &Call) -> Answer {
         let now = self.now;
         match call {

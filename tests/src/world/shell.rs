@@ -208,6 +208,7 @@ impl World {
                 self.check(verdict);
                 self.call(call);
             }
+            Output::Count(stream) => self.count_members(stream),
             Output::Persist { number, state } => {
                 let takes = self.draw(self.plan.persist_takes);
                 self.persists_done = self.persists_done.max(now + takes);

@@ -280,6 +280,7 @@ impl StreamPolicy {
         self.position.changed(now);
         self.has_read = false;
         self.members = None;
+        self.counted_at = now;
         self.closings.clear();
         self.excess_since = None;
         self.foreign_since = None;

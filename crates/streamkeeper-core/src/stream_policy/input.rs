@@ -67,6 +67,13 @@ pub enum Input {
     Persisted(u64),
     /// The answer to a call.
     Answered(Answer),
+    /// The answer to `Count`.
+    Counted {
+        /// The stream that was asked for.
+        stream: StreamId,
+        /// How many clients the service counts on it; `None` if it did not say.
+        members: Option<u32>,
+    },
     /// There is room in the queue again.
     Room,
     /// Everything read has been committed (the answer to `Flush`).

@@ -25,6 +25,9 @@ pub enum Output {
     Kill(ConnectionId),
     /// Make this call; answered by `Answered`. One call at a time.
     Call(Call),
+    /// Ask how many clients the service counts on this stream (`GET /streams/{id}`); answered by
+    /// `Counted`, beside the one call at a time.
+    Count(StreamId),
     /// Make this state durable; answered by `Persisted`.
     Persist {
         /// The number to answer with.

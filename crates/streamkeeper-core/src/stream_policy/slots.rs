@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::classify::{End, Refusal};
 use crate::hygiene::Hygiene;
-use crate::id::{ConnectionId, Epoch, Reader, SlotId};
+use crate::id::{ConnectionId, Epoch, Reader, SlotId, StreamId};
 use crate::time::Instant;
 
 use super::{CHECKPOINT_TRUSTED, Cause, Members, Output, Report, Stage, StreamPolicy, Target};
@@ -244,10 +244,10 @@ impl StreamPolicy {
             self.apply_limit(max, now);
         }
         let Some(count) = members.count else { return };
+        self.counted_at = now;
         let connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
         self.attempts = u32::try_from(connecting).unwrap_or(u32::MAX);
-        if self.members != Some(count) {
-            self.members = Some(count);
+        if self.members.replace(count).is_some_and(|before| before != count) {
             self.position.changed(now);
         }
         let settle = self.config.position.settle;
@@ -281,6 +281,32 @@ impl StreamPolicy {
             self.foreign_recovered_at = Some(now);
             self.report(Report::ForeignClients { count: foreign });
             self.recover(Cause::ForeignClient, now);
+        }
+    }
+
+    /// When the service has to be asked how many clients there are: a service that pokes only when
+    /// idle does not say it while data flows (Inform API, Connecting), and a foreign client would
+    /// get its share unseen.
+    fn count_due(&self) -> Option<Instant> {
+        let reads = self.slots.iter().any(Slot::reads);
+        let due = matches!(self.stage, Stage::Running) && reads && !self.counting;
+        due.then(|| self.counted_at + self.config.position.settle)
+    }
+
+    pub(super) fn count_if_due(&mut self, now: Instant) {
+        if let Some(stream) = self.stream.clone()
+            && self.count_due().is_some_and(|due| now >= due)
+        {
+            self.counting = true;
+            self.outputs.push_back(Output::Count(stream));
+        }
+    }
+
+    pub(super) fn counted(&mut self, stream: &StreamId, members: Option<u32>, now: Instant) {
+        self.counting = false;
+        self.counted_at = now;
+        if matches!(self.stage, Stage::Running) && self.stream.as_ref() == Some(stream) {
+            self.note_members(Members { count: members, max: None }, now);
         }
     }
 
@@ -424,7 +450,7 @@ impl StreamPolicy {
         let idle = running && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
         // In the past: what holds the slot back is something else than time.
         let held = self.admission.held_until().filter(|&held| idle && held > self.now);
-        timed.chain(held).min()
+        timed.chain(held).chain(self.count_due()).min()
     }
 }
 

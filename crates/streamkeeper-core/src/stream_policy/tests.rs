@@ -1,5 +1,6 @@
 //! One stream's life at exact times: starts, rests, limits, ends, recoveries, stops.
 
+mod attempts;
 mod bench;
 mod life;
 mod recoveries;

@@ -80,7 +80,7 @@ impl Report {
             ("altered", self.verdict.altered.count.to_string()),
             ("lost", self.verdict.lost.count.to_string()),
         ];
-        println!();
+        println!("\n");
         for (name, value) in rows {
             println!("{name:>36}: {value}");
         }

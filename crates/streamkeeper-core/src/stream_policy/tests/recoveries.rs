@@ -283,3 +283,25 @@ fn a_foreign_client_on_the_stream_is_left_for_a_stream_of_our_own() {
     assert!(bench.seconds() >= 975.0, "our own closed connections may count for a while");
     assert!(bench.wanted.iter().any(|output| matches!(output, Output::Kill(_))));
 }
+
+#[test]
+fn a_service_whose_pokes_do_not_say_who_reads_is_asked_and_a_foreign_client_seen() {
+    let mut bench = Bench::running(restless(2));
+    let count = Output::Count(s("s1"));
+    let asked = |bench: &mut Bench| {
+        let before = bench.wanted.len();
+        bench.wanted.retain(|output| *output != count);
+        before - bench.wanted.len()
+    };
+    bench.poke_until(70.0);
+    assert_eq!(asked(&mut bench), 0);
+    for (until, expected) in [(80.0, 1), (150.0, 0), (160.0, 1)] {
+        bench.poke_until(until);
+        assert_eq!(asked(&mut bench), expected, "until {until}");
+        if expected == 1 {
+            bench.input(Input::Counted { stream: s("s1"), members: Some(3) });
+        }
+    }
+    assert!(bench.reports.contains(&Report::ForeignClients { count: 1 }));
+    assert_eq!(bench.killed().len(), 2);
+}
