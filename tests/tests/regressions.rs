@@ -26,6 +26,7 @@ const SEEDS: &[(u64, &str)] = &[
     (1734, "eighteen slots were refused for each that was let in"),
     (2289, "what was read after a suspension counted as minutes of reading"),
     (3400, "two pokes in the wrong order were taken for a foreign client"),
+    (4342, "two streams that were left behind were asked for too often"),
     (7591, "a checkpoint older than a week was trusted"),
     (8457, "a count that had waited in a paused socket was believed"),
     (9234, "a checkpoint older than a week was trusted"),

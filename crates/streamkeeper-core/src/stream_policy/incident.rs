@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::backoff::Backoff;
+use crate::backoff::{Backoff, BackoffConfig};
 use crate::establish::{Answer, Call, CallFailure, Establish, Established, Progress};
 use crate::id::{IncidentId, Reader, StreamId};
 use crate::restart::Permission;
@@ -248,7 +248,10 @@ impl StreamPolicy {
                 continue; // by an earlier recovery, too
             }
             self.report(Report::LeftBehind(id.clone()));
-            let backoff = Backoff::new(self.config.token_backoff(), self.seeds.u64(..));
+            // A held member takes minutes to be let go: several such streams are asked for rarely.
+            let token = self.config.token_backoff();
+            let rarely = BackoffConfig { initial: token.initial * 2, ..token };
+            let backoff = Backoff::new(rarely, self.seeds.u64(..));
             self.left_behind.push(LeftBehind { id, not_before: now + LEFT_BEHIND_FIRST, backoff });
         }
         if let Some(incident) = &mut self.incident {

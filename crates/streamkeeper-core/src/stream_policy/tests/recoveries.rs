@@ -262,7 +262,7 @@ fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
     bench.open_all();
     bench.pass_to(bench.seconds() + 6.0);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Failed(CallFailure::Held));
-    bench.pass_to(bench.seconds() + 11.0);
+    bench.pass_to(bench.seconds() + 21.0);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     bench.pass_to(bench.seconds() + 400.0);
     assert_eq!(bench.calls(), []);
