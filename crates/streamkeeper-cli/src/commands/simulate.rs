@@ -119,13 +119,14 @@ impl Simulate {
         let config = self.config();
         let simulator = Simulator::start(config)
             .map_err(|error| Failure::new(CANNOT_CREATE, anyhow::Error::from(error)))?;
-        announce(&simulator);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the signal handler")?;
         runtime.block_on(async {
             let mut signals = Signals::new().context("cannot listen for signals")?;
+            // Whoever reads this may send a signal at once.
+            announce(&simulator);
             let ended = tokio::task::spawn_blocking({
                 let mut simulator = Some(simulator);
                 move || simulator.take().map(RunningSimulator::wait)
