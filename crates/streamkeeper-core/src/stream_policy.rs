@@ -29,7 +29,7 @@ use crate::time::{Instant, Timestamp, UtcDay};
 
 pub use self::input::{Input, Members, Span, Target};
 pub use self::output::{Cause, IncidentSummary, Output, Report};
-pub use self::settings::{Health, Phase, StreamPolicyConfig, StreamState};
+pub use self::settings::{Health, OpenIncident, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
 use self::admission::Admission;
@@ -140,6 +140,8 @@ pub struct StreamPolicy {
     widened_days: u32,
     reading_ruled_out: bool,
     ends_proper: bool,
+    /// Why nothing can be made durable.
+    ledger_failed: Option<&'static str>,
 }
 
 impl StreamPolicy {
@@ -195,6 +197,7 @@ impl StreamPolicy {
             widened_days: 0,
             reading_ruled_out: false,
             ends_proper: true,
+            ledger_failed: None,
             seeds,
             config,
         }
@@ -224,6 +227,8 @@ impl StreamPolicy {
             Input::Ended { connection, end } => self.ended(connection, end, now),
             Input::Committed { connection, span } => self.committed(connection, &span, now),
             Input::Persisted(number) => self.persisted(number, now),
+            Input::LedgerFailed(reason) => self.ledger_failed = Some(reason),
+            Input::LedgerWell => self.ledger_failed = None,
             Input::Answered(answer) => self.answered(answer, now),
             Input::Counted { stream, members } => self.counted(&stream, members, now),
             Input::Room => {
@@ -308,6 +313,7 @@ impl StreamPolicy {
         match &self.stage {
             Stage::Stopped => Health::Stopped,
             Stage::Draining | Stage::Flushing | Stage::Closing { .. } => Health::Stopping,
+            _ if let Some(reason) = self.ledger_failed => Health::Degraded(reason),
             _ if self.token_refused => Health::Degraded("token_refused"),
             Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
             Stage::Establishing(_) if self.calls_fail => Health::Degraded("service_unavailable"),
@@ -341,6 +347,9 @@ impl StreamPolicy {
         };
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
+        self.incidents = state.incidents;
+        self.incident =
+            state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));
         // The service's checkpoint does not live for ever. (Without a mark nothing tells how old it
         // is: then the reading is gated as that of a new stream.)
         let away = state.mark.map_or(Duration::ZERO, |mark| wall.since(mark));
@@ -510,8 +519,16 @@ impl StreamPolicy {
     fn persist(&mut self, phase: Phase, clean: bool, now: Instant) -> u64 {
         self.persists += 1;
         self.persisted_mark = (self.water.mark(), now);
-        let state =
-            StreamState { mark: self.water.mark(), phase, stream_id: self.stream.clone(), clean };
+        let at = self.clock.at(now);
+        let state = StreamState {
+            mark: self.water.mark(),
+            phase,
+            stream_id: self.stream.clone(),
+            clean,
+            suspects: self.water.suspects().to_vec(),
+            incidents: self.incidents,
+            incident: self.incident.as_ref().map(|incident| incident.open(now, at)),
+        };
         self.outputs.push_back(Output::Persist { number: self.persists, state });
         self.persists
     }

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use streamkeeper_core::stream_policy::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 
@@ -27,7 +28,6 @@ use crate::lock;
 use crate::open::{Loaded, OpenReport, load};
 use crate::outbox::{Outbox, Shared};
 use crate::segment::Segment;
-use crate::state::StateRecord;
 use crate::upkeep::Swept;
 
 /// The ledger of one stream.
@@ -73,7 +73,7 @@ pub struct Ledger {
     /// The first event whose key is not sealed.
     pub(crate) sealed_to: u64,
     pub(crate) next_file: u64,
-    pub(crate) record: Option<StateRecord>,
+    pub(crate) state: Option<StreamState>,
     /// What the sinks' cursors come to that are durable: up to here segments may go.
     pub(crate) durable_needed: u64,
     pub(crate) shared: Arc<Shared>,
@@ -119,7 +119,7 @@ impl Ledger {
             offset: loaded.offset,
             sealed_to: loaded.sealed_to,
             next_file: loaded.next_file,
-            record: loaded.record,
+            state: loaded.state,
             durable_needed: loaded.log.needed(),
             shared: Arc::new(Shared::new(loaded.log)),
             full: None,
@@ -182,16 +182,16 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::commit`]; then the last state persisted before is still the one on disk, or, if
     /// only the sync of the directory failed, either of the two.
-    pub fn persist(&mut self, record: &StateRecord) -> Result<(), LedgerError> {
+    pub fn persist(&mut self, state: &StreamState) -> Result<(), LedgerError> {
         self.commit()?;
         self.well()?;
-        self.save(Some(record.clone())).map_err(|error| self.poisoned_by(error))
+        self.save(Some(state.clone())).map_err(|error| self.poisoned_by(error))
     }
 
     /// The last state that was persisted; `None` at the first start.
     #[must_use]
-    pub const fn state(&self) -> Option<&StateRecord> {
-        self.record.as_ref()
+    pub const fn state(&self) -> Option<&StreamState> {
+        self.state.as_ref()
     }
 
     /// The outbox, for sinks.
@@ -243,9 +243,9 @@ impl Ledger {
             loaded.log.cursors.insert(sink, cursor);
         }
         self.group = group(loaded.log.end, &self.config, &self.dir)?;
-        let Loaded { keys, segment, offset, sealed_to, next_file, record, log, report } = loaded;
+        let Loaded { keys, segment, offset, sealed_to, next_file, state, log, report } = loaded;
         (self.keys, self.segment, self.offset) = (keys, segment, offset);
-        (self.sealed_to, self.next_file, self.record) = (sealed_to, next_file, record);
+        (self.sealed_to, self.next_file, self.state) = (sealed_to, next_file, state);
         *self.shared.lock() = log;
         // Which cursors are durable is known at the next state record.
         self.durable_needed = 0;

@@ -69,7 +69,6 @@ pub use ledger::{Committed, Ledger};
 pub use open::{OpenReport, Start, Torn};
 pub use outbox::Outbox;
 pub use reader::Reader;
-pub use state::StateRecord;
 pub use stats::Stats;
 pub use upkeep::Swept;
 pub use verify::{Verified, export, verify};

@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use streamkeeper_core::stream_policy::StreamState;
+
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::config::Config;
 use crate::error::{Context, LedgerError};
@@ -28,7 +30,7 @@ use crate::record;
 use crate::segment::{
     Depth, Fault, Header, SEGMENT_HEADER_BYTES, Scan, Scanned, Segment, parse_name, segment_name,
 };
-use crate::state::{Saved, StateRecord};
+use crate::state::Saved;
 
 /// What was found when a ledger was opened; worth one line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,7 +76,7 @@ pub(crate) struct Loaded {
     pub(crate) offset: u64,
     pub(crate) sealed_to: u64,
     pub(crate) next_file: u64,
-    pub(crate) record: Option<StateRecord>,
+    pub(crate) state: Option<StreamState>,
     pub(crate) log: Log,
     pub(crate) report: OpenReport,
 }
@@ -103,18 +105,18 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
     let (segments, tail) = replay.segments(&counted, &mut keys)?;
     let end = tail.end;
     let oldest = segments.front().map_or(end, |segment| segment.first);
-    let record = saved.as_ref().and_then(|saved| saved.record.clone());
+    let state = saved.as_ref().and_then(|saved| saved.state.clone());
     let known = saved.map(|saved| saved.cursors).unwrap_or_default();
     let (cursors, missed) = cursors(&known, config, oldest, end);
-    let start = match &record {
+    let start = match &state {
         None => Start::First,
-        Some(record) if record.state.clean && tail.torn.is_none() => Start::Clean,
+        Some(state) if state.clean && tail.torn.is_none() => Start::Clean,
         Some(_) => Start::Unclean,
     };
     if cursors != known {
         // Who holds back what is written down before anything is removed because of it.
         let cursors = cursors.clone();
-        Saved { next_sequence: end, record: record.clone(), cursors }.write(fs, dir)?;
+        Saved { next_sequence: end, state: state.clone(), cursors }.write(fs, dir)?;
     }
 
     clean_up(fs, dir, &names, &checkpoint, &firsts)?;
@@ -125,7 +127,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         offset: tail.offset,
         sealed_to: checkpoint.sealed_to,
         next_file: checkpoint.next_file,
-        record,
+        state,
         log: Log { segments, end, cursors },
         report,
     })

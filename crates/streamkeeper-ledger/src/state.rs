@@ -1,4 +1,4 @@
-//! The state record: what else of a stream survives a crash.
+//! The state of a stream: what survives a crash beside its events.
 //!
 //! # Format
 //!
@@ -6,17 +6,18 @@
 //! committed event (8); whether a state was ever persisted (1), and if so:
 //! whether there is a mark (1) and the mark, microseconds since 1970 (8, zero if none); phase (1:
 //! 0 running, 1 recovering); clean (1); whether there is a stream id (1) and the id (length 4, bytes);
-//! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); whether there
-//! is an incident (1) and it (length 4, bytes). Then the number of cursors (4); for each: the
+//! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); the number of
+//! the last incident (8); whether one is under way (1), and if so: cause (2: kind, slot), since (8),
+//! recoveries (4), new, recovered, duplicate (8 each). Then the number of cursors (4); for each: the
 //! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8),
 //! whether it was configured and so holds back what it has not acknowledged (1).
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use streamkeeper_core::id::StreamId;
+use streamkeeper_core::id::{IncidentId, StreamId};
 use streamkeeper_core::low_water::Suspect;
-use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::stream_policy::{Cause, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 
 use crate::codec::{Take, put_string};
@@ -25,24 +26,6 @@ use crate::fs::Fs;
 use crate::outbox::Cursor;
 use crate::small_file::{self, Kind};
 
-/// What is remembered of a stream beside its events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StateRecord {
-    /// Mark, phase, stream id, clean flag.
-    pub state: StreamState,
-    /// What holds the mark down.
-    pub suspects: Vec<Suspect>,
-    /// The incident under way, as whoever writes it encodes it.
-    pub incident: Option<Vec<u8>>,
-}
-
-impl From<StreamState> for StateRecord {
-    /// A state without suspects and incident.
-    fn from(state: StreamState) -> Self {
-        Self { state, suspects: Vec::new(), incident: None }
-    }
-}
-
 /// The state's file.
 pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 1 };
 
@@ -50,7 +33,7 @@ pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", versi
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Saved {
     pub(crate) next_sequence: u64,
-    pub(crate) record: Option<StateRecord>,
+    pub(crate) state: Option<StreamState>,
     pub(crate) cursors: BTreeMap<String, Cursor>,
 }
 
@@ -58,9 +41,9 @@ impl Saved {
     pub(crate) fn write(&self, fs: &dyn Fs, dir: &Path) -> Result<(), LedgerError> {
         let mut out = Vec::new();
         out.extend_from_slice(&self.next_sequence.to_le_bytes());
-        out.push(u8::from(self.record.is_some()));
-        if let Some(record) = &self.record {
-            put_record(&mut out, record);
+        out.push(u8::from(self.state.is_some()));
+        if let Some(state) = &self.state {
+            put_state(&mut out, state);
         }
         put_count(&mut out, self.cursors.len());
         for (sink, cursor) in &self.cursors {
@@ -79,18 +62,27 @@ impl Saved {
     }
 }
 
-fn put_record(out: &mut Vec<u8>, record: &StateRecord) {
-    let StateRecord { state, suspects, incident } = record;
+fn put_state(out: &mut Vec<u8>, state: &StreamState) {
     put_time(out, state.mark);
     out.push(u8::from(state.phase == Phase::Recovering));
     out.push(u8::from(state.clean));
     put_optional(out, state.stream_id.as_ref().map(|id| id.0.as_bytes()));
-    put_count(out, suspects.len());
-    for suspect in suspects {
+    put_count(out, state.suspects.len());
+    for suspect in &state.suspects {
         put_time(out, suspect.low);
         out.extend_from_slice(&suspect.at.as_micros().to_le_bytes());
     }
-    put_optional(out, incident.as_deref());
+    out.extend_from_slice(&state.incidents.0.to_le_bytes());
+    out.push(u8::from(state.incident.is_some()));
+    if let Some(incident) = &state.incident {
+        let (kind, slot) = incident.cause.code();
+        out.extend_from_slice(&[kind, slot]);
+        out.extend_from_slice(&incident.since.as_micros().to_le_bytes());
+        out.extend_from_slice(&incident.recoveries.to_le_bytes());
+        for count in [incident.new, incident.recovered, incident.duplicate] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+    }
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -111,17 +103,17 @@ fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
 
 fn take_saved(mut take: Take<'_>) -> Option<Saved> {
     let next_sequence = take.u64()?;
-    let record = if take_flag(&mut take)? { Some(take_record(&mut take)?) } else { None };
+    let state = if take_flag(&mut take)? { Some(take_state(&mut take)?) } else { None };
     let mut cursors = BTreeMap::new();
     for _ in 0..take.u32()? {
         let sink = String::from_utf8(take.string()?.to_vec()).ok()?;
         let (next, active) = (take.u64()?, take_flag(&mut take)?);
         cursors.insert(sink, Cursor { next, active });
     }
-    take.0.is_empty().then_some(Saved { next_sequence, record, cursors })
+    take.0.is_empty().then_some(Saved { next_sequence, state, cursors })
 }
 
-fn take_record(take: &mut Take<'_>) -> Option<StateRecord> {
+fn take_state(take: &mut Take<'_>) -> Option<StreamState> {
     let mark = take_time(take)?;
     let phase = if take_flag(take)? { Phase::Recovering } else { Phase::Running };
     let clean = take_flag(take)?;
@@ -134,8 +126,20 @@ fn take_record(take: &mut Take<'_>) -> Option<StateRecord> {
         let low = take_time(take)?;
         suspects.push(Suspect { low, at: Timestamp::from_micros(take.i64()?) });
     }
-    let incident = take_optional(take)?.map(<[u8]>::to_vec);
-    Some(StateRecord { state: StreamState { mark, phase, stream_id, clean }, suspects, incident })
+    let incidents = IncidentId(take.u64()?);
+    let incident = if take_flag(take)? { Some(take_incident(take)?) } else { None };
+    Some(StreamState { mark, phase, stream_id, clean, suspects, incidents, incident })
+}
+
+fn take_incident(take: &mut Take<'_>) -> Option<OpenIncident> {
+    Some(OpenIncident {
+        cause: Cause::from_code((take.u8()?, take.u8()?))?,
+        since: Timestamp::from_micros(take.i64()?),
+        recoveries: take.u32()?,
+        new: take.u64()?,
+        recovered: take.u64()?,
+        duplicate: take.u64()?,
+    })
 }
 
 fn take_flag(take: &mut Take<'_>) -> Option<bool> {

@@ -8,6 +8,7 @@
 
 use std::sync::Arc;
 
+use streamkeeper_core::stream_policy::StreamState;
 use streamkeeper_core::time::Timestamp;
 
 use crate::checkpoint::Checkpoint;
@@ -16,7 +17,7 @@ use crate::keys::{Files, run_name};
 use crate::ledger::Ledger;
 use crate::outbox::SegmentInfo;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
-use crate::state::{Saved, StateRecord};
+use crate::state::Saved;
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,7 +39,7 @@ impl Ledger {
         if memory > self.config.memory_bytes_max || log > self.config.replay_bytes_max {
             self.checkpoint(Vec::new())?;
             // Cursors become durable with it, so that segments can go.
-            self.save(self.record.clone())?;
+            self.save(self.state.clone())?;
         }
         Ok(())
     }
@@ -80,14 +81,14 @@ impl Ledger {
     }
 
     /// Writes the state and the cursors.
-    pub(crate) fn save(&mut self, record: Option<StateRecord>) -> Result<(), LedgerError> {
+    pub(crate) fn save(&mut self, state: Option<StreamState>) -> Result<(), LedgerError> {
         let (saved, needed) = {
             let log = self.shared.lock();
-            let saved = Saved { next_sequence: log.end, record, cursors: log.cursors.clone() };
+            let saved = Saved { next_sequence: log.end, state, cursors: log.cursors.clone() };
             (saved, log.needed())
         };
         saved.write(self.fs.as_ref(), &self.dir)?;
-        self.record = saved.record;
+        self.state = saved.state;
         self.durable_needed = needed;
         self.reclaim().map(|_| ())
     }
@@ -131,7 +132,7 @@ impl Ledger {
         }
         let segments = |ledger: &Self| ledger.shared.lock().segments.len() as u64;
         let before = segments(self);
-        self.save(self.record.clone())?;
+        self.save(self.state.clone())?;
         swept.segments = before.saturating_sub(segments(self));
         Ok(swept)
     }

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{DAY, Event, NOON, read_all, small};
-use streamkeeper_core::id::StreamId;
+use streamkeeper_core::id::{IncidentId, SlotId, StreamId};
 use streamkeeper_core::low_water::Suspect;
-use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::stream_policy::{Cause, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Ledger, Start, StateRecord, export, verify};
+use streamkeeper_ledger::{Ledger, Start, export, verify};
 
 /// Every kind of key and version that the format knows.
 fn events() -> Vec<Event> {
@@ -37,19 +37,24 @@ fn events() -> Vec<Event> {
     events
 }
 
-fn state() -> StateRecord {
-    StateRecord {
-        state: StreamState {
-            mark: Some(Timestamp::from_micros(NOON)),
-            phase: Phase::Recovering,
-            stream_id: Some(StreamId("5f0e1d2c3b4a59687786950f".to_owned())),
-            clean: false,
-        },
+fn state() -> StreamState {
+    StreamState {
+        phase: Phase::Recovering,
+        stream_id: Some(StreamId("5f0e1d2c3b4a59687786950f".to_owned())),
         suspects: vec![
             Suspect { low: None, at: Timestamp::from_micros(NOON - 1) },
             Suspect { low: Some(Timestamp::from_micros(-5)), at: Timestamp::from_micros(NOON) },
         ],
-        incident: Some(b"an incident".to_vec()),
+        incidents: IncidentId(3),
+        incident: Some(OpenIncident {
+            cause: Cause::Stale(SlotId(2)),
+            since: Timestamp::from_micros(NOON - 7),
+            recoveries: 2,
+            new: 1 << 40,
+            recovered: 5,
+            duplicate: 6,
+        }),
+        ..StreamState::at(Some(Timestamp::from_micros(NOON)))
     }
 }
 

@@ -6,10 +6,10 @@ mod common;
 
 use common::{DAY, Event, Model, NOON, open, read_all, small};
 use proptest::prelude::*;
-use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::stream_policy::{Cause, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
-use streamkeeper_ledger::{Config, Ledger, LedgerError, StateRecord};
+use streamkeeper_ledger::{Config, Ledger, LedgerError};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -77,7 +77,7 @@ struct Run {
     /// With everything that was taken, committed or not.
     model: Model,
     committed: usize,
-    persisted: Vec<Option<StateRecord>>,
+    persisted: Vec<Option<StreamState>>,
     states: i64,
     power: bool,
 }
@@ -114,10 +114,10 @@ impl Run {
             }),
             Step::Persist => {
                 self.states += 1;
-                let record = state(self.states);
-                self.persisted.push(Some(record.clone()));
-                ledger.persist(&record).map(|()| {
-                    self.persisted = vec![Some(record)];
+                let state = state(self.states);
+                self.persisted.push(Some(state.clone()));
+                ledger.persist(&state).map(|()| {
+                    self.persisted = vec![Some(state)];
                     self.committed = self.model.accepted.len();
                 })
             }
@@ -224,16 +224,20 @@ impl Run {
     }
 }
 
-fn state(number: i64) -> StateRecord {
-    StateRecord {
-        state: StreamState {
-            mark: Some(Timestamp::from_micros(number)),
-            phase: Phase::Running,
-            stream_id: None,
-            clean: number % 2 == 0,
-        },
-        suspects: Vec::new(),
-        incident: (number % 3 == 0).then(|| vec![7; 9]),
+fn state(number: i64) -> StreamState {
+    let mark = Timestamp::from_micros(number);
+    let incident = OpenIncident {
+        cause: Cause::UncleanStart,
+        since: mark,
+        recoveries: 1,
+        new: 2,
+        recovered: 3,
+        duplicate: 4,
+    };
+    StreamState {
+        clean: number % 2 == 0,
+        incident: (number % 3 == 0).then_some(incident),
+        ..StreamState::at(Some(mark))
     }
 }
 

@@ -8,17 +8,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::{Event, NOON, dir, open, read_all, small};
-use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::stream_policy::StreamState;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
-use streamkeeper_ledger::{Config, Ledger, LedgerError, Start, StateRecord};
+use streamkeeper_ledger::{Config, Ledger, LedgerError, Start};
 
 fn event(number: u32) -> Event {
     Event::new(&format!("{number:032x}"), Some(NOON + i64::from(number)), 1)
 }
 
-fn record(clean: bool) -> StateRecord {
-    StreamState { mark: None, phase: Phase::Running, stream_id: None, clean }.into()
+fn state(clean: bool) -> StreamState {
+    StreamState { clean, ..StreamState::at(None) }
 }
 
 /// A ledger with so many events, in commits of four.
@@ -77,17 +77,17 @@ fn a_second_process_is_kept_out_and_told_who_holds_the_lock() {
 fn a_clean_and_an_unclean_end_are_told_apart() {
     let fs = FaultyFs::new(1);
     let mut ledger = filled(&fs, 8, &large());
-    ledger.persist(&record(true)).unwrap();
+    ledger.persist(&state(true)).unwrap();
     drop(ledger);
     let (mut ledger, report) = open(&fs, &large()).unwrap();
     assert_eq!(report.start, Start::Clean);
-    assert_eq!(ledger.state(), Some(&record(true)));
-    ledger.persist(&record(false)).unwrap();
+    assert_eq!(ledger.state(), Some(&state(true)));
+    ledger.persist(&state(false)).unwrap();
     drop(ledger);
     fs.power_cut();
     let (ledger, report) = open(&fs, &large()).unwrap();
     assert_eq!((report.start, report.replayed), (Start::Unclean, 8));
-    assert_eq!(ledger.state(), Some(&record(false)));
+    assert_eq!(ledger.state(), Some(&state(false)));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn damage_before_the_tail_refuses_the_start_with_file_and_offset() {
 fn a_missing_tail_that_was_committed_is_damage_and_not_a_torn_tail() {
     let fs = FaultyFs::new(1);
     let mut ledger = filled(&fs, 8, &large());
-    ledger.persist(&record(false)).unwrap();
+    ledger.persist(&state(false)).unwrap();
     drop(ledger);
     let path = file(&fs, "outbox-");
     let log = fs.open(&path, Access::Write).unwrap();

@@ -13,7 +13,7 @@ use crate::restart::Permission;
 use crate::time::{Instant, Timestamp, UtcDay};
 
 use super::slots::SlotState;
-use super::{Cause, IncidentSummary, Output, Phase, Report, Stage, StreamPolicy};
+use super::{Cause, IncidentSummary, OpenIncident, Output, Phase, Report, Stage, StreamPolicy};
 
 /// The incident under way.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub(super) struct Incident {
     id: IncidentId,
     cause: Cause,
     since: Instant,
+    /// How long it had lasted when this process started.
+    earlier: Duration,
     recoveries: u32,
     terminated: Instant,
     terminated_at: Timestamp,
@@ -48,7 +50,44 @@ impl Incident {
             new: self.new,
             recovered: self.recovered,
             duplicate: self.duplicate,
-            duration: now.since(self.since),
+            duration: self.earlier.saturating_add(now.since(self.since)),
+        }
+    }
+
+    /// An incident that begins now.
+    const fn begin(id: IncidentId, cause: Cause, now: Instant, at: Timestamp) -> Self {
+        Self {
+            id,
+            cause,
+            since: now,
+            earlier: Duration::ZERO,
+            recoveries: 0,
+            terminated: now,
+            terminated_at: at,
+            clock_is_proven: false,
+            start_date: None,
+            new: 0,
+            recovered: 0,
+            duplicate: 0,
+        }
+    }
+
+    /// The incident in which the last process ended.
+    pub(super) fn resume(id: IncidentId, open: &OpenIncident, now: Instant, at: Timestamp) -> Self {
+        let OpenIncident { cause, since, recoveries, new, recovered, duplicate } = *open;
+        let begun = Self::begin(id, cause, now, at);
+        Self { earlier: at.since(since), recoveries, new, recovered, duplicate, ..begun }
+    }
+
+    /// What is written down of it; `now` is the service's time.
+    pub(super) fn open(&self, now: Instant, at: Timestamp) -> OpenIncident {
+        OpenIncident {
+            cause: self.cause,
+            since: at.minus(self.summary(now).duration),
+            recoveries: self.recoveries,
+            new: self.new,
+            recovered: self.recovered,
+            duplicate: self.duplicate,
         }
     }
 }
@@ -75,19 +114,7 @@ impl StreamPolicy {
         let terminated_at = self.clock.at(now);
         let incident = self.incident.get_or_insert_with(|| {
             self.incidents.0 += 1;
-            Incident {
-                id: self.incidents,
-                cause,
-                since: now,
-                recoveries: 0,
-                terminated: now,
-                terminated_at,
-                clock_is_proven: false,
-                start_date: None,
-                new: 0,
-                recovered: 0,
-                duplicate: 0,
-            }
+            Incident::begin(self.incidents, cause, now, terminated_at)
         });
         incident.recoveries += 1;
         incident.terminated = now;

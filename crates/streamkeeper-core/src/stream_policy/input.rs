@@ -65,6 +65,11 @@ pub enum Input {
     },
     /// The state of that number is durable.
     Persisted(u64),
+    /// Nothing can be made durable, for this reason (`disk_full`, `disk_failed`, `outbox_full`).
+    /// What was read waits in the queue, uncommitted.
+    LedgerFailed(&'static str),
+    /// The ledger takes events again, those that waited first: none of them is lost.
+    LedgerWell,
     /// The answer to a call.
     Answered(Answer),
     /// The answer to `Count`.

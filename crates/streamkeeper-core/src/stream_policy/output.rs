@@ -86,6 +86,46 @@ impl Cause {
             Self::Operator => "operator",
         }
     }
+
+    /// Two bytes for the disk: the kind, and the slot of the kinds that have one.
+    #[must_use]
+    pub const fn code(self) -> (u8, u8) {
+        match self {
+            Self::Stale(slot) => (1, slot.0),
+            Self::Panic(slot) => (2, slot.0),
+            Self::OutboxFull => (3, 0),
+            Self::UncleanStart => (4, 0),
+            Self::StreamGone => (5, 0),
+            Self::CheckpointExpired => (6, 0),
+            Self::ForeignClient => (7, 0),
+            Self::CutByStartTime => (8, 0),
+            Self::Operator => (9, 0),
+        }
+    }
+
+    /// The cause of a code; `None` for a code that stands for none.
+    ///
+    /// ```
+    /// use streamkeeper_core::stream_policy::Cause;
+    ///
+    /// assert_eq!(Cause::from_code(Cause::Operator.code()), Some(Cause::Operator));
+    /// assert_eq!(Cause::from_code((0, 0)), None);
+    /// ```
+    #[must_use]
+    pub const fn from_code((kind, slot): (u8, u8)) -> Option<Self> {
+        Some(match kind {
+            1 => Self::Stale(SlotId(slot)),
+            2 => Self::Panic(SlotId(slot)),
+            3 => Self::OutboxFull,
+            4 => Self::UncleanStart,
+            5 => Self::StreamGone,
+            6 => Self::CheckpointExpired,
+            7 => Self::ForeignClient,
+            8 => Self::CutByStartTime,
+            9 => Self::Operator,
+            _ => return None,
+        })
+    }
 }
 
 /// Something a person or a metric wants to know.

@@ -5,11 +5,13 @@ use std::time::Duration;
 use crate::backoff::BackoffConfig;
 use crate::establish::EstablishConfig;
 use crate::hygiene::HygieneConfig;
-use crate::id::StreamId;
-use crate::low_water::PositionConfig;
+use crate::id::{IncidentId, StreamId};
+use crate::low_water::{PositionConfig, Suspect};
 use crate::restart::RestartConfig;
 use crate::time::{Timestamp, UtcDay};
 use crate::watchdog::WatchdogConfig;
+
+use super::Cause;
 
 /// Everything the policies of one stream depend on (`config/streamkeeper.toml` explains each).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +81,10 @@ impl StreamPolicyConfig {
 }
 
 /// What is on disk of a stream's state; each write is synced before it is acted upon.
+///
+/// A start goes by mark, stream id and clean flag alone: after an unclean end everything from the
+/// mark on is read again, and no suspect is older. The rest tells people what was going on, and lets
+/// an incident keep its number and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamState {
     /// The low-water mark.
@@ -89,6 +95,45 @@ pub struct StreamState {
     pub stream_id: Option<StreamId>,
     /// Whether the last process ended so that the service's checkpoint is enough to go on.
     pub clean: bool,
+    /// What holds the mark down.
+    pub suspects: Vec<Suspect>,
+    /// The number of the last incident; 0: there was none.
+    pub incidents: IncidentId,
+    /// The incident under way.
+    pub incident: Option<OpenIncident>,
+}
+
+impl StreamState {
+    /// The state of a stream without a past: unclean, and nothing known of it but the mark.
+    #[must_use]
+    pub const fn at(mark: Option<Timestamp>) -> Self {
+        Self {
+            mark,
+            phase: Phase::Running,
+            stream_id: None,
+            clean: false,
+            suspects: Vec::new(),
+            incidents: IncidentId(0),
+            incident: None,
+        }
+    }
+}
+
+/// An incident that was under way when the state was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OpenIncident {
+    /// Why it began.
+    pub cause: Cause,
+    /// When it began, in the service's time.
+    pub since: Timestamp,
+    /// How many recoveries it had taken.
+    pub recoveries: u32,
+    /// Events accepted since, old or live.
+    pub new: u64,
+    /// Those among them that were created before everything was terminated.
+    pub recovered: u64,
+    /// Events that were known.
+    pub duplicate: u64,
 }
 
 /// Whether a recovery is under way.

@@ -7,7 +7,7 @@ use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call};
 use crate::id::StreamId;
-use crate::stream_policy::{Cause, Input, Members, Output, Phase, Report, StreamState};
+use crate::stream_policy::{Cause, Input, Members, Output, Report, StreamState};
 use crate::time::{Instant, Timestamp};
 
 /// Lets everything pass until `seconds`: slot 0 gets a poke each second, every attempt is refused.
@@ -109,7 +109,7 @@ fn a_checkpoint_of_a_week_ago_is_not_trusted() {
         let mut bench = Bench::new(restless(1));
         let mark = Some(Timestamp::from_micros((NOON - days * 86_400) * 1_000_000));
         let stream_id = Some(StreamId("s1".into()));
-        let state = StreamState { mark, phase: Phase::Running, stream_id, clean: true };
+        let state = StreamState { stream_id, clean: true, ..StreamState::at(mark) };
         let wall = Timestamp::from_micros(NOON * 1_000_000);
         bench.input(Input::Start { state: Some(state), wall });
         bench

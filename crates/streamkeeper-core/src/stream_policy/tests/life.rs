@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call};
-use crate::id::StreamId;
+use crate::id::{IncidentId, SlotId, StreamId};
 use crate::stream_policy::{
-    Health, Input, Members, Output, Phase, Report, SlotState, StreamPolicyConfig, StreamState,
+    Cause, Health, Input, Members, OpenIncident, Output, Report, SlotState, StreamPolicyConfig,
+    StreamState,
 };
 use crate::time::Timestamp;
 
@@ -46,7 +47,7 @@ fn a_clean_restart_goes_on_with_the_same_stream() {
     let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
     let mark = Some(Timestamp::from_micros(NOON * 1_000_000));
     let stream_id = Some(StreamId("s1".into()));
-    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: true }));
+    bench.start(Some(StreamState { stream_id, clean: true, ..StreamState::at(mark) }));
     assert_eq!(bench.calls(), []);
     assert_eq!(bench.take_connects().len(), 1);
     assert!(!bench.persisted.last().unwrap().clean, "a crash from here on is an unclean end");
@@ -54,11 +55,49 @@ fn a_clean_restart_goes_on_with_the_same_stream() {
 }
 
 #[test]
+fn an_incident_keeps_its_number_and_its_counts_across_a_restart() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
+    let incident = OpenIncident {
+        cause: Cause::Stale(SlotId(2)),
+        since: Timestamp::from_micros((NOON - 30) * 1_000_000),
+        recoveries: 1,
+        new: 5,
+        recovered: 4,
+        duplicate: 3,
+    };
+    let state = StreamState {
+        stream_id: Some(StreamId("s1".into())),
+        incidents: IncidentId(7),
+        incident: Some(incident),
+        ..StreamState::at(mark)
+    };
+    let wall = Timestamp::from_micros(NOON * 1_000_000);
+    bench.input(Input::Start { state: Some(state), wall });
+    let summary = bench.policy.incident().unwrap();
+    assert_eq!((summary.id, summary.cause), (IncidentId(7), incident.cause));
+    assert_eq!((summary.recoveries, summary.new, summary.duplicate), (2, 5, 3));
+    assert_eq!(summary.duration, Duration::from_secs(30));
+    let written = bench.persisted.last().unwrap();
+    assert_eq!(written.incidents, IncidentId(7));
+    assert_eq!(written.incident, Some(OpenIncident { recoveries: 2, ..incident }));
+}
+
+#[test]
+fn while_nothing_can_be_made_durable_the_stream_is_degraded() {
+    let mut bench = Bench::running(StreamPolicyConfig::new("acme", 1));
+    bench.input(Input::LedgerFailed("disk_full"));
+    assert_eq!(bench.policy.health(), Health::Degraded("disk_full"));
+    bench.input(Input::LedgerWell);
+    assert!(!matches!(bench.policy.health(), Health::Degraded(_)));
+}
+
+#[test]
 fn an_unclean_restart_makes_a_new_stream_from_the_day_of_the_mark() {
     let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
     let mark = Some(Timestamp::from_micros((NOON - 86_400) * 1_000_000));
     let stream_id = Some(StreamId("s1".into()));
-    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: false }));
+    bench.start(Some(StreamState { stream_id, ..StreamState::at(mark) }));
     bench.answer(&Call::Delete { id: StreamId("s1".into()) }, Answer::Deleted);
     assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-20"));
 }
@@ -139,7 +178,7 @@ fn attempts_in_a_minute(end: End) -> usize {
     let mut bench = Bench::new(StreamPolicyConfig::new("acme", 20));
     let mark = None;
     let stream_id = Some(StreamId("s1".into()));
-    bench.start(Some(StreamState { mark, phase: Phase::Running, stream_id, clean: true }));
+    bench.start(Some(StreamState { stream_id, clean: true, ..StreamState::at(mark) }));
     let mut attempts = 0;
     while bench.seconds() < 60.0 {
         for connection in bench.take_connects() {

@@ -99,12 +99,8 @@ fn the_day_is_never_before_the_streams_first() {
 fn a_clock_of_ours_that_is_ahead_delays_no_end() {
     let mut bench = Bench::new(restless(1));
     let ahead = Timestamp::from_micros((NOON + 900) * 1_000_000);
-    let state = StreamState {
-        mark: Some(Timestamp::from_micros((NOON - 60) * 1_000_000)),
-        phase: Phase::Running,
-        stream_id: Some(s("s0")),
-        clean: false,
-    };
+    let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
+    let state = StreamState { stream_id: Some(s("s0")), ..StreamState::at(mark) };
     bench.input(Input::Start { state: Some(state), wall: ahead });
     bench.answer(&Call::Delete { id: s("s0") }, Answer::Deleted);
     bench.answer_create("s1");
