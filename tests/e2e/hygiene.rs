@@ -103,7 +103,7 @@ fn connection_events_switch_the_rule_off_and_the_log_says_so() {
     let file = settings(&service)
         .file()
         .replace("[[sink]]", "event_types = [\"data\", \"connection\"]\n[[sink]]");
-    let mut keeper = Keeper::start_with(&file, &[]);
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
     keeper.wait_said("hygiene is off: the stream carries connection events", 1);
     let state = service.wait_state("many pokes", |state| {
         state.connections.first().is_some_and(|c| c.pokes_in_row >= 15)

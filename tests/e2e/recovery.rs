@@ -1,6 +1,6 @@
 //! Hangs, in all their forms: noticed, answered by a new stream, and nothing is lost.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 use streamkeeper_simulator::checker::Expected;
@@ -8,7 +8,9 @@ use streamkeeper_simulator::fault::Call;
 use streamkeeper_simulator::model::{DAY, SECOND, day_of, day_start};
 use streamkeeper_simulator::record::rfc3339;
 
-use super::support::{RECOVERED, RECOVERING, STREAM, Scenario, Service, wait_for};
+use super::support::{
+    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, clock_moved_by, wait_for,
+};
 
 #[test]
 fn one_hang() {
@@ -123,12 +125,30 @@ fn clocks_a_quarter_of_an_hour_apart() {
 }
 
 #[test]
-fn a_stall_across_midnight() {
+fn a_stall_across_midnight_with_our_clock_a_quarter_of_an_hour_ahead() {
+    across_midnight(900);
+}
+
+#[test]
+fn a_stall_across_midnight_with_our_clock_a_quarter_of_an_hour_behind() {
+    across_midnight(-900);
+}
+
+/// `ahead`: by so many seconds our clock is ahead of the service's.
+fn across_midnight(ahead: i64) {
     let service = Service::process(&["--before-midnight=9s"]);
-    let midnight = (service.state().now_ms / DAY + 1) * DAY;
+    let now = service.state().now_ms;
+    let ours = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
+    let environment = clock_moved_by((now / SECOND) as i64 - ours.as_secs() as i64 + ahead);
+    let keeper = Keeper::start_with(&Settings::scaled(&service.url).file(), &environment);
+    let scenario = Scenario { keeper, service }.live();
+
+    let midnight = (now / DAY + 1) * DAY;
     let day = |at| rfc3339(at)[..10].to_owned();
     let (old, new) = (day(midnight - 1), day(midnight));
-    let scenario = Scenario::with(service, |settings| settings);
+    let logged = scenario.keeper.log().said("live");
+    let said_at = logged.first().expect("it is live").text("timestamp").to_owned();
+    assert_eq!(said_at.starts_with(&new), ahead > 0, "its clock is moved: {said_at}");
 
     // Hangs before midnight, is noticed after it.
     scenario.service.wait_until(midnight - 1_500);

@@ -167,9 +167,9 @@ fn a_second_keeper_on_the_same_file_is_refused() {
     let path = folder.path().join("shared.ndjson");
     let settings = Settings::scaled(&service.url);
     let file = settings.file().replace("events.ndjson", path.to_str().unwrap());
-    let mut first = Keeper::start_with(&file, &[]);
+    let mut first = Keeper::start_with::<&str>(&file, &[]);
     first.wait_said("the stream is live", 1);
-    let mut second = Keeper::start_with(&file, &[]);
+    let mut second = Keeper::start_with::<&str>(&file, &[]);
     assert_eq!(second.wait_end(), 73, "the file has a writer");
     first.stop();
 }

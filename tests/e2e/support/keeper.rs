@@ -1,5 +1,6 @@
 //! The process under test: `streamkeeper run` in a folder of its own, with its log at hand.
 
+use std::ffi::OsStr;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
@@ -22,6 +23,23 @@ pub(crate) fn streamkeeper() -> Command {
         }
     }
     command
+}
+
+/// The environment that moves a process's wall clock by so many seconds, and nothing else of it.
+pub(crate) fn clock_moved_by(seconds: i64) -> Vec<(&'static str, String)> {
+    const PACKAGE: &str = "libfaketime";
+    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
+    let installed = Command::new(need).arg(PACKAGE).status().expect("the script is there");
+    assert!(installed.success(), "{PACKAGE} is not there and could not be installed");
+    let files = Command::new("dpkg").args(["-L", PACKAGE]).output().expect("this is Debian");
+    let files = String::from_utf8(files.stdout).expect("UTF-8");
+    let library = files.lines().find(|file| file.ends_with("MT.so.1")).expect("it has a library");
+    vec![
+        ("LD_PRELOAD", library.to_owned()),
+        ("FAKETIME", format!("{seconds:+}")),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("NO_FAKE_STAT", "1".to_owned()),
+    ]
 }
 
 /// Runs a command to its end.
@@ -113,17 +131,17 @@ pub(crate) struct Keeper {
 impl Keeper {
     /// Starts it with these settings.
     pub(crate) fn start(settings: &Settings) -> Self {
-        Self::start_with(&settings.file(), &[])
+        Self::start_with::<&str>(&settings.file(), &[])
     }
 
     /// Starts it with this configuration file and environment.
-    pub(crate) fn start_with(file: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) fn start_with<V: AsRef<OsStr>>(file: &str, environment: &[(&str, V)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("streamkeeper.toml"), file).unwrap();
         let mut process = streamkeeper()
             .args(["run", "streamkeeper.toml"])
             .current_dir(folder.path())
-            .envs(environment.iter().copied())
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

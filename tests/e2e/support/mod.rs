@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 use streamkeeper_simulator::checker::{self, Expected, Report};
 use streamkeeper_simulator::server::StateView;
 
-pub(crate) use self::keeper::{Keeper, Line, Log, run_to_end, signal, streamkeeper};
+pub(crate) use self::keeper::{
+    Keeper, Line, Log, clock_moved_by, run_to_end, signal, streamkeeper,
+};
 pub(crate) use self::service::{Service, calls};
 pub(crate) use self::settings::{STREAM, Settings};
 
@@ -60,9 +62,13 @@ impl Scenario {
 
     /// A given service, and settings that differ from the scaled ones; reads the live stream.
     pub(crate) fn with(service: Service, change: impl FnOnce(Settings) -> Settings) -> Self {
-        let scenario = Self::begin(service, change);
-        scenario.keeper.wait_said(CAUGHT_UP, 1);
-        scenario
+        Self::begin(service, change).live()
+    }
+
+    /// Waits until the history has been read.
+    pub(crate) fn live(self) -> Self {
+        self.keeper.wait_said(CAUGHT_UP, 1);
+        self
     }
 
     /// The same, but does not wait for anything.
