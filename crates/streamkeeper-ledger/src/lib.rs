@@ -38,7 +38,7 @@
 //! - [`Ledger`] (`ledger`), `open`, `group`, `upkeep`: taking, committing, starting, tidying up.
 //! - `keys`: which version of which record is known. `record`, `segment`: the log.
 //! - `outbox`, `reader`: the way to the sinks. `state`, `checkpoint`, `small_file`: small files.
-//! - [`fs`], `mmap`, `lock`: what it stands on. [`verify`], [`export`], [`Stats`]: looking in.
+//! - [`fs`], `mmap`, `lock`: what it stands on. [`verify`], [`export`], [`inspect`], [`Stats`]: looking in.
 
 mod checkpoint;
 mod codec;
@@ -47,6 +47,7 @@ mod error;
 mod event;
 pub mod fs;
 mod group;
+mod inspect;
 mod keys;
 mod ledger;
 mod lock;
@@ -65,6 +66,7 @@ mod verify;
 pub use config::Config;
 pub use error::{Bound, LedgerError};
 pub use event::{EVENT_BYTES_MAX, Entry, Incoming, KEY_BYTES_MAX};
+pub use inspect::{Contents, SinkPlace, inspect};
 pub use ledger::{Committed, Ledger};
 pub use open::{OpenReport, Start, Torn};
 pub use outbox::Outbox;

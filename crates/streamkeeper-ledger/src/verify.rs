@@ -2,6 +2,7 @@
 //!
 //! Both take the lock, so they are for a ledger that no process uses.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::Checkpoint;
@@ -11,7 +12,7 @@ use crate::fs::{Access, Fs};
 use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::lock;
-use crate::record::{self, Unpacker};
+use crate::record::{self, FrameHeader, Unpacker};
 use crate::segment::{Depth, Fault, Header, Scan, Scanned, Segment, parse_name};
 use crate::state::Saved;
 
@@ -49,17 +50,17 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Verified, LedgerError> {
         verified.keys_sealed += found(sealed, &mut damage)?.unwrap_or(0);
     }
     let firsts = segments(fs, dir)?;
+    // Where the segment before ended, unless it is damaged and may have gone on.
     let mut end = None;
     for (number, &first) in firsts.iter().enumerate() {
         let is_last = number + 1 == firsts.len();
-        let mut walk = Walk { fs, dir, is_last, events: 0, torn: None, end: first };
-        let walked = walk.segment(first, &mut |_| {});
-        found(walked, &mut damage)?;
+        let mut walk = Walk { fs, dir, is_last, from: 0, events: 0, torn: None, end: first };
+        let walked = found(walk.segment(first, &mut |_| ControlFlow::Continue(())), &mut damage)?;
         if end.is_some_and(|end| end != first) {
             let path = dir.join(crate::segment::segment_name(first));
             damage.push(LedgerError::damaged(&path, 0, "events before this segment are missing"));
         }
-        end = Some(walk.end);
+        end = walked.map(|_| walk.end);
         verified.segments += 1;
         verified.events += walk.events;
         verified.torn = verified.torn.or(walk.torn);
@@ -73,18 +74,28 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Verified, LedgerError> {
     Ok(verified)
 }
 
-/// Gives every event that is still in the segments, in order, to `each`.
+/// Gives the events that are still in the segments, in order and from the sequence number `from` on,
+/// to `each`, until that breaks off.
 ///
 /// # Errors
 /// [`LedgerError::Locked`] while a process uses the ledger; [`LedgerError::Io`];
 /// [`LedgerError::Damaged`] where reading cannot go on.
-pub fn export(fs: &dyn Fs, dir: &Path, mut each: impl FnMut(Entry)) -> Result<(), LedgerError> {
+pub fn export(
+    fs: &dyn Fs,
+    dir: &Path,
+    from: u64,
+    mut each: impl FnMut(Entry) -> ControlFlow<()>,
+) -> Result<(), LedgerError> {
     let _lock = lock::take(fs, dir)?;
-    let firsts = segments(fs, dir)?;
+    let mut firsts = segments(fs, dir)?;
+    let before = firsts.iter().take_while(|&&first| first <= from).count();
+    let firsts = firsts.split_off(before.saturating_sub(1));
     for (number, &first) in firsts.iter().enumerate() {
         let is_last = number + 1 == firsts.len();
-        let mut walk = Walk { fs, dir, is_last, events: 0, torn: None, end: first };
-        walk.segment(first, &mut each)?;
+        let mut walk = Walk { fs, dir, is_last, from, events: 0, torn: None, end: first };
+        if walk.segment(first, &mut each)?.is_break() {
+            return Ok(());
+        }
     }
     Ok(())
 }
@@ -115,22 +126,33 @@ struct Walk<'a> {
     fs: &'a dyn Fs,
     dir: &'a Path,
     is_last: bool,
+    /// Frames that end before this sequence number are passed over.
+    from: u64,
     events: u64,
     torn: Option<(PathBuf, u64)>,
     end: u64,
 }
 
 impl Walk<'_> {
-    fn segment(&mut self, first: u64, each: &mut dyn FnMut(Entry)) -> Result<(), LedgerError> {
+    fn segment(
+        &mut self,
+        first: u64,
+        each: &mut dyn FnMut(Entry) -> ControlFlow<()>,
+    ) -> Result<ControlFlow<()>, LedgerError> {
         let (segment, header) = Segment::open(self.fs, self.dir, first, Access::Read)?;
         if header == Header::Torn {
             let fault = Fault { offset: 0, what: "its header is not whole" };
             return self.fault(&segment, fault);
         }
         let (mut scan, mut unpacker) = (Scan::new(&segment)?, Unpacker::default());
+        let from = self.from;
+        let depth = |header: &FrameHeader| {
+            if header.end() > from { Depth::Whole } else { Depth::Header }
+        };
         loop {
             let offset = scan.offset;
-            match scan.next(|_| Depth::Whole)? {
+            match scan.next(depth)? {
+                Scanned::Frame { header, .. } if header.end() <= from => self.end = header.end(),
                 Scanned::Frame { header, keys, body } => {
                     let Some(entries) = record::entries(&header, keys, body, &mut unpacker) else {
                         let what = "a frame does not unpack to what it says";
@@ -138,20 +160,23 @@ impl Walk<'_> {
                     };
                     self.events += entries.len() as u64;
                     self.end = header.end();
-                    entries.into_iter().for_each(&mut *each);
+                    let mut wanted = entries.into_iter().filter(|entry| entry.sequence >= from);
+                    if wanted.try_for_each(&mut *each).is_break() {
+                        return Ok(ControlFlow::Break(()));
+                    }
                 }
                 Scanned::Fault(fault) => return self.fault(&segment, fault),
-                Scanned::End { .. } => return Ok(()),
+                Scanned::End { .. } => return Ok(ControlFlow::Continue(())),
             }
         }
     }
 
     /// A fault is a torn tail or damage.
-    fn fault(&mut self, segment: &Segment, fault: Fault) -> Result<(), LedgerError> {
+    fn fault(&mut self, segment: &Segment, fault: Fault) -> Result<ControlFlow<()>, LedgerError> {
         if !self.is_last || segment.commit_after(fault.offset)? {
             return Err(segment.damaged(&fault));
         }
         self.torn = Some((segment.path.clone(), segment.len()?.saturating_sub(fault.offset)));
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 }

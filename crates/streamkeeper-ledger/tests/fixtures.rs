@@ -6,6 +6,7 @@
 
 mod common;
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use streamkeeper_core::stream_policy::{Cause, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Ledger, Start, export, verify};
+use streamkeeper_ledger::{Ledger, SinkPlace, Start, export, inspect, verify};
 
 /// Every kind of key and version that the format knows.
 fn events() -> Vec<Event> {
@@ -98,7 +99,35 @@ fn version_1_is_read_back() {
     assert!(verified.damage.is_empty(), "{:?}", verified.damage);
     assert!(verified.keys_sealed >= 60 && verified.segments > 1);
     let mut exported = Vec::new();
-    export(&RealFs, copy.path(), |entry| exported.push(entry)).unwrap();
+    let mut export_from = |from, most| {
+        exported.clear();
+        export(&RealFs, copy.path(), from, |entry| {
+            exported.push(entry);
+            if exported.len() < most { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+        .unwrap();
+        exported.clone()
+    };
+    let exported = export_from(1, usize::MAX);
+    for from in [0, 1, 19, 20, 21, 100, 101, 151, 152, 1_000] {
+        let expected: Vec<_> = exported.iter().filter(|e| e.sequence >= from).take(7).collect();
+        assert_eq!(export_from(from, 7).iter().collect::<Vec<_>>(), expected, "from {from}");
+    }
+    let contents = inspect(&RealFs, copy.path()).unwrap();
+    assert_eq!(contents.state, Some(state()));
+    let place = |sink: &str, next| SinkPlace { sink: sink.into(), next, active: true };
+    assert_eq!(contents.sinks, [place("a", 40), place("b", 1)]);
+    assert_eq!((contents.oldest_sequence, contents.next_sequence), (1, 1 + events().len() as u64));
+    assert_eq!(contents.keys_sealed, verified.keys_sealed);
+    assert_eq!(contents.segments, verified.segments);
+    let on_disk = |name: &str| -> u64 {
+        let files = std::fs::read_dir(copy.path()).unwrap().map(Result::unwrap);
+        let named = files.filter(|file| file.file_name().to_str().unwrap().starts_with(name));
+        named.map(|file| file.metadata().unwrap().len()).sum()
+    };
+    assert_eq!(contents.segment_bytes, on_disk("outbox-"));
+    assert_eq!(contents.key_file_bytes, on_disk("keys-"));
+    assert_eq!(contents.small_file_bytes, on_disk("state") + on_disk("checkpoint"));
 
     let (mut ledger, report) = Ledger::open(Arc::new(RealFs), copy.path(), small()).unwrap();
     assert_eq!((report.start, report.torn), (Start::Unclean, None));
