@@ -16,6 +16,8 @@ pub(crate) const GENERAL: u8 = 1;
 pub(crate) const INTERNAL: u8 = 70;
 /// A file or address could not be created or bound.
 pub(crate) const CANNOT_CREATE: u8 = 73;
+/// Something is in use that will be free again: another process has the ledger.
+pub(crate) const TRY_AGAIN: u8 = 75;
 /// The configuration is wrong.
 pub(crate) const CONFIGURATION: u8 = 78;
 /// Ended by a signal: this plus the signal's number.

@@ -17,13 +17,14 @@ use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};
 use tokio::sync::Notify;
 
+use crate::budget::Budget;
 use crate::clock::{Clock, wall};
+use crate::desk::Batch;
 use crate::dialect::{Reading, read_inform};
-use crate::outbox::Budget;
 use crate::registry::{Counters, StreamEntry};
 use crate::supervisor::Reports;
 use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
-use crate::writer::{Batch, Writer};
+use crate::writer::Writer;
 
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]

@@ -15,11 +15,13 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::future::select_all;
 use streamkeeper_core::backoff::{Backoff, BackoffConfig};
-use streamkeeper_sink::{Envelope, Sink};
+use streamkeeper_ledger::Reader;
+use streamkeeper_sink::{Envelope, Sink, SinkError};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::seed;
-use crate::registry::StreamEntry;
+use crate::head;
+use crate::registry::{Consumer, StreamEntry};
 
 /// A batch to a sink has at most so many events …
 const BATCH_EVENTS_MAX: usize = 1_000;
@@ -35,27 +37,84 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    fn batch(&self) -> Vec<Envelope> {
-        let outbox = &self.entry.outbox;
-        let entries = outbox.read(outbox.cursor(self.consumer), BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
-        entries.iter().map(|entry| entry.envelope.clone()).collect()
+    fn consumer(&self) -> Option<&Consumer> {
+        self.entry.consumers.get(self.consumer)
     }
 
-    fn delivered(&self, batch: &[Envelope]) {
-        if let Some(last) = batch.last() {
-            self.entry.outbox.acknowledge(self.consumer, last.sequence + 1);
-        }
-        if let Some(consumer) = self.entry.consumers.get(self.consumer) {
-            consumer.delivered.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            consumer.set_failing(None);
+    fn name(&self) -> &str {
+        self.consumer().map_or("", |consumer| &consumer.name)
+    }
+
+    /// The first event that this consumer has not acknowledged.
+    fn cursor(&self) -> u64 {
+        self.entry.outbox.cursor(self.name()).unwrap_or(FIRST)
+    }
+
+    /// The consumer has everything before `next`, `count` events more than before.
+    fn acknowledge(&self, next: u64, count: u64) {
+        self.entry.outbox.acknowledge(self.name(), next);
+        if let Some(consumer) = self.consumer() {
+            consumer.delivered.fetch_add(count, Ordering::Relaxed);
         }
     }
 
-    fn failed(&self, reason: &'static str) {
-        if let Some(consumer) = self.entry.consumers.get(self.consumer) {
-            consumer.failures.fetch_add(1, Ordering::Relaxed);
-            consumer.set_failing(Some(reason));
+    fn failing(&self, reason: Option<&'static str>) {
+        if let Some(consumer) = self.consumer() {
+            consumer.failures.fetch_add(u64::from(reason.is_some()), Ordering::Relaxed);
+            consumer.set_failing(reason);
         }
+    }
+}
+
+/// The sequence number of a stream's first event.
+const FIRST: u64 = 1;
+
+/// A consumer's way through one stream's outbox.
+struct Feed {
+    source: Source,
+    reader: Reader,
+    /// What was read and is not acknowledged: given again after a failure.
+    batch: Vec<Envelope>,
+}
+
+impl Feed {
+    fn new(source: Source) -> Self {
+        let reader = source.entry.outbox.reader(source.cursor());
+        Self { source, reader, batch: Vec::new() }
+    }
+
+    /// Reads the next batch, unless there still is one. Reads a file: on a thread that may wait.
+    fn fill(&mut self) -> Result<(), &'static str> {
+        if !self.batch.is_empty() {
+            return Ok(());
+        }
+        let StreamEntry { name, outbox, .. } = &*self.source.entry;
+        let first = self.reader.next_sequence();
+        let read =
+            tokio::task::block_in_place(|| self.reader.read(BATCH_EVENTS_MAX, BATCH_BYTES_MAX));
+        let entries = read.map_err(|error| {
+            tracing::error!(stream = %name, %error, "the outbox cannot be read");
+            "outbox_unreadable"
+        })?;
+        let batch: Option<Vec<_>> =
+            entries.into_iter().map(|entry| head::envelope(name, entry)).collect();
+        if batch.is_none() {
+            self.reader = outbox.reader(first);
+        }
+        self.batch = batch.ok_or("written_by_a_newer_version")?;
+        Ok(())
+    }
+
+    /// Reads and delivers one batch; false if there is none.
+    async fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, SinkError> {
+        self.fill().map_err(SinkError::retryable)?;
+        let Some(last) = self.batch.last() else { return Ok(false) };
+        let next = last.sequence + 1;
+        sink.deliver(&self.batch).await?;
+        self.source.acknowledge(next, self.batch.len() as u64);
+        self.source.failing(None);
+        self.batch.clear();
+        Ok(true)
     }
 }
 
@@ -68,25 +127,23 @@ pub(crate) async fn run_sink(
 ) {
     let config = BackoffConfig { initial: Duration::from_millis(500), max: RETRY_MAX };
     let mut backoff = Backoff::new(config, seed());
+    let entries: Vec<_> = sources.iter().map(|source| Arc::clone(&source.entry)).collect();
+    let mut feeds: Vec<_> = sources.into_iter().map(Feed::new).collect();
     loop {
-        let appended: Vec<_> = sources
-            .iter()
-            .map(|source| Box::pin(source.entry.outbox.appended().notified()))
-            .collect();
+        let appended: Vec<_> =
+            entries.iter().map(|entry| Box::pin(entry.appended.notified())).collect();
         let mut idle = true;
-        for source in &sources {
-            let batch = source.batch();
-            if batch.is_empty() {
-                continue;
-            }
-            idle = false;
-            match sink.deliver(&batch).await {
-                Ok(()) => {
+        for feed in &mut feeds {
+            match feed.deliver(&mut *sink).await {
+                Ok(false) => {}
+                Ok(true) => {
+                    idle = false;
                     backoff.reset();
-                    source.delivered(&batch);
                 }
                 Err(error) => {
-                    source.failed(error.reason);
+                    idle = false;
+                    let source = &feed.source;
+                    source.failing(Some(error.reason));
                     // What will not heal by itself may heal by a hand: it is tried again, rarely.
                     let delay = if error.retryable { backoff.next(None) } else { RETRY_MAX };
                     tracing::warn!(
@@ -174,10 +231,7 @@ impl Delivery {
             let mut acked = self.acked.lock().unwrap_or_else(PoisonError::into_inner);
             acked.ack(self.envelope.sequence)
         };
-        self.source.entry.outbox.acknowledge(self.source.consumer, next);
-        if let Some(consumer) = self.source.entry.consumers.get(self.source.consumer) {
-            consumer.delivered.fetch_add(1, Ordering::Relaxed);
-        }
+        self.source.acknowledge(next, 1);
     }
 }
 
@@ -240,19 +294,24 @@ pub(crate) fn start_deliveries(
 }
 
 async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::Receiver<SinkStop>) {
-    let mut next = source.entry.outbox.cursor(source.consumer);
+    let next = source.cursor();
     let acked = Arc::new(Mutex::new(Acked { next, ahead: BTreeSet::new() }));
+    let entry = Arc::clone(&source.entry);
+    let mut feed = Feed::new(source);
     loop {
-        let appended = source.entry.outbox.appended().notified();
-        let entries = source.entry.outbox.read(next, BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
-        let idle = entries.is_empty();
-        for entry in entries {
-            next = entry.envelope.sequence + 1;
-            let delivery = Delivery {
-                envelope: entry.envelope.clone(),
-                source: source.clone(),
-                acked: Arc::clone(&acked),
-            };
+        let appended = entry.appended.notified();
+        if let Err(reason) = feed.fill() {
+            feed.source.failing(Some(reason));
+            if tokio::time::timeout(RETRY_MAX, wait_for_now(&mut stop)).await.is_ok() {
+                return;
+            }
+            continue;
+        }
+        feed.source.failing(None);
+        let idle = feed.batch.is_empty();
+        for envelope in feed.batch.drain(..) {
+            let acked = Arc::clone(&acked);
+            let delivery = Delivery { envelope, source: feed.source.clone(), acked };
             tokio::select! {
                 sent = sender.send(delivery) => if sent.is_err() { return },
                 () = wait_for_now(&mut stop) => return,

@@ -38,12 +38,25 @@ pub enum StartError {
         /// What is wrong, and with which key.
         source: streamkeeper_sink::SinkConfigError,
     },
+    /// A stream's ledger could not be opened: the error names the file and what to do.
+    #[error("stream `{stream}`: {source}{}", because(source))]
+    Ledger {
+        /// The stream.
+        stream: String,
+        /// What is wrong.
+        source: streamkeeper_ledger::LedgerError,
+    },
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
     /// The thread of the system ended before it had started.
     #[error("the system's thread ended at the start; this is a bug")]
     Died,
+}
+
+/// What the file system said, in the same line.
+fn because(error: &streamkeeper_ledger::LedgerError) -> String {
+    std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default()
 }
 
 /// A Streamkeeper about to start: a configuration, and sinks that code brings along.
@@ -151,8 +164,8 @@ struct Inner {
 /// How a stop went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StopReport {
-    /// Every stream ended all its connections properly; a ledger on disk could go on from here
-    /// without a recovery.
+    /// Every stream ended all its connections properly: the next start goes on from here without a
+    /// recovery.
     pub clean: bool,
     /// Every sink has everything that was accepted.
     pub delivered: bool,

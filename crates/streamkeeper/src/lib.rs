@@ -14,22 +14,23 @@
 //! - `transport`: HTTP over awc, with a connector that tells how a connection ended;
 //! - `connection`: one actor per slot: socket → decoder → dialect → batch;
 //! - `dialect`: what a frame means;
-//! - `writer`, `ledger`: new or known? made durable, then answered as committed;
-//! - `outbox`, `delivery`: per-sink cursors → sinks.
+//! - `writer`, `desk`: new or known? made durable by the ledger, then answered as committed;
+//! - `delivery`, `head`: outbox → envelopes → sinks, a cursor for each.
 //!
 //! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
 //! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed` and `system`
 //! (start and stop), `clock` (the only one).
 
+mod budget;
 mod clock;
 pub mod config;
 mod connection;
 mod delivery;
+mod desk;
 mod dialect;
 mod embed;
-mod ledger;
+mod head;
 mod lifecycle;
-mod outbox;
 mod registry;
 mod secret;
 mod supervisor;
@@ -42,4 +43,5 @@ pub use delivery::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
 pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
 pub use secret::Secret;
+pub use streamkeeper_ledger::LedgerError;
 pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};

@@ -10,8 +10,10 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use dashmap::DashMap;
 use serde::Serialize;
 use streamkeeper_core::time::Timestamp;
+use streamkeeper_ledger::Outbox;
+use tokio::sync::Notify;
 
-use crate::outbox::Outbox;
+use crate::budget::Budget;
 
 /// Counts of one stream since the start of the process.
 #[derive(Debug, Default)]
@@ -47,8 +49,11 @@ pub(crate) struct StreamEntry {
     pub(crate) counters: Counters,
     /// What is read now is a replay.
     pub(crate) replaying: AtomicBool,
-    pub(crate) outbox: Arc<Outbox>,
-    /// The consumers, in the order of their cursors.
+    pub(crate) outbox: Outbox,
+    /// Tells the consumers that something has been committed. Create the future, look, then await
+    /// it, or an event slips in between.
+    pub(crate) appended: Notify,
+    pub(crate) budget: Budget,
     pub(crate) consumers: Vec<Consumer>,
     view: RwLock<View>,
     /// The last failure that was logged, until something succeeds.
@@ -95,13 +100,20 @@ pub(crate) struct View {
 }
 
 impl StreamEntry {
-    pub(crate) fn new(name: Arc<str>, outbox: Arc<Outbox>, consumers: Vec<Consumer>) -> Self {
+    pub(crate) fn new(
+        name: Arc<str>,
+        outbox: Outbox,
+        budget: Budget,
+        consumers: Vec<Consumer>,
+    ) -> Self {
         let view = View { state: "starting", ..View::default() };
         Self {
             name,
             counters: Counters::default(),
             replaying: AtomicBool::new(false),
             outbox,
+            appended: Notify::new(),
+            budget,
             consumers,
             view: RwLock::new(view),
             told: Mutex::default(),
@@ -157,20 +169,21 @@ impl StreamEntry {
             last_frame: (micros > 0).then(|| rfc3339(Timestamp::from_micros(micros))).flatten(),
             incident: view.incident,
             last_incident: view.last_incident,
+            queue_bytes: self.budget.taken(),
             outbox_bytes: self.outbox.bytes(),
             consumers: self.consumer_statuses(),
         }
     }
 
     fn consumer_statuses(&self) -> Vec<ConsumerStatus> {
-        let status = |(number, consumer): (usize, &Consumer)| ConsumerStatus {
+        let status = |consumer: &Consumer| ConsumerStatus {
             name: consumer.name.clone(),
             delivered: consumer.delivered.load(Ordering::Relaxed),
             failures: consumer.failures.load(Ordering::Relaxed),
             failing: *consumer.failing.read().unwrap_or_else(PoisonError::into_inner),
-            backlog: self.outbox.backlog(number),
+            backlog: self.outbox.backlog(&consumer.name),
         };
-        self.consumers.iter().enumerate().map(status).collect()
+        self.consumers.iter().map(status).collect()
     }
 }
 
@@ -253,8 +266,10 @@ pub struct StreamStatus {
     pub incident: Option<IncidentStatus>,
     /// The last incident that is over.
     pub last_incident: Option<IncidentStatus>,
-    /// Bytes held between the sockets and the slowest consumer.
-    pub outbox_bytes: usize,
+    /// Bytes in memory that were read and are not durable yet.
+    pub queue_bytes: usize,
+    /// Bytes on disk that some consumer has not acknowledged.
+    pub outbox_bytes: u64,
     /// The sinks, or the embedding application.
     pub consumers: Vec<ConsumerStatus>,
 }

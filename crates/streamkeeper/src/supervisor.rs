@@ -135,7 +135,6 @@ impl Supervisor {
             Output::Flush => self.tools.writer.flush(),
             Output::Report(report) => self.tell(&report),
             Output::Stopped { clean } => {
-                self.tools.writer.close();
                 self.publish();
                 if let Some(stopped) = self.stopped.take()
                     && stopped.send(clean).is_err()

@@ -1,6 +1,7 @@
 //! What runs on the system's thread: the streams, the sinks, and their orderly end.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,25 +11,28 @@ use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::low_water::PositionConfig;
 use streamkeeper_core::restart::RestartConfig;
-use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig};
+use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig, StreamState};
 use streamkeeper_core::watchdog::WatchdogConfig;
+use streamkeeper_ledger::fs::RealFs;
+use streamkeeper_ledger::{Ledger, Start};
 use streamkeeper_sink::{Sink, SinkFactory};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use crate::budget::Budget;
 use crate::clock::{Clock, seed};
 use crate::config::{Config, StreamConfig};
 use crate::connection::Tools;
 use crate::delivery::{Deliveries, SinkStop, Source, run_sink, start_deliveries};
+use crate::desk::{GroupBounds, Tools as DeskTools};
 use crate::embed::{GivenSink, StartError, StopReport};
-use crate::ledger::{Ledger, MemoryLedger};
 use crate::lifecycle::{Filters, utc_day};
-use crate::outbox::{Budget, Outbox};
 use crate::registry::{Consumer, Registry, StreamEntry};
 use crate::supervisor::{Reports, Stop, Supervisor};
+use crate::telemetry::tell_opened;
 use crate::transport::{HttpTransport, TransportSettings};
-use crate::writer::{Desk, WriterPool};
+use crate::writer::{Writer, WriterPool};
 
 /// What the handle asks for.
 #[derive(Debug)]
@@ -51,6 +55,7 @@ struct Stream {
     supervisor: Addr<Supervisor>,
     reports: Reports,
     entry: Arc<StreamEntry>,
+    writer: Writer,
     stopped: oneshot::Receiver<bool>,
 }
 
@@ -91,8 +96,12 @@ impl System {
                 .collect();
             // Without any sink at all, the embedding application is the one consumer.
             let names = if plans.is_empty() { vec![DELIVERIES] } else { wanted };
-            let started =
-                start_stream(stream, number as u64, &names, &writers, &handles, registry)?;
+            let place = Place {
+                number: number as u64,
+                folder: config.service.data_dir.join("streams").join(&stream.name),
+                consumers: &names,
+            };
+            let started = start_stream(stream, place, &writers, &handles, registry)?;
             for (consumer, name) in names.into_iter().enumerate() {
                 let entry = Arc::clone(&started.entry);
                 sources.entry(name.to_owned()).or_default().push(Source { entry, consumer });
@@ -156,9 +165,11 @@ impl System {
             }
         }
         let mut clean = true;
+        let mut writers = Vec::new();
         for stream in self.streams {
             let stopped = tokio::time::timeout_at(ends, stream.stopped).await;
             clean &= matches!(stopped, Ok(Ok(true)));
+            writers.push(stream.writer);
         }
         self.sink_stop.send_replace(SinkStop::WhenEmpty);
         let mut delivered = true;
@@ -173,6 +184,12 @@ impl System {
             }
         }
         self.sink_stop.send_replace(SinkStop::Now);
+        // The ledgers last: what the sinks have just acknowledged is written down.
+        let closed: Vec<_> = writers.iter().map(Writer::close).collect();
+        let closed = futures_util::future::join_all(closed);
+        if tokio::time::timeout_at(now + deadline, closed).await.is_err() {
+            tracing::warn!("a ledger did not close in time; the sinks may get events again");
+        }
         self.sink_runtime.shutdown_background();
         for arbiter in &self.arbiters {
             arbiter.stop();
@@ -214,10 +231,41 @@ fn plan_sinks(
     Ok(plans)
 }
 
+/// Where a stream's ledger is, and whom it serves.
+struct Place<'a> {
+    number: u64,
+    folder: PathBuf,
+    consumers: &'a [&'a str],
+}
+
+/// Opens a stream's ledger, and says what was found. With the state to go on from.
+fn open_ledger(
+    config: &StreamConfig,
+    place: &Place<'_>,
+) -> Result<(Ledger, Option<StreamState>), StartError> {
+    let settings = &config.ledger;
+    let ledger_config = streamkeeper_ledger::Config {
+        sinks: place.consumers.iter().map(|&name| name.to_owned()).collect(),
+        memory_bytes_max: settings.memory_bytes / 4 * 3,
+        retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
+        outbox_bytes_max: settings.outbox_bytes,
+        outbox_age_max: settings.outbox_age,
+        ..streamkeeper_ledger::Config::default()
+    };
+    let (ledger, report) = Ledger::open(Arc::new(RealFs), &place.folder, ledger_config)
+        .map_err(|source| StartError::Ledger { stream: config.name.clone(), source })?;
+    tell_opened(&config.name, &report);
+    let mut state = ledger.state().cloned();
+    if let Some(state) = &mut state {
+        // Also not after a torn tail: whatever wrote it did not end as it should.
+        state.clean = report.start == Start::Clean;
+    }
+    Ok((ledger, state))
+}
+
 fn start_stream(
     config: &StreamConfig,
-    number: u64,
-    consumers: &[&str],
+    place: Place<'_>,
     writers: &WriterPool,
     arbiters: &[ArbiterHandle],
     registry: &Registry,
@@ -233,27 +281,28 @@ fn start_stream(
     let clock = Clock::start();
     let (reports, receiver) = Reports::channel(clock);
     let budget = Budget::new(config.queue_bytes);
-    let outbox = Arc::new(Outbox::new(budget.clone(), consumers.len()));
-    let consumers = consumers.iter().copied().map(Consumer::new).collect();
-    let entry =
-        Arc::new(StreamEntry::new(config.name.as_str().into(), Arc::clone(&outbox), consumers));
+    let (ledger, state) = open_ledger(config, &place)?;
+    let consumers = place.consumers.iter().copied().map(Consumer::new).collect();
+    let name = config.name.as_str().into();
+    let entry = Arc::new(StreamEntry::new(name, ledger.outbox(), budget.clone(), consumers));
     registry.insert(Arc::clone(&entry));
-    let ledger = MemoryLedger::default();
-    let state = ledger.state();
-    let desk = Desk {
-        ledger: Box::new(ledger),
-        outbox,
+    let desk = DeskTools {
+        ledger,
+        bounds: GroupBounds {
+            delay: config.ledger.commit_delay,
+            bytes: config.ledger.commit_bytes,
+        },
         budget: budget.clone(),
         entry: Arc::clone(&entry),
         reports: reports.clone(),
     };
-    let writer = writers.open(number, desk).ok_or(StartError::Died)?;
+    let writer = writers.open(place.number, desk).ok_or(StartError::Died)?;
     let tools = Tools {
         transport,
         watchdog: watchdog(config),
         event_bytes_max: config.max_event_bytes,
         budget,
-        writer,
+        writer: writer.clone(),
         reports: reports.clone(),
         entry: Arc::clone(&entry),
         clock,
@@ -267,7 +316,7 @@ fn start_stream(
     let arbiters = arbiters.to_vec();
     let supervisor =
         Supervisor::new(policy, tools, filters, state, arbiters, receiver, done).start();
-    Ok(Stream { name: config.name.clone(), supervisor, reports, entry, stopped })
+    Ok(Stream { name: config.name.clone(), supervisor, reports, entry, writer, stopped })
 }
 
 const fn watchdog(config: &StreamConfig) -> WatchdogConfig {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::stream_policy::{IncidentSummary, Report};
+use streamkeeper_ledger::{OpenReport, Start};
 use tracing::{debug, error, info, warn};
 
 use crate::registry::{Counters, IncidentStatus, StreamEntry, rfc3339};
@@ -74,6 +75,24 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
         Report::CallFailed(_) => {}
         _ => tell_incident(entry, report),
     }
+}
+
+/// Says what was found when a ledger was opened.
+pub(crate) fn tell_opened(stream: &str, report: &OpenReport) {
+    let OpenReport { start, torn, replayed, missed } = report;
+    if let Some(torn) = torn {
+        let (path, bytes) = (torn.path.display(), torn.bytes);
+        warn!(stream, %path, bytes, "cut off a torn tail of the ledger; nothing in it was committed");
+    }
+    for (sink, count) in missed {
+        warn!(stream, sink, count, "a sink that was away has missed events: the others had them");
+    }
+    let start = match start {
+        Start::First => "first",
+        Start::Clean => "clean",
+        Start::Unclean => "unclean",
+    };
+    info!(stream, start, keys = replayed, "opened the ledger");
 }
 
 fn tell_incident(entry: &StreamEntry, report: &Report) {

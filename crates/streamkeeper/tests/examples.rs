@@ -38,7 +38,10 @@ fn run(name: &str) -> u64 {
     let path = example(name);
     assert!(path.exists(), "{} is missing: cargo build --examples", path.display());
     let mut process = Command::new(path);
-    process.args([&service.url(), "simulated", &COUNT.to_string()]).stdin(Stdio::null());
+    // Its ledger goes into the folder it is started in.
+    let folder = tempfile::tempdir().unwrap();
+    process.current_dir(&folder).stdin(Stdio::null());
+    process.args([&service.url(), "simulated", &COUNT.to_string()]);
     let output = process.output().expect("the example starts");
     let said = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8(output.stderr).unwrap();

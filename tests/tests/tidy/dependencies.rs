@@ -51,6 +51,7 @@ const RULES: [Rule; 10] = [
         uses: &[
             "streamkeeper-core",
             "streamkeeper-inform",
+            "streamkeeper-ledger",
             "streamkeeper-sink",
             "streamkeeper-sse",
         ],

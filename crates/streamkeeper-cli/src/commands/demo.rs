@@ -48,7 +48,8 @@ impl Demo {
         let simulator = Simulator::start(self.service()).context("cannot start the simulator")?;
         let folder = tempfile::tempdir().context("cannot create a folder for the events")?;
         let output = folder.path().join("events.ndjson");
-        let config = configuration(&simulator, &output)?;
+        let mut config = configuration(&simulator, &output)?;
+        config.service.data_dir = folder.path().join("data");
         let screen = Screen::install();
         let keeper = Streamkeeper::builder(config)
             .sink_factories(streamkeeper_sinks::factories())

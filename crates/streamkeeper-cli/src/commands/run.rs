@@ -8,11 +8,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use streamkeeper::{StartError, StopReport, Streamkeeper};
+use streamkeeper::{LedgerError, StartError, StopReport, Streamkeeper};
 
 use super::config_file::ConfigFile;
 use super::signals::Signals;
-use crate::exit::{CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL};
+use crate::exit::{
+    CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL, TRY_AGAIN,
+};
 use crate::logging;
 
 /// Keep the streams of a configuration file, until a signal ends it.
@@ -55,9 +57,10 @@ async fn serve(keeper: &Streamkeeper, stop_within: Duration) -> Outcome {
             let StopReport { clean, delivered } = report;
             tracing::info!(clean, delivered, "stopped");
             if !delivered {
-                let message = "stopped before every sink had everything that was accepted; the \
-                    next start reads it again";
-                return Err(Failure::new(GENERAL, message));
+                tracing::warn!(
+                    "a sink does not have everything yet: the rest waits in the ledger for the \
+                     next start"
+                );
             }
             Ok(ExitCode::SUCCESS)
         }
@@ -73,6 +76,11 @@ const fn start_code(error: &StartError) -> u8 {
     match error {
         StartError::Config(_) | StartError::Transport { .. } => CONFIGURATION,
         StartError::Sink { .. } => CANNOT_CREATE,
+        StartError::Ledger { source, .. } => match source {
+            LedgerError::Locked { .. } => TRY_AGAIN,
+            LedgerError::Io { .. } => CANNOT_CREATE,
+            _ => GENERAL,
+        },
         StartError::Thread(_) | StartError::Died => INTERNAL,
     }
 }

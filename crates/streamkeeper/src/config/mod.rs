@@ -43,7 +43,8 @@ pub use error::{ConfigErrors, Place, Problem};
 pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
 pub use stream::{
-    BackoffConfig, Dialect, HygieneConfig, RecoveryConfig, Strategy, StreamConfig, WatchdogConfig,
+    BackoffConfig, Dialect, HygieneConfig, LedgerConfig, RecoveryConfig, Strategy, StreamConfig,
+    WatchdogConfig,
 };
 
 /// A configuration. `Config::default()` has no stream yet; add one before it is used.

@@ -72,6 +72,7 @@ pub(super) fn stream(
 fn policies(reader: &mut Reader<'_>, stream: &mut StreamConfig) {
     let (watchdog, hygiene) = (&mut stream.watchdog, &mut stream.hygiene);
     let (recovery, backoff) = (&mut stream.recovery, &mut stream.backoff);
+    let ledger = &mut stream.ledger;
     reader.table("watchdog", |reader| {
         reader.set("late_after", &mut watchdog.late_after, duration);
         reader.set("stale_after", &mut watchdog.stale_after, duration);
@@ -100,6 +101,15 @@ fn policies(reader: &mut Reader<'_>, stream: &mut StreamConfig) {
     reader.table("backoff", |reader| {
         reader.set("initial", &mut backoff.initial, duration);
         reader.set("max", &mut backoff.max, duration);
+    });
+    reader.table("ledger", |reader| {
+        reader.set("commit_delay", &mut ledger.commit_delay, duration);
+        reader.set("commit_bytes", &mut ledger.commit_bytes, bytes);
+        reader.set("retention_days", &mut ledger.retention_days, number);
+        reader.set("memory_bytes", &mut ledger.memory_bytes, bytes);
+        reader
+            .set("outbox_bytes", &mut ledger.outbox_bytes, |given| bytes(given).map(|n| n as u64));
+        reader.set("outbox_age", &mut ledger.outbox_age, duration_or_off);
     });
 }
 

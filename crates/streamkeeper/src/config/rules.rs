@@ -143,6 +143,12 @@ fn stream(stream: &StreamConfig, today: Date, note: &mut Note<'_>) {
     }
     let hygiene = &stream.hygiene;
     within("hygiene.max_consecutive_pokes", hygiene.max_consecutive_pokes as usize, COUNT, note);
+    let ledger = &stream.ledger;
+    let outbox_bytes = usize::try_from(ledger.outbox_bytes).unwrap_or(usize::MAX);
+    within("ledger.commit_bytes", ledger.commit_bytes, (1, QUEUE_BYTES.1), note);
+    within("ledger.retention_days", ledger.retention_days as usize, (32, 3_650), note);
+    within("ledger.memory_bytes", ledger.memory_bytes, (1 << 20, usize::MAX), note);
+    within("ledger.outbox_bytes", outbox_bytes, (1 << 20, usize::MAX), note);
     let recovery = &stream.recovery;
     within("recovery.lookback_days", recovery.lookback_days as usize, (0, 30), note);
     within("recovery.max_recoveries", recovery.max_recoveries as usize, COUNT, note);
@@ -171,7 +177,7 @@ fn url(url: &str, note: &mut Note<'_>) {
 }
 
 fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
-    let StreamConfig { watchdog, hygiene, recovery, backoff, .. } = stream;
+    let StreamConfig { watchdog, hygiene, recovery, backoff, ledger, .. } = stream;
     let all = [
         ("call_timeout", Some(stream.call_timeout)),
         ("watchdog.late_after", Some(watchdog.late_after)),
@@ -187,6 +193,8 @@ fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
         ("recovery.within", Some(recovery.within)),
         ("backoff.initial", Some(backoff.initial)),
         ("backoff.max", Some(backoff.max)),
+        ("ledger.commit_delay", Some(ledger.commit_delay)),
+        ("ledger.outbox_age", ledger.outbox_age),
     ];
     for (key, duration) in all {
         if duration.is_some_and(|duration| duration.is_zero() || duration > DURATION_MAX) {
@@ -216,8 +224,8 @@ fn within(key: &str, value: usize, (min, max): (usize, usize), note: &mut Note<'
 
 /// A name is a folder, a metric label and a part of log lines.
 const NAME_BYTES_MAX: usize = 64;
-/// From a small record (600 bytes) to far more than an `intraday` day.
-const EVENT_BYTES: (usize, usize) = (1 << 10, 1 << 30);
+/// From a small record (600 bytes) to far more than an `intraday` day, and to what the ledger takes.
+const EVENT_BYTES: (usize, usize) = (1 << 10, streamkeeper_ledger::EVENT_BYTES_MAX / 2);
 const QUEUE_BYTES: (usize, usize) = (1 << 10, 64 << 30);
 const COUNT: (usize, usize) = (1, 1_000_000);
 /// Far above every use, and far below where adding to a time overflows.

@@ -49,7 +49,7 @@ pub struct StreamConfig {
     pub start_date: Option<Date>,
     /// A PEM file of certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The largest event that is accepted, in bytes: 1 KiB to 1 GiB. Default: 4 MiB.
+    /// The largest event that is accepted, in bytes: 1 KiB to 128 MiB. Default: 4 MiB.
     pub max_event_bytes: usize,
     /// The bound of what the stream holds in memory between socket and disk, in bytes;
     /// at least `max_event_bytes`, at most 64 GiB. Default: 64 MiB.
@@ -64,6 +64,8 @@ pub struct StreamConfig {
     pub recovery: RecoveryConfig,
     /// `[stream.backoff]`.
     pub backoff: BackoffConfig,
+    /// `[stream.ledger]`.
+    pub ledger: LedgerConfig,
 }
 
 /// What a kind of server means by heartbeat, data, identity and resume.
@@ -146,6 +148,27 @@ pub struct BackoffConfig {
     pub max: Duration,
 }
 
+/// What is kept on disk of a stream, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LedgerConfig {
+    /// A group commit gathers events for so long at most. Default: 5 ms.
+    pub commit_delay: Duration,
+    /// Or until so many bytes wait. Default: 1 MiB.
+    pub commit_bytes: usize,
+    /// How many days a record id is remembered after its `created_at`, 32 to 3650: longer than the
+    /// service's window of 30 days. Default: 35.
+    pub retention_days: u32,
+    /// Memory for the record ids of recent days, in bytes, at least 1 MiB. Default: 256 MiB, which
+    /// does for 12 million events a day.
+    pub memory_bytes: usize,
+    /// Nothing new is accepted while events that some sink has not acknowledged take more bytes on
+    /// disk, at least 1 MiB. Default: 16 GiB.
+    pub outbox_bytes: u64,
+    /// Nothing new is accepted while an event waits for a sink for longer; `None` (`off`): however
+    /// long. Default: off.
+    pub outbox_age: Option<Duration>,
+}
+
 pub(super) const QUEUE_BYTES: usize = 64 << 20;
 
 impl StreamConfig {
@@ -170,6 +193,7 @@ impl StreamConfig {
             hygiene: HygieneConfig::default(),
             recovery: RecoveryConfig::default(),
             backoff: BackoffConfig::default(),
+            ledger: LedgerConfig::default(),
         }
     }
 }
@@ -207,6 +231,19 @@ impl Default for RecoveryConfig {
             lookback_days: 0,
             max_recoveries: 5,
             within: Duration::from_secs(60 * 60),
+        }
+    }
+}
+
+impl Default for LedgerConfig {
+    fn default() -> Self {
+        Self {
+            commit_delay: Duration::from_millis(5),
+            commit_bytes: 1 << 20,
+            retention_days: 35,
+            memory_bytes: 256 << 20,
+            outbox_bytes: 16 << 30,
+            outbox_age: None,
         }
     }
 }

@@ -140,7 +140,7 @@ fn rules_within_a_stream() {
         ("recovery.lookback_days = 31", "recovery.lookback_days", "must be 0 to 30, not 31"),
         ("connections = 0", "connections", "must be 1 to 20, not 0"),
         ("connections = 21", "connections", "must be 1 to 20, not 21"),
-        ("max_event_bytes = 1023", "max_event_bytes", "must be 1024 to 1073741824, not 1023"),
+        ("max_event_bytes = 1023", "max_event_bytes", "must be 1024 to 134217728, not 1023"),
         (
             "queue_bytes = \"2MiB\"",
             "queue_bytes",
@@ -235,7 +235,7 @@ fn everything_is_reported_together() {
          main.toml:8:1: stream.queue: is not a known key; known are name, server_name, dialect, \
          url, token, token_file, token_env, connections, resource_filter, event_types, start_date, \
          ca_file, max_event_bytes, queue_bytes, call_timeout, watchdog, hygiene, \
-         recovery, backoff\n\
+         recovery, backoff, ledger\n\
          main.toml:13:1: sink.streams: has \"other\", which matches no stream"
     );
 }
