@@ -8,7 +8,8 @@
 //! Invariants, which [`testkit`] checks for any sink:
 //! - a sink is given one batch at a time, in the stream's order, and keeps it;
 //! - `Ok` means that the sink has the whole batch, as durably as it promises;
-//! - after an error the same events are given again: at least once, never less.
+//! - after an error the same events are given again: at least once, never less;
+//! - after a crash, too; a sink that keeps its own place drops what it has ([`Sink::resume`]).
 //!
 //! Left to others: retries and their pauses, the cursor of each sink, which streams a
 //! sink wants (the library); the sinks themselves (`streamkeeper-sinks`).
@@ -22,5 +23,5 @@ pub mod testkit;
 pub use envelope::Envelope;
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;
-pub use sink::{Sink, SinkError};
+pub use sink::{Resume, Sink, SinkError};
 pub use table::{SinkTable, unknown_key};

@@ -36,6 +36,22 @@ use crate::Envelope;
 /// }
 /// ```
 pub trait Sink: Send {
+    /// Says where the ledger is in a stream: once for each stream, before its first delivery
+    /// after a start, and again after an error. Other streams may have been delivered before.
+    ///
+    /// For a sink that keeps its own place in the stream next to what it delivers, and so can
+    /// drop what a crash between its `Ok` and the ledger's cursor makes the caller give again;
+    /// how to judge a place of one's own is written at [`Resume`]. The default does nothing: at
+    /// least once.
+    ///
+    /// # Errors
+    ///
+    /// When the sink cannot find its place now: nothing is delivered, and it is asked again.
+    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        let _ = resume;
+        Box::pin(async { Ok(()) })
+    }
+
     /// Delivers a batch, in order. `Ok` means that the sink has all of it, as durably as
     /// it promises: the events will not be given again. An empty batch is `Ok`.
     ///
@@ -53,6 +69,41 @@ pub trait Sink: Send {
     ///
     /// When the end was not in order; there is nothing left to retry.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>>;
+}
+
+/// Where the ledger is in one stream, as [`Sink::resume`] is told.
+///
+/// The ledger's cursor follows the sink's `Ok` and may be behind it after a crash, never ahead.
+/// So a sink's own place, the first sequence number that it does *not* have, tells by itself
+/// whether it is of this ledger:
+///
+/// ```
+/// use streamkeeper_sink::Resume;
+///
+/// let resume = Resume { source: "acme", next: 7, end: 10 };
+/// assert_eq!(resume.place(Some(9)), 9); // 7 and 8 will be given, and are there already
+/// assert_eq!(resume.place(Some(3)), 7); // older than the ledger: put back from a copy
+/// assert_eq!(resume.place(Some(11)), 7); // of a ledger that was replaced by this one
+/// assert_eq!(resume.place(None), 7);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resume<'a> {
+    /// The name of the stream ([`Envelope::source`]).
+    pub source: &'a str,
+    /// The first sequence number that this sink has not acknowledged, as far as the ledger
+    /// knows: deliveries begin here.
+    pub next: u64,
+    /// The sequence number after the newest event in the outbox; not below `next`.
+    pub end: u64,
+}
+
+impl Resume<'_> {
+    /// The first sequence number to take, for a sink whose own place is `own`: `own` if it is
+    /// of this ledger, `next` otherwise.
+    #[must_use]
+    pub fn place(&self, own: Option<u64>) -> u64 {
+        own.filter(|own| (self.next..=self.end).contains(own)).unwrap_or(self.next)
+    }
 }
 
 /// Why a delivery failed.

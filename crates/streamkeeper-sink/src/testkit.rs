@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::{Envelope, Sink};
+use crate::{Envelope, Resume, Sink};
 
 /// Where the sink under test delivers to.
 pub trait Destination {
@@ -26,6 +26,12 @@ pub trait Destination {
     /// Whether events given again after an error may arrive twice. A sink whose writes
     /// are all-or-nothing, or which is idempotent, says no.
     fn may_repeat(&self) -> bool;
+
+    /// Whether the sink keeps its own place in each stream, so that what is given again after
+    /// a crash arrives once (see [`Sink::resume`]).
+    fn remembers(&self) -> bool {
+        false
+    }
 }
 
 /// Runs every check, each on a destination of its own.
@@ -34,6 +40,8 @@ pub async fn check<D: Destination>(mut fresh: impl FnMut() -> D) {
     accepts_an_empty_batch(&mut fresh()).await;
     delivers_again_after_an_error(&mut fresh()).await;
     appends_after_close(&mut fresh()).await;
+    resumes_after_a_crash(&mut fresh()).await;
+    takes_everything_of_another_ledger(&mut fresh()).await;
 }
 
 /// Every record arrives once, unchanged and in order, whatever the size of the batches.
@@ -96,22 +104,74 @@ pub async fn appends_after_close(destination: &mut impl Destination) {
     assert_same(&destination.received(), &[first, second].concat(), "close");
 }
 
+/// Two streams, and a crash in which the ledger forgets how far it had got: what is given
+/// again is repeated only by a sink that does not remember, and nothing is left out.
+pub async fn resumes_after_a_crash(destination: &mut impl Destination) {
+    let sources = ["testkit", "other"];
+    let given =
+        |numbers: std::ops::Range<u64>| sources.map(|source| envelopes_of(source, numbers.clone()));
+    for (numbers, next) in [(1..6, 1), (3..9, 3), (9..9, 9), (9..12, 9)] {
+        let mut sink = destination.open();
+        for (source, batch) in sources.iter().zip(given(numbers.clone())) {
+            resume(&mut *sink, Resume { source, next, end: numbers.end }).await;
+            deliver(&mut *sink, &batch).await;
+        }
+        // No `close`: this is the crash.
+    }
+    let mut received = destination.received();
+    for expected in given(1..12) {
+        let mut own: Vec<Bytes> = received
+            .extract_if(.., |record| expected.iter().any(|event| event.data == *record))
+            .collect();
+        if !destination.remembers() {
+            let mut seen = std::collections::HashSet::new();
+            own.retain(|record| seen.insert(record.clone()));
+        }
+        assert_same(&own, &expected, "a crash");
+    }
+    assert!(received.is_empty(), "something arrived that was never given");
+}
+
+/// When the ledger was replaced by an older or a new one, numbers mean other events: nothing
+/// that it gives may be taken for known.
+pub async fn takes_everything_of_another_ledger(destination: &mut impl Destination) {
+    let (old, new) = (envelopes(100..105), envelopes(1..4));
+    for (events, next, end) in [(&old, 100, 105), (&new, 1, 4)] {
+        let mut sink = destination.open();
+        resume(&mut *sink, Resume { source: "testkit", next, end }).await;
+        deliver(&mut *sink, events).await;
+    }
+    assert_same(&destination.received(), &[old, new].concat(), "another ledger");
+}
+
 /// Envelopes with distinct, awkward records; `numbers` are their sequence numbers.
 pub fn envelopes(numbers: std::ops::Range<u64>) -> Vec<Envelope> {
+    envelopes_of("testkit", numbers)
+}
+
+/// The same of a stream that is called `source`; two streams have no record in common.
+pub fn envelopes_of(source: &str, numbers: std::ops::Range<u64>) -> Vec<Envelope> {
+    let name: std::sync::Arc<str> = source.into();
     numbers
         .map(|number| Envelope {
             id: format!("record-{number}/version"),
-            source: "testkit".into(),
+            source: std::sync::Arc::clone(&name),
             kind: "inform.data".into(),
             time_us: i64::try_from(number).ok().map(|us| us * 1_000),
             subject: Some(format!("user {}", number % 3)),
             sequence: number,
             replayed: number % 2 == 0,
             data: Bytes::from(format!(
-                r#"{{ "z":{number}, "a":1.00,"big":123456789012345678901234567890.5e-3, "t":"é\u00e9\\ \"☂" }}"#
+                r#"{{ "z":{number}, "s":"{source}","a":1.00,"big":123456789012345678901234567890.5e-3, "t":"é\u00e9\\ \"☂" }}"#
             )),
         })
         .collect()
+}
+
+async fn resume(sink: &mut dyn Sink, resume: Resume<'_>) {
+    if let Err(error) = sink.resume(resume).await {
+        panic!("resuming failed: {error}");
+    }
 }
 
 async fn deliver(sink: &mut dyn Sink, batch: &[Envelope]) {

@@ -1,4 +1,4 @@
-//! Envelopes to NDJSON: one line each, every line ended.
+//! An envelope to NDJSON: one line, ended.
 
 use serde::Deserialize;
 use streamkeeper_sink::Envelope;
@@ -18,14 +18,12 @@ impl Format {
     /// What the configuration may say.
     pub(crate) const EXPECTED: &str = "\"cloudevents\" or \"raw\"";
 
-    /// Appends one line for each envelope to `lines`.
-    pub(crate) fn encode(self, batch: &[Envelope], lines: &mut Vec<u8>) {
-        for envelope in batch {
-            match self {
-                Self::CloudEvents => envelope.to_cloudevents_json(lines),
-                Self::Raw => envelope.to_raw_json(lines),
-            }
-            lines.push(b'\n');
+    /// Appends the line of `envelope` to `lines`.
+    pub(crate) fn encode(self, envelope: &Envelope, lines: &mut Vec<u8>) {
+        match self {
+            Self::CloudEvents => envelope.to_cloudevents_json(lines),
+            Self::Raw => envelope.to_raw_json(lines),
         }
+        lines.push(b'\n');
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! | `type` | promise of `Ok` | on an error |
 //! | --- | --- | --- |
-//! | `file` | on disk (`fdatasync`) | the batch's lines are cut off again before the next try |
+//! | `file` | on disk and counted in a side file: each event once, over crashes | the batch's lines are cut off again before the next try |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
 //!
 //! The sinks block: they work in `tokio::task::spawn_blocking`. A reader of standard

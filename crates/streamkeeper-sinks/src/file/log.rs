@@ -1,53 +1,188 @@
-//! Appends batches of whole lines: all of a batch, or nothing of it.
+//! Appends batches of whole lines, each event once.
 //!
-//! The length before a batch is remembered until the batch is synced. As long as it is
-//! remembered, what lies behind it is not ours to keep and is cut off before anything
-//! else is written. That holds after a failed sync as well: cutting and writing again
-//! makes every page of the batch dirty anew, so that the next sync is a true one.
+//! A batch is three steps, each durable before the next: its lines in the output, the side
+//! file ([`Cursor`](super::cursor)) that counts them in, and then, by our `Ok`, the ledger's
+//! cursor. So whatever lies in the output behind the length in the side file was never
+//! acknowledged: it is cut off and will be given again. And whatever the side file counts in
+//! and the ledger does not is given again, too, and dropped.
+//!
+//! An output that the side file does not know for sure is never cut: after a rotation, without
+//! a side file, or with one that the ledger is ahead of, lines go behind what is there, and a
+//! line without its end is ended first.
+//!
+//! If the lines cannot be made durable they are cut off at once, or before anything else is
+//! written: that makes every page of the batch dirty anew, so that the next sync is a true one.
+//! Once they are durable they stay, whatever happens to the side file: a replacement that
+//! failed may be on disk all the same, and must not count what was cut.
 
+use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
+use streamkeeper_sink::Resume;
+
+use super::cursor::{Cursor, Mark};
+use super::lines::{Lines, Places};
 use super::storage::Storage;
 
 #[derive(Debug)]
 pub(super) struct Log<S> {
-    /// The sink's name, for the log line about a torn line.
+    /// The sink's name, for log lines.
     name: String,
     path: PathBuf,
     storage: S,
-    /// The length to go back to, while a batch is not known to be on disk.
-    torn_at: Option<u64>,
+    end: End,
+    /// Where the output ends, as the side file says or is to say next.
+    mark: Option<Mark>,
+    places: Places,
+    /// Streams whose place is from the side file and has not been held against the ledger.
+    unconfirmed: BTreeSet<String>,
+}
+
+/// What is known about the end of the open output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Nothing: it was opened just now, or changed behind our back.
+    Unknown,
+    /// Behind the mark are lines that have to go.
+    Torn,
+    /// It is at the mark; the side file may say so or not.
+    Unsaved,
+    /// It is at the mark, and the side file says so.
+    Known,
 }
 
 impl<S: Storage> Log<S> {
     pub(super) fn open(name: String, path: PathBuf) -> io::Result<Self> {
-        let mut storage = S::open(&path)?;
-        let (length, whole) = (storage.length()?, storage.whole_lines_length()?);
-        if whole < length {
-            tracing::warn!(sink = %name, bytes = length - whole, "cut off a torn last line");
-            storage.cut(whole)?;
+        let storage = S::open(&path)?;
+        let cursor = S::load(&path)?;
+        let (mark, places) = match cursor {
+            Some(Cursor { file, next, .. }) => (Some(file), next),
+            None => (None, Places::new()),
+        };
+        let unconfirmed = places.keys().cloned().collect();
+        let mut log = Self { name, path, storage, end: End::Unknown, mark, places, unconfirmed };
+        // With a side file the first batch has to show that the ledger is not ahead of it.
+        if log.mark.is_none() {
+            log.make_ready()?;
         }
-        Ok(Self { name, path, storage, torn_at: None })
+        Ok(log)
     }
 
-    /// Appends `lines`, of which each is ended, and waits until they are on disk.
-    pub(super) fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+    /// Holds the place in a stream against the ledger's.
+    pub(super) fn resume(&mut self, resume: Resume<'_>) {
+        let own = self.places.get(resume.source).copied();
+        let place = resume.place(own);
+        if let Some(own) = own.filter(|own| *own != place) {
+            tracing::warn!(
+                sink = %self.name, stream = resume.source, place = own, next = resume.next,
+                "the place in the side file does not fit the ledger; it is forgotten"
+            );
+            // The ledger is ahead: lines that it has seen acknowledged may be behind the mark.
+            if own < resume.next && self.end == End::Unknown {
+                self.mark = None;
+            }
+        }
+        self.places.insert(resume.source.to_owned(), place);
+        self.unconfirmed.remove(resume.source);
+    }
+
+    /// Appends those of `lines` that are not there yet, and waits until they are on disk and
+    /// counted in.
+    pub(super) fn append(&mut self, lines: &Lines) -> io::Result<()> {
         if lines.is_empty() {
             return Ok(());
         }
+        // A stream that nobody spoke of is taken as it comes.
+        for (source, next) in lines.events() {
+            if self.unconfirmed.contains(source) {
+                self.resume(Resume { source, next, end: next });
+            }
+        }
+        self.make_ready()?;
+        let (bytes, known, places) = lines.after(&self.places);
+        if known > 0 {
+            tracing::info!(sink = %self.name, events = known, "dropped what is in the file already");
+        }
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.end = End::Torn;
+        if let Err(error) = self.write_all(&bytes).and_then(|()| self.storage.sync()) {
+            // At once, for whoever reads the file; if it fails, again before the next try.
+            drop(self.cut_torn());
+            return Err(error);
+        }
+        (self.end, self.places) = (End::Unknown, places);
+        let length = self.mark.take().map_or(0, |mark| mark.length) + bytes.len() as u64;
+        self.mark_end(length)?;
+        self.save()
+    }
+
+    /// Makes the output end at the mark, and the side file say so.
+    fn make_ready(&mut self) -> io::Result<()> {
         self.cut_torn()?;
         if !self.storage.is_at(&self.path) {
-            *self = Self::open(self.name.clone(), self.path.clone())?;
+            self.storage = S::open(&self.path)?;
+            self.end = End::Unknown;
+        } else if self.end != End::Unknown {
+            let length = self.storage.length()?;
+            if self.mark.as_ref().is_none_or(|mark| mark.length != length) {
+                tracing::warn!(sink = %self.name, "somebody else has changed the file");
+                (self.end, self.mark) = (End::Unknown, None);
+            }
         }
-        self.torn_at = Some(self.storage.length()?);
-        let written = self.write_all(lines).and_then(|()| self.storage.sync());
-        match written {
-            Ok(()) => self.torn_at = None,
-            // At once, for whoever reads the file; if it fails, again before the next try.
-            Err(_) => drop(self.cut_torn()),
+        if self.end == End::Unknown {
+            self.find_end()?;
         }
-        written
+        if self.end == End::Unsaved {
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn find_end(&mut self) -> io::Result<()> {
+        let length = self.storage.length()?;
+        let end = match &self.mark {
+            Some(mark) if mark.length <= length && self.mark_at(mark.length)? == *mark => {
+                mark.length
+            }
+            _ => self.end_last_line(length)?,
+        };
+        if end < length {
+            let bytes = length - end;
+            tracing::warn!(sink = %self.name, bytes, "cut off what was not acknowledged");
+            self.storage.cut(end)?;
+        }
+        self.mark_end(end)
+    }
+
+    /// Makes sure that the last line is ended, and that all is on disk; the length.
+    fn end_last_line(&mut self, length: u64) -> io::Result<u64> {
+        if self.storage.tail(length)?.last().is_some_and(|last| *last != b'\n') {
+            tracing::warn!(sink = %self.name, "ended a torn last line");
+            self.write_all(b"\n")?;
+        }
+        self.storage.sync()?;
+        self.storage.length()
+    }
+
+    fn mark_end(&mut self, length: u64) -> io::Result<()> {
+        self.mark = Some(self.mark_at(length)?);
+        self.end = End::Unsaved;
+        Ok(())
+    }
+
+    fn mark_at(&self, length: u64) -> io::Result<Mark> {
+        Ok(Mark::new(self.storage.identity()?, length, &self.storage.tail(length)?))
+    }
+
+    fn save(&mut self) -> io::Result<()> {
+        if let Some(mark) = &self.mark {
+            S::save(&self.path, &Cursor::new(mark.clone(), self.places.clone()))?;
+            self.end = End::Known;
+        }
+        Ok(())
     }
 
     fn write_all(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -64,12 +199,13 @@ impl<S: Storage> Log<S> {
     }
 
     fn cut_torn(&mut self) -> io::Result<()> {
-        if let Some(length) = self.torn_at {
+        if self.end == End::Torn {
+            let length = self.mark.as_ref().map_or(0, |mark| mark.length);
             // Somebody else may have cut the file; cutting must never make it longer.
             if self.storage.length()? > length {
                 self.storage.cut(length)?;
             }
-            self.torn_at = None;
+            self.end = End::Known;
         }
         Ok(())
     }

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError};
+use streamkeeper_sink::{BoxFuture, Envelope, Resume, Sink, SinkError};
 
 use super::FileConfig;
+use super::lines::Lines;
 use super::log::Log;
 use super::storage::Storage;
 use crate::Format;
@@ -17,18 +18,22 @@ use crate::Format;
 pub struct FileSink(Appender<File>);
 
 impl FileSink {
-    /// Opens or makes the file of the sink `name`, and cuts off a torn last line.
+    /// Opens or makes the file of the sink `name`, and its side file.
     ///
     /// # Errors
     ///
     /// If the file or its folder cannot be opened or made, is not a regular file, or has
-    /// another writer.
+    /// another writer; if the side file is damaged or of an unknown version.
     pub fn open(name: &str, config: FileConfig) -> io::Result<Self> {
         Appender::open(name, config).map(Self)
     }
 }
 
 impl Sink for FileSink {
+    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        self.0.resume(resume)
+    }
+
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         self.0.deliver(batch)
     }
@@ -44,44 +49,57 @@ pub(super) struct Appender<S> {
     format: Format,
     /// Shared with the thread that writes, which outlives a dropped `deliver`.
     log: Arc<Mutex<Log<S>>>,
-    buffer: Vec<u8>,
+    lines: Lines,
 }
 
 impl<S: Storage> Appender<S> {
     pub(super) fn open(name: &str, config: FileConfig) -> io::Result<Self> {
         let log = Log::open(name.to_owned(), config.path)?;
-        Ok(Self { format: config.format, log: Arc::new(Mutex::new(log)), buffer: Vec::new() })
+        Ok(Self { format: config.format, log: Arc::new(Mutex::new(log)), lines: Lines::default() })
     }
 }
 
 impl<S: Storage> Sink for Appender<S> {
+    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        Box::pin(async move {
+            let (log, source) = (Arc::clone(&self.log), resume.source.to_owned());
+            let Resume { next, end, .. } = resume;
+            // Waits for a write that a dropped `deliver` left behind.
+            blocking(move || lock(&log).resume(Resume { source: &source, next, end })).await
+        })
+    }
+
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
-            let mut buffer = mem::take(&mut self.buffer);
-            buffer.clear();
-            self.format.encode(batch, &mut buffer);
+            let mut lines = mem::take(&mut self.lines);
+            lines.fill(self.format, batch);
             let log = Arc::clone(&self.log);
             let append = move || {
-                let appended = log.lock().unwrap_or_else(PoisonError::into_inner).append(&buffer);
-                (buffer, appended)
+                let appended = lock(&log).append(&lines);
+                (lines, appended)
             };
-            let (buffer, appended) = tokio::task::spawn_blocking(append)
-                .await
-                .map_err(|error| SinkError::retryable("interrupted").with_source(error))?;
-            self.buffer = buffer;
+            let (lines, appended) = blocking(append).await?;
+            self.lines = lines;
             appended.map_err(|error| SinkError::retryable(reason(&error)).with_source(error))
         })
     }
 
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
         // Waits for a write that a dropped `deliver` left behind.
-        let close = move || drop(self.log.lock().unwrap_or_else(PoisonError::into_inner));
-        Box::pin(async move {
-            tokio::task::spawn_blocking(close)
-                .await
-                .map_err(|error| SinkError::retryable("interrupted").with_source(error))
-        })
+        Box::pin(blocking(move || drop(lock(&self.log))))
     }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, SinkError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| SinkError::retryable("interrupted").with_source(error))
+}
+
+fn lock<S>(log: &Mutex<Log<S>>) -> MutexGuard<'_, Log<S>> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(error: &io::Error) -> &'static str {

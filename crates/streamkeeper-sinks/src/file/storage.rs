@@ -1,12 +1,16 @@
-//! The file itself: what the log needs of it, behind a trait so that tests can make it
-//! fail, and the real one.
+//! The output and its side file: what the log needs of them, behind a trait so that tests can
+//! make them fail and crash, and the real ones.
 
+use std::fmt::Display;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::UNIX_EPOCH;
 
-/// An append-only file that can be cut.
+use super::cursor::{Cursor, Identity};
+
+/// An append-only file that can be cut, and a side file that is replaced as a whole.
 pub(super) trait Storage: Sized + Send + 'static {
     /// Opens or makes the file at `path` for this process alone.
     fn open(path: &Path) -> io::Result<Self>;
@@ -14,16 +18,26 @@ pub(super) trait Storage: Sized + Send + 'static {
     fn is_at(&self, path: &Path) -> bool;
     /// The length in bytes.
     fn length(&self) -> io::Result<u64>;
-    /// The length up to and with the last line end: less than `length` after a crash in
-    /// the middle of a line.
-    fn whole_lines_length(&self) -> io::Result<u64>;
+    /// What tells it from other files.
+    fn identity(&self) -> io::Result<Identity>;
+    /// The bytes before `end`, at most [`TAIL_BYTES`].
+    fn tail(&self, end: u64) -> io::Result<Vec<u8>>;
     /// Appends some of `bytes`; how many.
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize>;
-    /// Cuts the file to `length` bytes.
+    /// Cuts the file to `length` bytes, and waits until that is on disk: it may be rotated away
+    /// before the next sync.
     fn cut(&mut self, length: u64) -> io::Result<()>;
     /// Waits until everything is on disk.
     fn sync(&mut self) -> io::Result<()>;
+    /// Reads the side file of the output at `path`, if there is one.
+    fn load(path: &Path) -> io::Result<Option<Cursor>>;
+    /// Replaces the side file of the output at `path`, and waits until that is on disk. After
+    /// an error it is the old one or the new one.
+    fn save(path: &Path, cursor: &Cursor) -> io::Result<()>;
 }
+
+/// How much of the output has to be as it was for a side file to be its own.
+pub(super) const TAIL_BYTES: u64 = 4096;
 
 impl Storage for File {
     fn open(path: &Path) -> io::Result<Self> {
@@ -58,21 +72,17 @@ impl Storage for File {
         Ok(self.metadata()?.len())
     }
 
-    fn whole_lines_length(&self) -> io::Result<u64> {
-        let mut block = [0; 64 * 1024];
-        let mut end = self.length()?;
-        while end > 0 {
-            let start = end.saturating_sub(block.len() as u64);
-            let Some(bytes) = block.get_mut(..usize::try_from(end - start).unwrap_or(0)) else {
-                break;
-            };
-            self.read_exact_at(bytes, start)?;
-            if let Some(last) = bytes.iter().rposition(|byte| *byte == b'\n') {
-                return Ok(start + last as u64 + 1);
-            }
-            end = start;
-        }
-        Ok(0)
+    fn identity(&self) -> io::Result<Identity> {
+        let metadata = self.metadata()?;
+        let born = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        let created = born.and_then(|age| u64::try_from(age.as_nanos()).ok());
+        Ok(Identity { inode: metadata.ino(), created })
+    }
+
+    fn tail(&self, end: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; usize::try_from(end.min(TAIL_BYTES)).unwrap_or(0)];
+        self.read_exact_at(&mut bytes, end.saturating_sub(TAIL_BYTES))?;
+        Ok(bytes)
     }
 
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -80,12 +90,46 @@ impl Storage for File {
     }
 
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.set_len(length)
+        self.set_len(length)?;
+        self.sync_data()
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
     }
+
+    fn load(path: &Path) -> io::Result<Option<Cursor>> {
+        let side = side_file(path);
+        let named = |error: &dyn Display| format!("{} {error}", side.display());
+        match fs::read(&side) {
+            Ok(text) => Cursor::from_text(&text)
+                .map(Some)
+                .map_err(|error| io::Error::new(ErrorKind::InvalidData, named(&error))),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => {
+                Err(io::Error::new(error.kind(), named(&format_args!("cannot be read: {error}"))))
+            }
+        }
+    }
+
+    fn save(path: &Path, cursor: &Cursor) -> io::Result<()> {
+        let side = side_file(path);
+        let new = side.with_added_extension("tmp");
+        // Made anew, so that its rights are ours, whoever left one behind.
+        match fs::remove_file(&new) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
+        file.write_all(cursor.to_text().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &side)?;
+        sync_folder(folder_of(&side))
+    }
+}
+
+fn side_file(path: &Path) -> PathBuf {
+    path.with_added_extension("cursor")
 }
 
 /// Makes `folder` and its missing parents, 0700, and makes their names durable.

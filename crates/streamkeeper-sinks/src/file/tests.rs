@@ -1,5 +1,8 @@
 //! The test kit over a real file, and what a disk can do to it.
 
+mod crash;
+mod side_file;
+
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::PermissionsExt;
@@ -11,6 +14,7 @@ use serde_json::value::RawValue;
 use streamkeeper_sink::testkit::{self, Destination};
 use streamkeeper_sink::{Envelope, Sink, SinkFactory, SinkTable};
 
+use super::cursor::{Cursor, Identity};
 use super::sink::Appender;
 use super::storage::Storage;
 use super::{FileConfig, FileFactory, FileSink};
@@ -24,20 +28,18 @@ struct Faulty {
     half_written: bool,
 }
 
-impl Faulty {
-    fn next_fault(&self) -> String {
-        let faults = fs::read_to_string(&self.fault).unwrap_or_default();
-        faults.split(' ').next().unwrap().to_owned()
-    }
+fn next_fault(fault: &Path) -> String {
+    let faults = fs::read_to_string(fault).unwrap_or_default();
+    faults.split(' ').next().unwrap().to_owned()
+}
 
-    fn fail_at(&self, operation: &str) -> io::Result<()> {
-        if self.next_fault() != operation {
-            return Ok(());
-        }
-        let faults = fs::read_to_string(&self.fault).unwrap();
-        fs::write(&self.fault, faults[operation.len()..].trim_start()).unwrap();
-        Err(ErrorKind::StorageFull.into())
+fn fail_at(fault: &Path, operation: &str) -> io::Result<()> {
+    if next_fault(fault) != operation {
+        return Ok(());
     }
+    let faults = fs::read_to_string(fault).unwrap();
+    fs::write(fault, faults[operation.len()..].trim_start()).unwrap();
+    Err(ErrorKind::StorageFull.into())
 }
 
 impl Storage for Faulty {
@@ -51,25 +53,37 @@ impl Storage for Faulty {
     fn length(&self) -> io::Result<u64> {
         self.file.length()
     }
-    fn whole_lines_length(&self) -> io::Result<u64> {
-        self.file.whole_lines_length()
+    fn identity(&self) -> io::Result<Identity> {
+        self.file.identity()
+    }
+    fn tail(&self, end: u64) -> io::Result<Vec<u8>> {
+        self.file.tail(end)
     }
     fn append(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.next_fault() == "write" && !self.half_written {
+        if next_fault(&self.fault) == "write" && !self.half_written {
             self.half_written = true;
             return self.file.append(&bytes[..bytes.len() / 2]);
         }
         self.half_written = false;
-        self.fail_at("write")?;
+        fail_at(&self.fault, "write")?;
         self.file.append(bytes)
     }
     fn cut(&mut self, length: u64) -> io::Result<()> {
-        self.fail_at("cut")?;
+        fail_at(&self.fault, "cut")?;
         self.file.cut(length)
     }
     fn sync(&mut self) -> io::Result<()> {
-        self.fail_at("sync")?;
+        fail_at(&self.fault, "sync")?;
         self.file.sync()
+    }
+    fn load(path: &Path) -> io::Result<Option<Cursor>> {
+        File::load(path)
+    }
+    fn save(path: &Path, cursor: &Cursor) -> io::Result<()> {
+        let fault = path.with_extension("fault");
+        fail_at(&fault, "save")?;
+        File::save(path, cursor)?;
+        fail_at(&fault, "saved")
     }
 }
 
@@ -86,6 +100,10 @@ impl TestFile {
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("a/b/events.ndjson")
+    }
+
+    fn side_file(&self) -> PathBuf {
+        self.folder.path().join("a/b/events.ndjson.cursor")
     }
 
     fn config(&self) -> FileConfig {
@@ -128,12 +146,16 @@ impl Destination for TestFile {
     fn may_repeat(&self) -> bool {
         false
     }
+
+    fn remembers(&self) -> bool {
+        true
+    }
 }
 
 #[tokio::test]
 async fn the_test_kit_passes() {
     for format in [Format::CloudEvents, Format::Raw] {
-        for fault in ["write", "sync", "write cut", "sync cut"] {
+        for fault in ["write", "sync", "write cut", "sync cut", "save", "saved"] {
             testkit::check(|| TestFile::new(format, fault)).await;
         }
     }
@@ -169,25 +191,9 @@ async fn files_are_private_and_folders_too() {
     deliver(&mut *sink, &testkit::envelopes(0..1)).await;
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&destination.path()), 0o600);
+    assert_eq!(mode(&destination.side_file()), 0o600);
     assert_eq!(mode(destination.path().parent().unwrap()), 0o700);
     assert_eq!(mode(&destination.folder.path().join("a")), 0o700);
-}
-
-#[tokio::test]
-async fn a_torn_last_line_is_cut_off_at_open() {
-    for (before, after) in [
-        ("{\"a\":1}\n{\"b\":", "{\"a\":1}\n"),
-        ("{\"torn", ""),
-        ("{\"a\":1}\n", "{\"a\":1}\n"),
-        (&format!("x\n{}", "y".repeat(200_000)), "x\n"),
-        ("", ""),
-    ] {
-        let mut destination = TestFile::new(Format::Raw, "");
-        fs::create_dir_all(destination.path().parent().unwrap()).unwrap();
-        fs::write(destination.path(), before).unwrap();
-        drop(destination.open());
-        assert_eq!(destination.text(), after);
-    }
 }
 
 #[tokio::test]

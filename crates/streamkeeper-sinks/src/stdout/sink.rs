@@ -37,7 +37,7 @@ impl Sink for StdoutSink {
         Box::pin(async move {
             let mut buffer = mem::take(&mut self.buffer);
             buffer.clear();
-            self.config.format.encode(batch, &mut buffer);
+            batch.iter().for_each(|envelope| self.config.format.encode(envelope, &mut buffer));
             let lines = Arc::clone(&self.lines);
             let write = move || {
                 // Keeps other users of standard output in this process out of our lines.

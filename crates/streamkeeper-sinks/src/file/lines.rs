@@ -1,0 +1,74 @@
+//! A batch as lines, and which event each line is.
+//!
+//! Encoded before the thread that writes takes over; whether an event is in the file already
+//! is known only there, so each line keeps the number of its event.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use streamkeeper_sink::Envelope;
+
+use crate::Format;
+
+/// For each stream, the first sequence number that is not in the file.
+pub(super) type Places = BTreeMap<String, u64>;
+
+/// The lines of a batch, each of them ended.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    bytes: Vec<u8>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug)]
+struct Line {
+    source: Arc<str>,
+    sequence: u64,
+    /// Where the line ends in the bytes.
+    end: usize,
+}
+
+impl Lines {
+    /// Encodes `batch` in place of what was here.
+    pub(super) fn fill(&mut self, format: Format, batch: &[Envelope]) {
+        self.bytes.clear();
+        self.lines.clear();
+        for envelope in batch {
+            format.encode(envelope, &mut self.bytes);
+            let source = Arc::clone(&envelope.source);
+            self.lines.push(Line { source, sequence: envelope.sequence, end: self.bytes.len() });
+        }
+    }
+
+    pub(super) const fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// The stream and the sequence number of each line.
+    pub(super) fn events(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.lines.iter().map(|line| (&*line.source, line.sequence))
+    }
+
+    /// The lines of events that are not in the file yet, how many others there are, and the
+    /// places once the former have been written.
+    pub(super) fn after(&self, places: &Places) -> (Cow<'_, [u8]>, usize, Places) {
+        let (mut places, mut missing, mut start) = (places.clone(), Vec::new(), 0);
+        for line in &self.lines {
+            let place = places.get(&*line.source).copied().unwrap_or(0);
+            if line.sequence >= place {
+                missing.push(start..line.end);
+                places.insert(line.source.to_string(), line.sequence + 1);
+            }
+            start = line.end;
+        }
+        let known = self.lines.len() - missing.len();
+        let bytes = if known == 0 {
+            Cow::Borrowed(&*self.bytes)
+        } else {
+            let line = |range| self.bytes.get(range).unwrap_or_default();
+            Cow::Owned(missing.into_iter().flat_map(line).copied().collect())
+        };
+        (bytes, known, places)
+    }
+}
