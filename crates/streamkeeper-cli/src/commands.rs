@@ -2,10 +2,14 @@
 
 mod check;
 mod config_file;
+mod data_dir;
 mod demo;
+mod ledger;
+mod output;
 mod run;
 mod signals;
 mod simulate;
+mod status;
 
 use clap::Subcommand;
 
@@ -18,6 +22,11 @@ pub(crate) enum Command {
     Run(run::Run),
     /// Check a configuration file, without any network.
     Check(check::Check),
+    /// Show what a running Streamkeeper does, or what one has left on disk.
+    Status(status::Status),
+    /// Look into the ledgers on disk.
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Simulate the remote service, with faults on command.
     Simulate(Box<simulate::Simulate>),
     /// Show a hang and its recovery, against a simulator of its own.
@@ -29,6 +38,8 @@ impl Command {
         match self {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
+            Self::Status(status) => status.run(),
+            Self::Ledger(ledger) => ledger.run(),
             Self::Simulate(simulate) => simulate.run(),
             Self::Demo(demo) => demo.run(),
         }

@@ -18,6 +18,8 @@ pub(crate) const INTERNAL: u8 = 70;
 pub(crate) const CANNOT_CREATE: u8 = 73;
 /// Something is in use that will be free again: another process has the ledger.
 pub(crate) const TRY_AGAIN: u8 = 75;
+/// Another user's, or not for us.
+pub(crate) const PERMISSION: u8 = 77;
 /// The configuration is wrong.
 pub(crate) const CONFIGURATION: u8 = 78;
 /// Ended by a signal: this plus the signal's number.

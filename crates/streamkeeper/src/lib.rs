@@ -19,17 +19,20 @@
 //!
 //! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
 //! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed` and `system`
-//! (start and stop), `clock` (the only one).
+//! (start and stop), `clock` (the only one). For commands: [`control`] (ask a running one), [`ledgers`]
+//! (look into what lies on disk).
 
 mod budget;
 mod clock;
 pub mod config;
 mod connection;
+pub mod control;
 mod delivery;
 mod desk;
 mod dialect;
 mod embed;
 mod head;
+pub mod ledgers;
 mod lifecycle;
 mod registry;
 mod secret;

@@ -4,11 +4,12 @@
 //! nobody. A removed stream's entry vanishes with it. Nothing here is health data: names come from
 //! the configuration, the rest are counts, times and words.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use dashmap::DashMap;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Outbox;
 use tokio::sync::Notify;
@@ -79,6 +80,10 @@ impl Consumer {
         }
     }
 
+    fn failing(&self) -> Option<&'static str> {
+        *self.failing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Says why the consumer does not take events; `None`: it does.
     pub(crate) fn set_failing(&self, reason: Option<&'static str>) {
         *self.failing.write().unwrap_or_else(PoisonError::into_inner) = reason;
@@ -145,11 +150,11 @@ impl StreamEntry {
         let micros = counters.last_frame.load(Ordering::Relaxed);
         StreamStatus {
             name: self.name.to_string(),
-            state: view.state,
-            detail: view.detail,
+            state: view.state.into(),
+            detail: view.detail.map(Into::into),
             mark: view.mark.and_then(rfc3339),
             suspects: view.suspects,
-            slots: view.slots,
+            slots: view.slots.into_iter().map(Into::into).collect(),
             members: view.members,
             members_max: view.members_max,
             frames: count(&counters.frames),
@@ -180,7 +185,7 @@ impl StreamEntry {
             name: consumer.name.clone(),
             delivered: consumer.delivered.load(Ordering::Relaxed),
             failures: consumer.failures.load(Ordering::Relaxed),
-            failing: *consumer.failing.read().unwrap_or_else(PoisonError::into_inner),
+            failing: consumer.failing().map(Into::into),
             backlog: self.outbox.backlog(&consumer.name),
         };
         self.consumers.iter().map(status).collect()
@@ -207,27 +212,27 @@ impl Registry {
 }
 
 /// The state of everything that runs, at one moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// The streams, by name.
     pub streams: Vec<StreamStatus>,
 }
 
 /// The state of one stream. Counts are since the start of the process; times RFC 3339, UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StreamStatus {
     /// The configured name.
     pub name: String,
     /// `starting`, `live`, `recovering`, `degraded`, `stopping`, `stopped`.
-    pub state: &'static str,
+    pub state: Cow<'static, str>,
     /// Why it is degraded.
-    pub detail: Option<&'static str>,
+    pub detail: Option<Cow<'static, str>>,
     /// The low-water mark: everything before it has been accepted.
     pub mark: Option<String>,
     /// How many suspects hold the mark down.
     pub suspects: usize,
     /// Each slot's state, in order.
-    pub slots: Vec<&'static str>,
+    pub slots: Vec<Cow<'static, str>>,
     /// How many clients the service counts on the stream.
     pub members: Option<u32>,
     /// How many it allows.
@@ -275,7 +280,7 @@ pub struct StreamStatus {
 }
 
 /// The state of one consumer of a stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsumerStatus {
     /// The sink's name, or `deliveries`.
     pub name: String,
@@ -284,18 +289,18 @@ pub struct ConsumerStatus {
     /// Deliveries that failed and were tried again.
     pub failures: u64,
     /// Why it does not take events now.
-    pub failing: Option<&'static str>,
+    pub failing: Option<Cow<'static, str>>,
     /// Events it has not acknowledged.
     pub backlog: u64,
 }
 
 /// An incident, under way or over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IncidentStatus {
     /// Its number within the stream, from 1.
     pub id: u64,
     /// Why it began: `stale`, `panic`, `outbox_full`, `unclean_start`, `stream_gone`, …
-    pub cause: &'static str,
+    pub cause: Cow<'static, str>,
     /// How many recoveries it took.
     pub recoveries: u32,
     /// The UTC day it was read again from; `None`: the service's last 30 days.

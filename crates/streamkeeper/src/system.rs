@@ -24,9 +24,11 @@ use crate::budget::Budget;
 use crate::clock::{Clock, seed};
 use crate::config::{Config, StreamConfig};
 use crate::connection::Tools;
+use crate::control::Control;
 use crate::delivery::{Deliveries, SinkStop, Source, run_sink, start_deliveries};
 use crate::desk::{GroupBounds, Tools as DeskTools};
 use crate::embed::{GivenSink, StartError, StopReport};
+use crate::ledgers;
 use crate::lifecycle::{Filters, utc_day};
 use crate::registry::{Consumer, Registry, StreamEntry};
 use crate::supervisor::{Reports, Stop, Supervisor};
@@ -48,6 +50,7 @@ pub(crate) struct System {
     sink_stop: watch::Sender<SinkStop>,
     sink_runtime: Runtime,
     arbiters: Vec<Arbiter>,
+    control: Option<Control>,
 }
 
 struct Stream {
@@ -98,7 +101,7 @@ impl System {
             let names = if plans.is_empty() { vec![DELIVERIES] } else { wanted };
             let place = Place {
                 number: number as u64,
-                folder: config.service.data_dir.join("streams").join(&stream.name),
+                folder: ledgers::folder(&config.service.data_dir, &stream.name),
                 consumers: &names,
             };
             let started = start_stream(stream, place, &writers, &handles, registry)?;
@@ -120,7 +123,9 @@ impl System {
                 sink_runtime.spawn(run_sink(name, sink, sources, receiver.clone()))
             })
             .collect();
-        Ok((Self { streams, sinks, sink_stop, sink_runtime, arbiters }, deliveries))
+        // Every ledger is held: whatever lies there of another process's is stale.
+        let control = Control::start(&config.service.data_dir, registry);
+        Ok((Self { streams, sinks, sink_stop, sink_runtime, arbiters, control }, deliveries))
     }
 
     /// Serves the handle until it asks to stop, or the last one is gone.
@@ -184,6 +189,8 @@ impl System {
             }
         }
         self.sink_stop.send_replace(SinkStop::Now);
+        // Before the ledgers: whoever has those next makes a socket of its own.
+        drop(self.control);
         // The ledgers last: what the sinks have just acknowledged is written down.
         let closed: Vec<_> = writers.iter().map(Writer::close).collect();
         let closed = futures_util::future::join_all(closed);

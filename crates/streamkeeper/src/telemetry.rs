@@ -139,7 +139,7 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
 pub(crate) fn incident_status(summary: &IncidentSummary) -> IncidentStatus {
     IncidentStatus {
         id: summary.id.0,
-        cause: summary.cause.reason(),
+        cause: summary.cause.reason().into(),
         recoveries: summary.recoveries,
         start_date: summary.start_date.map(|day| day.to_string()),
         terminated_at: rfc3339(summary.terminated_at),

@@ -27,20 +27,7 @@ impl ConfigFile {
     /// Reads it.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
         let given = self.file.clone().or_else(|| self.config.clone());
-        let path = match given {
-            Some(path) => path,
-            None => {
-                PLACES.iter().map(PathBuf::from).find(|path| path.exists()).ok_or_else(|| {
-                    Failure::new(
-                        CONFIGURATION,
-                        format!(
-                            "no configuration: give a file, or write one of {}",
-                            PLACES.join(", ")
-                        ),
-                    )
-                })?
-            }
-        };
+        let path = place(given)?;
         let config =
             Config::load(&path, self.drop_ins.as_deref(), &streamkeeper_sinks::factories())
                 .map_err(|errors| Failure::new(CONFIGURATION, errors))?;
@@ -59,6 +46,16 @@ impl ConfigFile {
             None => Ok(config),
         }
     }
+}
+
+/// The file that was given, or the first that is in its place.
+pub(super) fn place(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    let here = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
+    given.or_else(here).ok_or_else(|| {
+        let places = PLACES.join(", ");
+        let message = format!("no configuration: give a file, or write one of {places}");
+        Failure::new(CONFIGURATION, message)
+    })
 }
 
 /// Where a configuration is looked for.

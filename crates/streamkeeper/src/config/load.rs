@@ -30,6 +30,19 @@ pub(super) fn file(
     Loader::new(path, factories, surroundings, problems).load(document)
 }
 
+/// `data_dir`, whatever is wrong elsewhere.
+pub(super) fn data_dir(path: &Path, surroundings: &Surroundings) -> Result<PathBuf, ConfigErrors> {
+    let mut problems = Vec::new();
+    let document = Document::read(path, &mut problems);
+    let Some(document) = document else { return Err(ConfigErrors(problems)) };
+    let mut problems = Vec::new();
+    let [environment, _] = layers::from_environment(&surroundings.variables, &mut Vec::new());
+    let mut service = layers::merge(document.service, &environment);
+    service.values.retain(|key, _| key == "data_dir");
+    let service = read::service(&service, surroundings, &mut problems);
+    if problems.is_empty() { Ok(service.data_dir) } else { Err(ConfigErrors(problems)) }
+}
+
 /// A text by itself: no drop-ins, no layers of the environment.
 pub(super) fn text(
     text: &str,

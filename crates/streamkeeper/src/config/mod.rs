@@ -31,7 +31,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use streamkeeper_sink::SinkFactory;
 
@@ -105,6 +105,16 @@ impl Config {
         factories: &[Box<dyn SinkFactory>],
     ) -> Result<Self, ConfigErrors> {
         load::text(text, factories, &Surroundings::of_this_process())
+    }
+
+    /// Reads `data_dir` alone, from `path` and the environment: for commands that look at what a
+    /// Streamkeeper has on disk, and need none of its secrets.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or is not TOML; a `data_dir` that is no path.
+    pub fn data_dir(path: &Path) -> Result<PathBuf, ConfigErrors> {
+        load::data_dir(path, &Surroundings::of_this_process())
     }
 
     /// Checks a configuration that was made in code.

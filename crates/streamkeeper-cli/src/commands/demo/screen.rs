@@ -70,7 +70,7 @@ impl Screen {
     /// Shows the state.
     pub(super) fn show(&self, stream: &StreamStatus) {
         let slots = stream.slots.iter().enumerate().map(|(slot, state)| {
-            let sign = match *state {
+            let sign = match &**state {
                 "live" => '●',
                 "late" => '◐',
                 "resting" => '☾',
@@ -123,8 +123,8 @@ impl Screen {
 
 /// What is happening now.
 fn in_words(stream: &StreamStatus) -> String {
-    let late = stream.slots.iter().filter(|state| **state == "late").count();
-    match (stream.state, &stream.incident) {
+    let late = stream.slots.iter().filter(|state| *state == "late").count();
+    match (&*stream.state, &stream.incident) {
         (_, Some(incident)) => match &incident.start_date {
             None => "recovering: everything is closed, making a new stream".to_owned(),
             Some(day) => format!(
@@ -134,7 +134,7 @@ fn in_words(stream: &StreamStatus) -> String {
         },
         ("live", None) if late > 0 => format!("{late} connection(s) silent: waiting to be sure"),
         ("live", None) => "all is well".to_owned(),
-        (state, None) => stream.detail.map_or(state, |detail| detail).to_owned(),
+        (state, None) => stream.detail.as_deref().unwrap_or(state).to_owned(),
     }
 }
 

@@ -29,6 +29,20 @@ fn the_environment_sets_service_and_defaults() {
 }
 
 #[test]
+fn the_data_dir_is_found_without_secrets_and_whatever_else_is_wrong() {
+    let text = "[service]\ndata_dir = \"there\"\ntoken_file = \"/nowhere\"\n\
+                [[stream]]\nname = 5\ntoken_env = \"NOT_SET\"\n";
+    let setting = Setting::new(text);
+    assert_eq!(setting.data_dir().unwrap(), std::path::Path::new("there"));
+    let setting = setting.variable("STREAMKEEPER__SERVICE__DATA_DIR", "/data");
+    assert_eq!(setting.data_dir().unwrap(), std::path::Path::new("/data"));
+    assert_eq!(Setting::new(STREAM).data_dir().unwrap(), std::path::Path::new("./data"));
+    Setting::new("[service").data_dir().unwrap_err();
+    let error = Setting::new("[service]\ndata_dir = 5\n").data_dir().unwrap_err();
+    assert!(error.to_string().contains("service.data_dir"), "{error}");
+}
+
+#[test]
 fn a_stream_lies_over_the_environment_and_that_over_the_defaults() {
     let text = format!(
         "[defaults]\nconnections = 2\nwatchdog.stale_after = \"50s\"\n{STREAM}connections = 4\n"

@@ -73,6 +73,10 @@ impl Setting {
         load::file(&self.path("main.toml"), None, &factories(), &self.surroundings)
     }
 
+    fn data_dir(&self) -> Result<PathBuf, ConfigErrors> {
+        load::data_dir(&self.path("main.toml"), &self.surroundings)
+    }
+
     /// The problems, one to a line, with paths relative to the folder.
     fn problems(&self) -> String {
         let folder = format!("{}/", self.folder.path().display());

@@ -1,0 +1,102 @@
+//! `status`: what the running Streamkeeper does, asked over its control socket; if none answers, what
+//! the last one has left on disk.
+
+mod text;
+
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use serde::Serialize;
+use streamkeeper::control::{self, ControlError, ProcessStatus};
+use streamkeeper::ledgers::{self, LedgerStats};
+
+use super::data_dir::{DataDir, Ledgers, failed};
+use super::output::Output;
+use crate::exit::{Failure, GENERAL, Outcome, PERMISSION};
+
+/// Show what a running Streamkeeper does, or what one has left on disk.
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    data_dir: DataDir,
+
+    /// The streams [default: all]
+    #[arg(value_name = "STREAM")]
+    streams: Vec<String>,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What was found: one of the two.
+#[derive(Serialize)]
+struct Found {
+    running: bool,
+    /// What a running process says.
+    process: Option<ProcessStatus>,
+    /// What is on disk, if none runs.
+    ledgers: Option<Vec<LedgerStats>>,
+    /// Why no process was asked.
+    note: Option<String>,
+}
+
+impl Status {
+    pub(crate) fn run(self) -> Outcome {
+        let data_dir = self.data_dir.find()?;
+        let found = match control::status(&data_dir) {
+            Ok(process) => Found::running(process, &self.streams)?,
+            Err(
+                error @ (ControlError::NobodyListens { .. } | ControlError::PathTooLong { .. }),
+            ) => {
+                let Ledgers { data_dir, streams } = Ledgers::find(data_dir, &self.streams)?;
+                let stats = streams.iter().map(|stream| ledgers::stats(&data_dir, stream));
+                let stats = stats.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+                Found::on_disk(stats, &error)
+            }
+            Err(error) => return Err(unanswered(&error)),
+        };
+        self.output.write(&found, text::found)?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Found {
+    fn running(mut process: ProcessStatus, wanted: &[String]) -> Result<Self, Failure> {
+        let known = |name: &String| process.streams.iter().any(|stream| stream.name == *name);
+        if let Some(unknown) = wanted.iter().find(|name| !known(name)) {
+            let names: Vec<_> = process.streams.iter().map(|stream| &*stream.name).collect();
+            let message = format!(
+                "process {} keeps no stream `{unknown}`; it keeps: {} (a configuration file is \
+                 given with --config)",
+                process.pid,
+                names.join(", "),
+            );
+            return Err(Failure::new(GENERAL, message));
+        }
+        process.streams.retain(|stream| wanted.is_empty() || wanted.contains(&stream.name));
+        Ok(Self { running: true, process: Some(process), ledgers: None, note: None })
+    }
+
+    fn on_disk(ledgers: Vec<LedgerStats>, why: &ControlError) -> Self {
+        let note = format!("{why}: this is what the ledgers hold on disk");
+        Self { running: false, process: None, ledgers: Some(ledgers), note: Some(note) }
+    }
+}
+
+/// A process that is there and was not asked.
+fn unanswered(error: &ControlError) -> Failure {
+    let ControlError::Io { source, .. } = error else { return Failure::new(GENERAL, error) };
+    let (code, advice) = match source.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            (PERMISSION, ": use the account that Streamkeeper runs under")
+        }
+        _ => (GENERAL, ""),
+    };
+    Failure::new(code, format!("{error}: {source}{advice}"))
+}
+
+/// The present, for ages.
+fn now() -> SystemTime {
+    SystemTime::now()
+}

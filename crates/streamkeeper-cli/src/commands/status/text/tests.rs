@@ -1,0 +1,118 @@
+//! Tests of the words of `status`.
+
+use super::*;
+
+fn stream() -> StreamStatus {
+    let archive = ConsumerStatus {
+        name: "archive".into(),
+        delivered: 12_000,
+        failures: 3,
+        failing: Some("write_failed".into()),
+        backlog: 345,
+    };
+    StreamStatus {
+        name: "acme".into(),
+        state: "degraded".into(),
+        detail: Some("outbox_full".into()),
+        mark: Some("2026-11-21T08:54:03.25Z".into()),
+        suspects: 1,
+        slots: vec!["live".into(), "late".into(), "backing_off".into()],
+        members: Some(2),
+        members_max: Some(20),
+        frames: 13_000,
+        pokes: 600,
+        bytes_received: 10 << 20,
+        accepted: 12_345,
+        accepted_bytes: 9 << 20,
+        duplicate: 55,
+        conflicting: 0,
+        garbled: 1,
+        replaced: 0,
+        replayed_new: 7,
+        replayed_duplicate: 50,
+        connects: 4,
+        rests: 2,
+        recoveries: 1,
+        last_frame: Some("2026-11-21T08:59:59Z".into()),
+        incident: None,
+        last_incident: None,
+        queue_bytes: 2_048,
+        outbox_bytes: 1 << 20,
+        consumers: vec![archive],
+    }
+}
+
+fn said(stream: StreamStatus) -> String {
+    let process =
+        ProcessStatus { version: "1.2.3".into(), pid: 42, uptime_s: 3_600, streams: vec![stream] };
+    running(&process, parse_rfc3339("2026-11-21T09:00:03.5Z").unwrap())
+}
+
+#[test]
+fn a_stream_is_told_in_words() {
+    assert_eq!(
+        said(stream()),
+        "\
+streamkeeper 1.2.3, process 42, running for 1h
+
+stream acme: degraded (outbox_full)
+  mark      2026-11-21T08:54:03.25Z, 6m ago
+  suspects  1 hold the mark down
+  slots     live late backing_off
+  members   2 of 20 that the service allows
+  frames    13,000, 600 of them pokes, 10.00 MiB; the last 2026-11-21T08:59:59Z, 4s ago
+  events    12,345 accepted (3.4/s on average), 55 known already, 1 garbled
+  repairs   connects 4, rests 2, recoveries 1 (7 new, 50 known)
+  waiting   2.00 KiB for the disk, 1.00 MiB for sinks
+  sink      archive: delivered 12,000, backlog 345, failures 3, failing now: write_failed
+"
+    );
+}
+
+#[test]
+fn an_incident_is_told_in_words() {
+    let under_way = IncidentStatus {
+        id: 3,
+        cause: "stale".into(),
+        recoveries: 2,
+        start_date: Some("2026-11-20".into()),
+        terminated_at: Some("2026-11-21T08:59:00Z".into()),
+        new: 9,
+        recovered: 5,
+        duplicate: 1_234,
+        duration_ms: 62_500,
+    };
+    assert_eq!(
+        incident(&under_way, "under way"),
+        "3 under way: stale, 1m 2s, recoveries 2; read again from 2026-11-20: 5 recovered, 1,234 \
+         known"
+    );
+    let begun = IncidentStatus { start_date: None, terminated_at: None, ..under_way.clone() };
+    assert!(incident(&begun, "under way").contains("everything is being closed"));
+    let text = said(StreamStatus {
+        incident: Some(under_way.clone()),
+        last_incident: Some(IncidentStatus { id: 2, ..under_way }),
+        ..stream()
+    });
+    assert!(text.contains("\n  incident  3 under way: "), "{text}");
+    assert!(text.contains("\n  last      2 over: stale"), "{text}");
+}
+
+#[test]
+fn what_is_not_known_is_not_made_up() {
+    let text = said(StreamStatus {
+        state: "starting".into(),
+        detail: None,
+        mark: None,
+        suspects: 0,
+        members: None,
+        last_frame: None,
+        ..stream()
+    });
+    assert!(text.contains("stream acme: starting\n  mark      none yet\n  slots"), "{text}");
+    assert!(text.contains("the last never"), "{text}");
+    assert!(!text.contains("members"), "{text}");
+    // A clock ahead of ours has no age.
+    let ahead = at(Some("2030-01-01T00:00:00Z"), "", SystemTime::UNIX_EPOCH);
+    assert_eq!(ahead, "2030-01-01T00:00:00Z");
+}

@@ -1,0 +1,257 @@
+//! The control socket: how a command on the same machine asks a running Streamkeeper.
+//!
+//! `<data_dir>/control.sock`, a Unix socket for its owner alone (0600 before anybody can connect).
+//! A client writes one line, the request, and reads one line, the answer as JSON; then the connection
+//! is over. There is one request so far, `status`. Whoever says nothing is dropped after
+//! some seconds, so a client holds up nothing but its own place among a few.
+//!
+//! The socket is there while the streams' ledgers are held. One that a crash has left behind does not
+//! answer, and is replaced; one that does answer belongs to another process with the same `data_dir`
+//! and other streams, and is left alone. Without a socket everything else works: a command then reads
+//! the ledgers' folders. Nothing here is health data or a secret: see [`crate::Status`].
+
+use std::fs::{self, Permissions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use socket2::{Domain, SockAddr, Socket, Type};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::UnixListener;
+use tokio::sync::Semaphore;
+
+use crate::registry::{Registry, StreamStatus};
+
+/// What a running process says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProcessStatus {
+    /// The version of the library.
+    pub version: String,
+    /// The process id.
+    pub pid: u32,
+    /// Seconds since it has started.
+    pub uptime_s: u64,
+    /// The streams, by name.
+    pub streams: Vec<StreamStatus>,
+}
+
+/// Why a running process could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// Nobody listens there: no process runs with that `data_dir`, or it could not make its socket.
+    #[error("nothing answers at {}", path.display())]
+    NobodyListens {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// A Unix socket's path has about a hundred bytes at most.
+    #[error("{} is too long for a Unix socket: give `data_dir` a shorter path", path.display())]
+    PathTooLong {
+        /// The socket.
+        path: PathBuf,
+    },
+    /// The socket cannot be used: most often it belongs to another user.
+    #[error("cannot use {}", path.display())]
+    Io {
+        /// The socket.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The answer is not one that is known here.
+    #[error("the process at {} answers something else: it may be of another version", path.display())]
+    OtherVersion {
+        /// The socket.
+        path: PathBuf,
+    },
+}
+
+/// The path of the control socket.
+#[must_use]
+pub fn socket(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Asks the process that runs with `data_dir` for its state. Blocks, for some seconds at most.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn status(data_dir: &Path) -> Result<ProcessStatus, ControlError> {
+    let path = socket(data_dir);
+    let answer = match ask(&path, STATUS) {
+        Ok(answer) => answer,
+        Err(source) => return Err(failure(path, source)),
+    };
+    // What the parser says would quote the answer.
+    serde_json::from_slice(&answer).map_err(|_| ControlError::OtherVersion { path })
+}
+
+fn ask(path: &Path, request: &str) -> io::Result<Vec<u8>> {
+    let mut socket = UnixStream::connect(path)?;
+    socket.set_read_timeout(Some(CLIENT_TIME))?;
+    socket.set_write_timeout(Some(CLIENT_TIME))?;
+    socket.write_all(format!("{request}\n").as_bytes())?;
+    let mut answer = Vec::new();
+    socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
+    Ok(answer)
+}
+
+fn failure(path: PathBuf, source: io::Error) -> ControlError {
+    match source.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            ControlError::NobodyListens { path }
+        }
+        io::ErrorKind::InvalidInput => ControlError::PathTooLong { path },
+        _ => ControlError::Io { path, source },
+    }
+}
+
+/// A socket that is served until this is dropped; then it is gone.
+#[derive(Debug)]
+pub(crate) struct Control {
+    path: PathBuf,
+    /// What was made, so that nobody else's is removed.
+    inode: u64,
+    server: actix_rt::task::JoinHandle<()>,
+}
+
+impl Control {
+    /// Serves the socket on this thread's runtime. `None`, and one warning, if there can be none.
+    pub(crate) fn start(data_dir: &Path, registry: &Registry) -> Option<Self> {
+        let path = socket(data_dir);
+        match Self::serve(&path, registry.clone()) {
+            Ok(control) => Some(control),
+            Err(source) => {
+                let why = match failure(path, source) {
+                    ControlError::Io { path, source } => format!("{}: {source}", path.display()),
+                    other => other.to_string(),
+                };
+                tracing::warn!(
+                    why,
+                    "no control socket: commands read the ledgers' folders instead"
+                );
+                None
+            }
+        }
+    }
+
+    fn serve(path: &Path, registry: Registry) -> io::Result<Self> {
+        let listener = UnixListener::from_std(bind(path)?)?;
+        let inode = fs::symlink_metadata(path)?.ino();
+        let server = actix_rt::spawn(serve(listener, registry));
+        Ok(Self { path: path.to_owned(), inode, server })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        self.server.abort();
+        let ours = fs::symlink_metadata(&self.path).is_ok_and(|file| file.ino() == self.inode);
+        if ours && let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!(%error, "the control socket could not be removed");
+        }
+    }
+}
+
+/// Makes the socket. Nobody can connect before it is the owner's alone: it does not listen yet.
+fn bind(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
+    let address = SockAddr::unix(path)?;
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    match socket.bind(&address) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            remove_stale(path)?;
+            socket.bind(&address)?;
+        }
+        bound => bound?,
+    }
+    fs::set_permissions(path, Permissions::from_mode(0o600))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+/// Removes a socket that nobody serves any more.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let taken = |what: &str| Err(io::Error::new(io::ErrorKind::AddrInUse, what.to_owned()));
+    if !fs::symlink_metadata(path)?.file_type().is_socket() {
+        return taken("there is something else of that name");
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => taken("another process with this data_dir answers there"),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+    }
+}
+
+/// Answers one client after the other, some of them at the same time.
+async fn serve(listener: UnixListener, registry: Registry) {
+    let started = Instant::now();
+    let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+    while let Ok(place) = Arc::clone(&places).acquire_owned().await {
+        let Ok((client, _)) = listener.accept().await else {
+            // No descriptor is free, as a rule.
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        let registry = registry.clone();
+        actix_rt::spawn(async move {
+            match tokio::time::timeout(CLIENT_TIME, answer(client, &registry, started)).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::debug!(%error, "a client of the control socket left"),
+                Err(_) => tracing::debug!("a client of the control socket said nothing"),
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Reads a request and answers it.
+async fn answer(
+    mut client: tokio::net::UnixStream,
+    registry: &Registry,
+    started: Instant,
+) -> io::Result<()> {
+    let mut request = String::new();
+    BufReader::new((&mut client).take(REQUEST_BYTES_MAX)).read_line(&mut request).await?;
+    let mut answer = match request.trim_end() {
+        STATUS => serde_json::to_vec(&ProcessStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: started.elapsed().as_secs(),
+            streams: registry.status().streams,
+        })?,
+        _ => br#"{"error":"unknown request: this version knows `status`"}"#.to_vec(),
+    };
+    answer.push(b'\n');
+    client.write_all(&answer).await?;
+    client.shutdown().await
+}
+
+/// The request for the state.
+const STATUS: &str = "status";
+
+/// How long a client may take, from its first byte to its last, and an answer to come.
+const CLIENT_TIME: Duration = Duration::from_secs(5);
+
+/// So many clients are listened to at once.
+const CLIENTS_MAX: usize = 16;
+
+/// So many more may wait.
+const BACKLOG: i32 = 16;
+
+/// A request is not longer.
+const REQUEST_BYTES_MAX: u64 = 1 << 10;
+
+/// An answer is not longer: some kilobytes for each stream.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// The pause after a client could not be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+
+#[cfg(test)]
+mod tests;
