@@ -54,6 +54,12 @@ pub enum ControlError {
         /// The socket.
         path: PathBuf,
     },
+    /// The process that listens there is suspended, or very busy.
+    #[error("the process at {} does not answer", path.display())]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+    },
     /// The socket cannot be used: most often it belongs to another user.
     #[error("cannot use {}", path.display())]
     Io {
@@ -107,6 +113,7 @@ fn failure(path: PathBuf, source: io::Error) -> ControlError {
             ControlError::NobodyListens { path }
         }
         io::ErrorKind::InvalidInput => ControlError::PathTooLong { path },
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => ControlError::NoAnswer { path },
         _ => ControlError::Io { path, source },
     }
 }

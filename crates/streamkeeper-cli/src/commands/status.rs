@@ -3,6 +3,7 @@
 
 mod text;
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 use std::time::SystemTime;
 
@@ -13,7 +14,7 @@ use streamkeeper::ledgers::{self, LedgerStats};
 
 use super::data_dir::{DataDir, Ledgers, failed};
 use super::output::Output;
-use crate::exit::{Failure, GENERAL, Outcome, PERMISSION};
+use crate::exit::{Failure, GENERAL, Outcome, PERMISSION, TRY_AGAIN};
 
 /// Show what a running Streamkeeper does, or what one has left on disk.
 #[derive(Debug, Args)]
@@ -86,14 +87,18 @@ impl Found {
 
 /// A process that is there and was not asked.
 fn unanswered(error: &ControlError) -> Failure {
-    let ControlError::Io { source, .. } = error else { return Failure::new(GENERAL, error) };
-    let (code, advice) = match source.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            (PERMISSION, ": use the account that Streamkeeper runs under")
+    match error {
+        ControlError::NoAnswer { .. } => {
+            let advice = "it is suspended, or very busy: try again";
+            Failure::new(TRY_AGAIN, format!("{error}: {advice}"))
         }
-        _ => (GENERAL, ""),
-    };
-    Failure::new(code, format!("{error}: {source}{advice}"))
+        ControlError::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied => {
+            let advice = "use the account that Streamkeeper runs under";
+            Failure::new(PERMISSION, format!("{error}: {source}: {advice}"))
+        }
+        ControlError::Io { source, .. } => Failure::new(GENERAL, format!("{error}: {source}")),
+        _ => Failure::new(GENERAL, error),
+    }
 }
 
 /// The present, for ages.
