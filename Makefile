@@ -6,11 +6,15 @@ CARGO ?= cargo
 SEED ?= 1
 RUNS ?= 10000
 
+# The torture: how often the process is killed, and the events per second.
+KILLS ?= 100
+RATE ?= 2000
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench docs sim
+.PHONY: help demo run test lint bench docs sim torture
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Show a hang and its recovery, against a simulator of its own
 	$(CARGO) run --release --locked --package streamkeeper-cli -- demo
@@ -32,6 +36,10 @@ bench: ## Run the benchmarks
 
 sim: ## Run the seeded simulation (SEED=1 RUNS=10000)
 	$(CARGO) run --release --locked --package streamkeeper-tests --bin sim -- --seed $(SEED) --runs $(RUNS)
+
+torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
+	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \
+		--package streamkeeper-cli --test e2e -- torture --nocapture
 
 docs: ## Build the book of docs/ into target/book
 	scripts/tool mdbook build

@@ -17,6 +17,7 @@
     reason = "tests"
 )]
 
+mod disk;
 mod endings;
 mod hygiene;
 mod limits;
@@ -24,5 +25,7 @@ mod logging;
 mod process;
 mod recovery;
 mod refusals;
+mod restarts;
 mod service_faults;
 mod support;
+mod torture;

@@ -16,7 +16,7 @@ use futures_util::Stream;
 use futures_util::future::select_all;
 use streamkeeper_core::backoff::{Backoff, BackoffConfig};
 use streamkeeper_ledger::Reader;
-use streamkeeper_sink::{Envelope, Sink, SinkError};
+use streamkeeper_sink::{Envelope, Resume, Sink, SinkError};
 use tokio::sync::{mpsc, watch};
 
 use crate::clock::seed;
@@ -75,12 +75,14 @@ struct Feed {
     reader: Reader,
     /// What was read and is not acknowledged: given again after a failure.
     batch: Vec<Envelope>,
+    /// The sink knows where it is.
+    resumed: bool,
 }
 
 impl Feed {
     fn new(source: Source) -> Self {
         let reader = source.entry.outbox.reader(source.cursor());
-        Self { source, reader, batch: Vec::new() }
+        Self { source, reader, batch: Vec::new(), resumed: false }
     }
 
     /// Reads the next batch, unless there still is one. Reads a file: on a thread that may wait.
@@ -107,6 +109,12 @@ impl Feed {
 
     /// Reads and delivers one batch; false if there is none.
     async fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, SinkError> {
+        if !self.resumed {
+            let source = &self.source;
+            let (next, end) = (source.cursor(), source.entry.outbox.end());
+            sink.resume(Resume { source: &source.entry.name, next, end }).await?;
+            self.resumed = true;
+        }
         self.fill().map_err(SinkError::retryable)?;
         let Some(last) = self.batch.last() else { return Ok(false) };
         let next = last.sequence + 1;

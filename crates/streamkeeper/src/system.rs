@@ -48,7 +48,7 @@ pub(crate) struct System {
     streams: Vec<Stream>,
     sinks: Vec<JoinHandle<()>>,
     sink_stop: watch::Sender<SinkStop>,
-    sink_runtime: Runtime,
+    sink_runtime: SinkRuntime,
     arbiters: Vec<Arbiter>,
     control: Option<Control>,
 }
@@ -69,6 +69,17 @@ struct SinkPlan {
     streams: Vec<String>,
 }
 
+/// The sinks' runtime. Whoever drops it is on a runtime, too, and must not wait for its threads.
+struct SinkRuntime(Option<Runtime>);
+
+impl Drop for SinkRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 impl System {
     /// Builds the sinks, then starts the streams. Runs inside an `actix_rt::System`.
     pub(crate) fn start(
@@ -84,6 +95,8 @@ impl System {
             .thread_name("sk-sinks")
             .enable_all()
             .build()?;
+        let handle = sink_runtime.handle().clone();
+        let sink_runtime = SinkRuntime(Some(sink_runtime));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let arbiters: Vec<_> = (0..cores.min(ARBITERS_MAX)).map(|_| Arbiter::new()).collect();
         let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
@@ -115,12 +128,12 @@ impl System {
         let deliveries = sources
             .remove(DELIVERIES)
             .filter(|_| plans.is_empty())
-            .map(|sources| start_deliveries(sink_runtime.handle(), sources, &receiver));
+            .map(|sources| start_deliveries(&handle, sources, &receiver));
         let sinks = plans
             .into_iter()
             .map(|SinkPlan { name, sink, .. }| {
                 let sources = sources.remove(&name).unwrap_or_default();
-                sink_runtime.spawn(run_sink(name, sink, sources, receiver.clone()))
+                handle.spawn(run_sink(name, sink, sources, receiver.clone()))
             })
             .collect();
         // Every ledger is held: whatever lies there of another process's is stale.
@@ -197,7 +210,7 @@ impl System {
         if tokio::time::timeout_at(now + deadline, closed).await.is_err() {
             tracing::warn!("a ledger did not close in time; the sinks may get events again");
         }
-        self.sink_runtime.shutdown_background();
+        drop(self.sink_runtime);
         for arbiter in &self.arbiters {
             arbiter.stop();
         }

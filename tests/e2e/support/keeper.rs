@@ -1,9 +1,9 @@
 //! The process under test: `streamkeeper run` in a folder of its own, with its log at hand.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::ExitStatusExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
-use super::{Settings, wait_for};
+use super::{STREAM, Settings, wait_for};
 
 /// The binary.
 pub(crate) fn streamkeeper() -> Command {
@@ -27,19 +27,23 @@ pub(crate) fn streamkeeper() -> Command {
 
 /// The environment that moves a process's wall clock by so many seconds, and nothing else of it.
 pub(crate) fn clock_moved_by(seconds: i64) -> Vec<(&'static str, String)> {
-    const PACKAGE: &str = "libfaketime";
-    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
-    let installed = Command::new(need).arg(PACKAGE).status().expect("the script is there");
-    assert!(installed.success(), "{PACKAGE} is not there and could not be installed");
-    let files = Command::new("dpkg").args(["-L", PACKAGE]).output().expect("this is Debian");
-    let files = String::from_utf8(files.stdout).expect("UTF-8");
-    let library = files.lines().find(|file| file.ends_with("MT.so.1")).expect("it has a library");
+    let library = library("libfaketime", "MT.so.1");
     vec![
-        ("LD_PRELOAD", library.to_owned()),
+        ("LD_PRELOAD", library),
         ("FAKETIME", format!("{seconds:+}")),
         ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ("NO_FAKE_STAT", "1".to_owned()),
     ]
+}
+
+/// The file of a Debian package whose name ends so; the package is installed if it is not there.
+pub(crate) fn library(package: &str, end: &str) -> String {
+    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
+    let installed = Command::new(need).arg(package).status().expect("the script is there");
+    assert!(installed.success(), "{package} is not there and could not be installed");
+    let files = Command::new("dpkg").args(["-L", package]).output().expect("this is Debian");
+    let files = String::from_utf8(files.stdout).expect("UTF-8");
+    files.lines().find(|file| file.ends_with(end)).expect("it has a library").to_owned()
 }
 
 /// Runs a command to its end.
@@ -124,6 +128,8 @@ impl Log {
 pub(crate) struct Keeper {
     process: Child,
     folder: TempDir,
+    environment: Vec<(OsString, OsString)>,
+    /// What all its lives wrote to the log.
     lines: Arc<Mutex<Vec<String>>>,
     reader: Option<JoinHandle<()>>,
 }
@@ -138,24 +144,41 @@ impl Keeper {
     pub(crate) fn start_with<V: AsRef<OsStr>>(file: &str, environment: &[(&str, V)]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         std::fs::write(folder.path().join("streamkeeper.toml"), file).unwrap();
-        let mut process = streamkeeper()
-            .args(["run", "streamkeeper.toml"])
-            .current_dir(folder.path())
-            .envs(environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary starts");
+        let own = |(name, value): &(&str, V)| (OsString::from(name), value.as_ref().to_owned());
+        let environment: Vec<_> = environment.iter().map(own).collect();
         let lines = Arc::new(Mutex::new(Vec::new()));
-        let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
-        let written = Arc::clone(&lines);
-        let reader = std::thread::spawn(move || {
-            for line in stderr.split(b'\n').map_while(Result::ok) {
-                written.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
-            }
-        });
-        Self { process, folder, lines, reader: Some(reader) }
+        let (process, reader) = spawn(folder.path(), &environment, &lines);
+        Self { process, folder, environment, lines, reader: Some(reader) }
+    }
+
+    /// Starts it again in the same folder. It is killed, if it has not ended.
+    pub(crate) fn restart(&mut self) {
+        self.kill();
+        let (process, reader) = spawn(self.folder.path(), &self.environment, &self.lines);
+        self.process = process;
+        self.reader = Some(reader);
+    }
+
+    /// Kills it, so that it can do nothing any more.
+    pub(crate) fn kill(&mut self) {
+        // It may have ended by itself.
+        drop(self.process.kill());
+        self.wait_end();
+    }
+
+    /// Its process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The folder that it runs in.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The folder of its stream's ledger.
+    pub(crate) fn ledger(&self) -> PathBuf {
+        self.folder.path().join("data/streams").join(STREAM)
     }
 
     /// The file of its sink.
@@ -240,6 +263,31 @@ impl Keeper {
         assert_eq!(self.wait_end(), 0, "a graceful stop");
         self.log()
     }
+}
+
+/// Starts the process in `folder`, its log appended to `lines`.
+fn spawn(
+    folder: &Path,
+    environment: &[(OsString, OsString)],
+    lines: &Arc<Mutex<Vec<String>>>,
+) -> (Child, JoinHandle<()>) {
+    let mut process = streamkeeper()
+        .args(["run", "streamkeeper.toml"])
+        .current_dir(folder)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    let stderr = BufReader::new(process.stderr.take().expect("it is piped"));
+    let written = Arc::clone(lines);
+    let reader = std::thread::spawn(move || {
+        for line in stderr.split(b'\n').map_while(Result::ok) {
+            written.lock().unwrap().push(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+    (process, reader)
 }
 
 impl Drop for Keeper {

@@ -1,0 +1,138 @@
+//! What is on disk when the process starts: nothing, a clean end, a crash, damage, another process.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::json;
+use streamkeeper_simulator::fault::Call;
+
+use super::support::{
+    Keeper, RECOVERED, RECOVERING, Scenario, Service, Settings, calls, run_to_end, streamkeeper,
+};
+
+const OPENED: &str = "opened the ledger";
+
+#[test]
+fn a_clean_restart_goes_on_where_it_was() {
+    let mut scenario = Scenario::start();
+    let before = scenario.service.state();
+    scenario.keeper.stop();
+    // What comes meanwhile waits at the service.
+    scenario.service.wait_time(Duration::from_secs(2));
+    scenario.keeper.restart();
+    let finished = scenario.finish();
+    let starts: Vec<_> = finished.log.said(OPENED);
+    let starts: Vec<_> = starts.iter().map(|line| line.text("start")).collect();
+    assert_eq!(starts, ["first", "clean"]);
+    assert_eq!(finished.log.said(RECOVERING).len(), 0, "a clean restart is no incident");
+    for call in [Call::Create, Call::Delete] {
+        assert_eq!(calls(&finished.state, call), calls(&before, call), "no {call:?} more");
+    }
+}
+
+#[test]
+fn after_a_kill_everything_from_the_mark_is_read_again() {
+    let mut scenario = Scenario::start();
+    scenario.service.fault(json!({"kind": "hang"}));
+    scenario.keeper.restart();
+    let recovered = scenario.wait_recovered(1);
+    assert_eq!(recovered.text("reason"), "unclean_start");
+    let finished = scenario.finish();
+    assert_eq!(finished.log.said(OPENED).last().unwrap().text("start"), "unclean");
+    assert_eq!(calls(&finished.state, Call::Create), 2);
+}
+
+#[test]
+fn a_kill_before_the_history_has_been_read() {
+    let service = Service::process(&[]);
+    let mut scenario = Scenario::begin(service, |settings| settings);
+    super::support::wait_for("the first events", || {
+        (scenario.keeper.delivered() > 0).then_some(())
+    });
+    scenario.keeper.restart();
+    scenario.wait_recovered(1);
+    scenario.finish();
+}
+
+#[test]
+fn a_kill_in_a_recovery_is_one_incident() {
+    let mut scenario = Scenario::start();
+    scenario.service.fault(json!({"kind": "hang"}));
+    let begun = scenario.keeper.wait_said(RECOVERING, 1);
+    scenario.keeper.restart();
+    let recovered = scenario.wait_recovered(1);
+    assert_eq!(recovered.text("incident"), begun.text("incident"));
+    scenario.finish();
+}
+
+#[test]
+fn a_torn_tail_is_cut_off_with_one_line() {
+    let mut scenario = Scenario::start();
+    scenario.keeper.kill();
+    let segment = segments(&scenario.keeper.ledger()).pop().unwrap();
+    let mut bytes = fs::read(&segment).unwrap();
+    bytes.extend_from_slice(b"half a frame");
+    fs::write(&segment, bytes).unwrap();
+    scenario.keeper.restart();
+    scenario.wait_recovered(1);
+    let finished = scenario.finish();
+    assert_eq!(finished.log.said("cut off a torn tail").len(), 1);
+    assert_eq!(finished.log.said(RECOVERED).len(), 1);
+}
+
+#[test]
+fn damage_elsewhere_is_refused_by_file_and_byte() {
+    let mut scenario = Scenario::start();
+    scenario.keeper.stop();
+    let segment = segments(&scenario.keeper.ledger()).remove(0);
+    let mut bytes = fs::read(&segment).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&segment, bytes).unwrap();
+    scenario.keeper.restart();
+    assert_eq!(scenario.keeper.wait_end(), 1);
+    let log = scenario.keeper.raw_log();
+    let said = log.iter().find(|line| line.contains("is damaged at byte")).expect("it says so");
+    let name = segment.file_name().unwrap().to_str().unwrap();
+    assert!(said.contains(name) && said.contains("Restore the directory"), "{said}");
+}
+
+#[test]
+fn a_ledger_that_another_process_holds_is_left_alone() {
+    let scenario = Scenario::start();
+    let folder = tempfile::tempdir().unwrap();
+    let data = fs::canonicalize(scenario.keeper.ledger().join("../..")).unwrap();
+    let file = Settings::scaled(&scenario.service.url)
+        .file()
+        .replace("[service]\n", &format!("[service]\ndata_dir = {data:?}\n"));
+    fs::write(folder.path().join("second.toml"), file).unwrap();
+    let mut command = streamkeeper();
+    let ended = run_to_end(command.args(["run", "second.toml"]).current_dir(folder.path()));
+    assert_eq!(ended.code, Some(75), "{ended:?}");
+    let holder = format!("{}", scenario.keeper.process());
+    assert!(ended.stderr.contains(&holder), "it names the process: {}", ended.stderr);
+    scenario.finish();
+}
+
+#[test]
+fn a_data_dir_that_cannot_be_made_is_said_by_name() {
+    let settings = Settings::scaled("http://127.0.0.1:1");
+    // Its folder is a file.
+    let file = settings
+        .file()
+        .replace("[service]\n", "[service]\ndata_dir = \"streamkeeper.toml/data\"\n");
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
+    assert_eq!(keeper.wait_end(), 73);
+    let log = keeper.raw_log();
+    assert!(log.iter().any(|line| line.contains("streamkeeper.toml/data")), "{log:?}");
+}
+
+/// The segments of an outbox, the oldest first.
+fn segments(ledger: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(ledger).unwrap().map(|entry| entry.unwrap().path());
+    let mut segments: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    segments.sort();
+    segments
+}
