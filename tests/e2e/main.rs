@@ -20,6 +20,7 @@
 mod disk;
 mod endings;
 mod hygiene;
+mod ledger_commands;
 mod limits;
 mod logging;
 mod process;
