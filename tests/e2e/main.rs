@@ -18,6 +18,7 @@
 )]
 
 mod disk;
+mod embedded;
 mod endings;
 mod hygiene;
 mod ledger_commands;

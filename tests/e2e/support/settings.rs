@@ -44,12 +44,17 @@ impl Settings {
 
     /// The configuration file; the sink's and the data's paths are relative to the keeper's folder.
     pub(crate) fn file(&self) -> String {
-        let stream: String =
-            self.0.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
         format!(
-            "[service]\nlog_format = \"json\"\n\n[[stream]]\n{stream}\n\
-             [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n"
+            "[service]\nlog_format = \"json\"\n\n{}\n\
+             [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n",
+            self.stream(),
         )
+    }
+
+    /// The table of the stream alone.
+    pub(crate) fn stream(&self) -> String {
+        let keys: String = self.0.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        format!("[[stream]]\n{keys}")
     }
 }
 
