@@ -147,6 +147,18 @@ fn each_way_to_fail_has_its_exit_code() {
     let good = Settings::unscaled("http://127.0.0.1:1").file();
     std::fs::write(folder.path().join("good.toml"), &good).unwrap();
     assert_eq!(code(&["check", "good.toml"]), Some(0));
+    let other = |arguments: &[&str]| {
+        let mut command = streamkeeper();
+        command.args(arguments).current_dir(folder.path()).env("STREAMKEEPER_CONFIG", "good.toml");
+        run_to_end(&mut command).code
+    };
+    assert_eq!(other(&["check"]), Some(0));
+    assert_eq!(
+        other(&["check", "missing.toml"]),
+        Some(78),
+        "an argument is before the environment"
+    );
+    assert_eq!(other(&["check", "--config", "missing.toml"]), Some(78));
     std::fs::write(folder.path().join("bad.toml"), "[[stream]\n").unwrap();
     assert_eq!(code(&["check", "bad.toml"]), Some(78));
 

@@ -14,8 +14,8 @@ pub(crate) struct ConfigFile {
     #[arg(value_name = "FILE", conflicts_with = "config")]
     file: Option<PathBuf>,
 
-    /// The configuration file
-    #[arg(short, long, value_name = "FILE", env = "STREAMKEEPER_CONFIG")]
+    /// The configuration file [env: STREAMKEEPER_CONFIG]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// A folder of further files whose streams and sinks are added [default: FILE.d, if it exists]
@@ -48,10 +48,12 @@ impl ConfigFile {
     }
 }
 
-/// The file that was given, or the first that is in its place.
+/// The file that was given, or the environment's, or the first that is in its place.
 pub(super) fn place(given: Option<PathBuf>) -> Result<PathBuf, Failure> {
+    // Not clap's: it would take the variable for an argument, in conflict with `FILE`.
+    let named = || std::env::var_os("STREAMKEEPER_CONFIG").filter(|name| !name.is_empty());
     let here = || PLACES.iter().map(PathBuf::from).find(|path| path.exists());
-    given.or_else(here).ok_or_else(|| {
+    given.or_else(|| named().map(PathBuf::from)).or_else(here).ok_or_else(|| {
         let places = PLACES.join(", ");
         let message = format!("no configuration: give a file, or write one of {places}");
         Failure::new(CONFIGURATION, message)

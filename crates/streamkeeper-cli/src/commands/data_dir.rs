@@ -17,8 +17,9 @@ use crate::exit::{CONFIGURATION, Failure, GENERAL, PERMISSION, TRY_AGAIN};
 /// The folder of the data.
 #[derive(Debug, Args)]
 pub(crate) struct DataDir {
-    /// The configuration file [default: streamkeeper.toml here, or in /etc/streamkeeper]
-    #[arg(short, long, value_name = "FILE", env = "STREAMKEEPER_CONFIG")]
+    /// The configuration file [env: STREAMKEEPER_CONFIG] [default: streamkeeper.toml here, or in
+    /// /etc/streamkeeper]
+    #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
 
     /// The folder of the data, without a configuration file [default: its `data_dir`]
