@@ -1,8 +1,10 @@
 //! Decoding side by side with `sse-stream` and `eventsource-stream`: the same chunks of 8 KiB, out
-//! of 8 MiB of events, every event taken and dropped. Throughput is in bytes of the stream.
+//! of 8 MiB of events, every event taken and dropped. Throughput is in bytes of the stream for each
+//! second of CPU time.
 //!
 //! The corpora: `health`, events of 790 bytes with one JSON record each, as a health data service
-//! sends them; and `tiny`, events of 43 bytes, where it is the cost per event that counts.
+//! sends them; and `tiny`, events of 43 bytes, where it is the cost per event that counts. `ROUNDS`
+//! (31) rounds; the report is `docs/benchmarks/decode.json`.
 
 #![allow(
     clippy::unwrap_used,
@@ -14,10 +16,15 @@ use std::convert::Infallible;
 use std::hint::black_box;
 
 use bytes::Bytes;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use eventsource_stream::Eventsource;
 use futures_util::{FutureExt, StreamExt, stream};
+use serde_json::json;
 use streamkeeper_sse::{Decoder, Limits};
+
+use crate::report::{Goal, Report, row, size, timed};
+
+#[path = "../../../benches/report.rs"]
+mod report;
 
 const CORPUS_BYTES: usize = 8 << 20;
 const CHUNK_BYTES: usize = 8 << 10;
@@ -93,25 +100,49 @@ fn eventsource_stream(chunks: &[Bytes]) -> usize {
 type Corpus = fn(usize) -> String;
 type Subject = fn(&[Bytes]) -> usize;
 
-fn decode(criterion: &mut Criterion) {
-    let corpora: [(&str, Corpus); 2] = [("health", health), ("tiny", tiny)];
-    for (corpus, event) in corpora {
-        let (chunks, events) = chunks(event);
-        let mut group = criterion.benchmark_group(corpus);
-        let bytes: usize = chunks.iter().map(Bytes::len).sum();
-        group.throughput(Throughput::Bytes(bytes as u64));
-        let subjects: [(&str, Subject); 3] = [
-            ("streamkeeper-sse", streamkeeper),
-            ("sse-stream", sse_stream),
-            ("eventsource-stream", eventsource_stream),
-        ];
-        for (name, subject) in subjects {
-            assert_eq!(subject(&chunks), events, "{name} gives every event");
-            group.bench_function(name, |bencher| bencher.iter(|| subject(&chunks)));
+const OURS: &str = "streamkeeper-sse";
+const SUBJECTS: [(&str, Subject); 3] =
+    [(OURS, streamkeeper), ("sse-stream", sse_stream), ("eventsource-stream", eventsource_stream)];
+
+/// One subject's figures over so many runs, in GB (10⁹ bytes) and million events a CPU second.
+fn measure(subject: Subject, chunks: &[Bytes], events: usize, runs: usize) -> (f64, f64) {
+    let bytes: usize = chunks.iter().map(Bytes::len).sum();
+    let (_, cpu) = timed(|| {
+        for _ in 0..runs {
+            assert_eq!(subject(chunks), events, "every event is given");
         }
-        group.finish();
-    }
+    });
+    let runs = runs as f64;
+    (bytes as f64 * runs / cpu / 1e9, events as f64 * runs / cpu / 1e6)
 }
 
-criterion_group!(benches, decode);
-criterion_main!(benches);
+fn main() {
+    let (rounds, runs) = (size("ROUNDS", 31), size("RUNS", 4));
+    let settings = json!({
+        "corpus_bytes": CORPUS_BYTES, "chunk_bytes": CHUNK_BYTES, "runs": runs,
+        "event_bytes": { "health": health(0).len(), "tiny": tiny(0).len() },
+    });
+    let mut report = Report::new("decode", settings);
+    let corpora: [(&str, Corpus); 2] = [("health", health), ("tiny", tiny)];
+    let corpora = corpora.map(|(name, event)| (name, chunks(event)));
+    for _ in 0..rounds {
+        let mut rows = Vec::new();
+        for (corpus, (chunks, events)) in &corpora {
+            for (name, subject) in SUBJECTS {
+                let (bytes, events) = measure(subject, chunks, *events, runs);
+                let figures =
+                    [("gb_per_cpu_second", bytes), ("million_events_per_cpu_second", events)];
+                rows.push(row(&format!("{name}, {corpus}"), figures));
+            }
+        }
+        report.round(rows);
+    }
+    for (corpus, _) in corpora {
+        let row = |name: &str| format!("{name}, {corpus}");
+        report.ratio("gb_per_cpu_second", &row(OURS), &row("eventsource-stream"));
+        let ratio = report.ratio("gb_per_cpu_second", &row(OURS), &row("sse-stream"));
+        let goal = format!("throughput beside sse-stream, {corpus}");
+        report.goal(&goal, ratio, Goal::AtLeast(1.3));
+    }
+    report.write();
+}
