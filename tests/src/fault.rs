@@ -3,6 +3,7 @@
 //! A fault is a value with a time, so that a named scenario writes down by hand what a seed draws.
 //! How it is carried out is left to `world::trouble`. Times are in milliseconds.
 
+use streamkeeper_ledger::fs;
 use streamkeeper_simulator::model::{DAY, Millis, SECOND};
 
 use crate::plan::one_of;
@@ -34,6 +35,29 @@ pub enum CrashKind {
     Process,
     /// The power fails: nobody tells the service.
     Power,
+}
+
+/// What the disk does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DiskFault {
+    /// It is full.
+    Full,
+    /// Nothing can be written.
+    Io,
+    /// No sync succeeds, and what one was to save is gone.
+    Sync,
+}
+
+impl DiskFault {
+    /// What the file system calls it.
+    #[must_use]
+    pub const fn fault(self) -> fs::Fault {
+        match self {
+            Self::Full => fs::Fault::DiskFull,
+            Self::Io => fs::Fault::Io,
+            Self::Sync => fs::Fault::Sync,
+        }
+    }
 }
 
 /// Something that goes wrong.
@@ -72,6 +96,10 @@ pub enum Fault {
     Suspend { lasts: Millis },
     /// Commits take this long.
     SlowCommits { each: Millis, lasts: Millis },
+    /// The disk fails, from the step after so many more on.
+    Disk { fault: DiskFault, after: u64, lasts: Millis },
+    /// Sinks take nothing for a while.
+    SlowSinks { which: Which, lasts: Millis },
     /// The code that reads a connection panics.
     Panic,
     /// The next event on a connection comes garbled.

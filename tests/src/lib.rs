@@ -2,7 +2,7 @@
 //!
 //! One printed seed draws everything: what the service is like, how the policies are configured,
 //! which faults come when. The harness plays the shell that a real process has around the core
-//! (sockets, queue, disk, calls) and the network between it and the service; checkers watch every
+//! (sockets, queue, calls) and the sinks behind it, with the real ledger on a disk that fails, and the network between it and the service; checkers watch every
 //! step. First safety, while the faults last: no event lost, no false mark, no hot loop. Then
 //! liveness, when they are over: everything live and caught up within a bound.
 //!
@@ -10,9 +10,9 @@
 //!
 //! - [`plan`]: everything drawn from the seed; [`fault`]: what goes wrong, and when.
 //! - [`world`]: the event loop; its parts are `network` (connections), `service` (calls and
-//!   attempts), `shell` (the process), `commits` (its queue), `trouble` (carries the faults out), `phases` (when is it
-//!   over).
-//! - [`disk`]: what survives a crash. [`checkers`]: what must hold.
+//!   attempts), `shell` (the process), `desk` (its queue), `storage` (disk and sinks), `trouble`
+//!   (carries the faults out), `phases` (when is it over).
+//! - [`disk`]: what survives a crash; [`storage`]: how it is bounded. [`checkers`]: what must hold.
 //! - [`naive`]: the rules that lose events, to show that they do.
 
 pub mod agenda;
@@ -21,6 +21,7 @@ pub mod disk;
 pub mod fault;
 pub mod naive;
 pub mod plan;
+pub mod storage;
 pub mod world;
 
 pub use plan::Plan;

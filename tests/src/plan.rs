@@ -12,6 +12,7 @@ use streamkeeper_simulator::model::{Config, DAY, HOUR, MINUTE, Millis, Pokes, SE
 
 use crate::fault::Fault;
 use crate::naive::Naive;
+use crate::storage::{self, Storage};
 
 /// A run, written down.
 #[derive(Clone, Debug)]
@@ -52,6 +53,8 @@ pub struct Plan {
     pub other_streams: u8,
     /// The service answers a half-close with a FIN, without the HTTP terminator.
     pub ends_without_terminator: bool,
+    /// The ledger and its sinks.
+    pub storage: Storage,
     /// What goes wrong, and how long after the start.
     pub faults: Vec<(Millis, Fault)>,
     /// Faults are over so long after the start.
@@ -93,6 +96,7 @@ impl Plan {
             mailbox: Span::exactly(0),
             other_streams: 0,
             ends_without_terminator: false,
+            storage: Storage::calm(scale),
             faults: Vec::new(),
             faults_end: HOUR / scale,
             naive: None,
@@ -111,6 +115,8 @@ impl Plan {
         plan.draw_service(rng);
         plan.draw_shell(rng);
         plan.draw_faults(rng);
+        plan.draw_storage(rng);
+        plan.leave_foreigners_alone();
         plan
     }
 
@@ -225,8 +231,12 @@ impl Plan {
                 self.faults.push((soon.min(self.faults_end), Fault::draw(rng, self.scale)));
             }
         }
+    }
+
+    fn draw_storage(&mut self, rng: &mut fastrand::Rng) {
+        self.storage = Storage::draw(rng, self.scale);
+        self.faults.extend(storage::draw_faults(rng, self.scale, self.faults_end));
         self.faults.sort_by_key(|&(at, _)| at);
-        self.leave_foreigners_alone();
     }
 
     /// Nobody can see who reads our stream while none of our connections is open: a foreign client

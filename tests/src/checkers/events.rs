@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use streamkeeper_simulator::model::{Event, EventId, Millis};
+use streamkeeper_simulator::model::{DAY, Event, Millis};
 
 use super::Verdict;
 
@@ -15,8 +15,8 @@ pub struct Events {
     learned: usize,
     missing: BTreeSet<(Millis, usize)>,
     of_record: HashMap<u32, Vec<(Millis, usize)>>,
-    accepted: HashSet<EventId>,
-    newest: HashMap<u32, EventId>,
+    accepted: HashSet<usize>,
+    newest: HashMap<u32, (usize, Millis)>,
 }
 
 impl Events {
@@ -32,12 +32,17 @@ impl Events {
         self.learned = events.len();
     }
 
-    /// A version was accepted, durably.
+    /// A version was accepted, durably: the event at that place of the model's list.
     ///
     /// # Errors
     /// It had been accepted before.
-    pub fn accepted(&mut self, id: EventId, event: &Event) -> Verdict {
-        self.newest.insert(event.record, id);
+    pub fn accepted(&mut self, place: usize, event: &Event) -> Verdict {
+        // A version that arrives so late is let through (the ledger looks a day around its own): who
+        // keeps state goes by the time.
+        let newest = self.newest.entry(event.record).or_insert((place, event.created_at));
+        if newest.1 / DAY <= event.created_at / DAY + 1 {
+            *newest = (place, event.created_at);
+        }
         if let Some(keys) = self.of_record.get_mut(&event.record) {
             keys.retain(|key| {
                 let superseded = key.0 <= event.created_at;
@@ -47,10 +52,10 @@ impl Events {
                 !superseded
             });
         }
-        if self.accepted.insert(id) {
+        if self.accepted.insert(place) {
             Ok(())
         } else {
-            Err(format!("event {} was accepted twice", id.index()))
+            Err(format!("event {place} was accepted twice"))
         }
     }
 
@@ -72,10 +77,10 @@ impl Events {
         self.accepted.len()
     }
 
-    /// The version of a record that was accepted last.
+    /// The version of a record that was accepted last: the place of its event.
     #[must_use]
-    pub fn last_accepted(&self, record: u32) -> Option<EventId> {
-        self.newest.get(&record).copied()
+    pub fn last_accepted(&self, record: u32) -> Option<usize> {
+        self.newest.get(&record).map(|newest| newest.0)
     }
 
     /// The records that something was accepted of.

@@ -25,6 +25,12 @@ impl MarkWatch {
         holds(mark, events)
     }
 
+    /// Whether there has been a mark.
+    #[must_use]
+    pub const fn is_set(&self) -> bool {
+        self.last.is_some()
+    }
+
     /// Forgets what it saw: a new process begins with what is on disk.
     pub const fn begin(&mut self, mark: Option<Timestamp>) {
         self.last = mark;

@@ -5,23 +5,25 @@
 //! silence and tick its policies, and looks at what must hold. The first thing that does not ends
 //! the run.
 
-mod commits;
+mod desk;
 mod network;
 mod phases;
 mod service;
 mod shell;
+mod storage;
 mod trouble;
 
 use std::fmt;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::establish::{Answer, Call};
-use streamkeeper_core::stream_policy::{Input, StreamState};
+use streamkeeper_core::stream_policy::Input;
 use streamkeeper_simulator::model::{ClientId, Event, Millis, Model, SECOND, Span};
 
 use crate::agenda::Agenda;
 use crate::checkers::events::Events;
 use crate::checkers::mark::{MarkWatch, holds};
+use crate::checkers::sinks::Sinks;
 use crate::disk::Disk;
 use crate::naive::{Naive, ShadowMark};
 use crate::plan::{Plan, millis};
@@ -50,6 +52,8 @@ enum Happening {
     CallArrives(u64, Call),
     /// A foreign client leaves.
     ForeignLeaves(ClientId),
+    /// The disk is well again, unless another fault has come.
+    DiskHeals,
     /// A process is started.
     Start,
     /// For the process of that number; waits while it is suspended.
@@ -63,10 +67,14 @@ enum ForShell {
     Report(Input),
     /// The answer to a call comes.
     Answer(Answer),
-    /// A commit is done.
-    CommitDone,
-    /// A state is on disk.
-    Persisted(u64, StreamState),
+    /// Something that waits for the ledger is done.
+    Work,
+    /// It dies.
+    Dies,
+    /// What is old is deleted.
+    Sweep,
+    /// That sink takes a batch.
+    Sink(usize),
     /// It has been stopping for too long.
     StopTimesOut,
 }
@@ -123,9 +131,10 @@ pub struct World {
     process: Option<Process>,
     processes: u64,
     disk: Disk,
-    persists_done: Millis,
+    stopped_clean: bool,
     phase: Phase,
     events: Events,
+    sinks: Sinks,
     mark: MarkWatch,
     durable_mark: MarkWatch,
     shadow: Option<ShadowMark>,
@@ -165,10 +174,15 @@ impl World {
             conditions: Conditions::default(),
             process: None,
             processes: 0,
-            disk: Disk::new(plan.naive == Some(Naive::IdAndChecksum)),
-            persists_done: 0,
+            disk: Disk::new(
+                plan.seed,
+                plan.storage.ledger.clone(),
+                plan.naive == Some(Naive::IdAndChecksum),
+            ),
+            stopped_clean: false,
             phase: Phase::Faults,
             events: Events::default(),
+            sinks: Sinks::new(plan.storage.sinks.len()),
             mark: MarkWatch::default(),
             durable_mark: MarkWatch::default(),
             shadow: plan.naive.and_then(ShadowMark::of),
@@ -237,6 +251,7 @@ impl World {
                 self.foreign.retain(|other| *other != client);
                 self.model.abort(client, self.now);
             }
+            Happening::DiskHeals => self.disk_heals(),
             Happening::Start => self.start_process(),
             Happening::Shell(process, what) => {
                 if self.process.as_ref().is_none_or(|ours| ours.number != process) {

@@ -12,7 +12,7 @@ use streamkeeper_core::stream_policy::{Input, Members, Target};
 use streamkeeper_core::watchdog::{Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 
-use crate::fault::Refused;
+use crate::fault::{CrashKind, DiskFault, Refused};
 use crate::naive::Naive;
 
 use super::{Place, World};
@@ -66,6 +66,12 @@ pub(super) struct Conditions {
     pub(super) suspended_until: Millis,
     pub(super) slow_commits_until: Millis,
     pub(super) slow_commit: Millis,
+    pub(super) disk: Option<DiskFault>,
+    /// The process dies like this, for so long, when its disk says so.
+    pub(super) dies: Option<(CrashKind, Millis)>,
+    pub(super) disk_fails_until: Millis,
+    /// Of each sink.
+    pub(super) slow_sinks_until: Vec<Millis>,
     pub(super) lose_answers: Option<(bool, u8)>,
 }
 
@@ -79,8 +85,10 @@ impl Conditions {
             self.half_close_ignored_until,
             self.suspended_until,
             self.slow_commits_until,
+            self.disk_fails_until,
         ]
         .into_iter()
+        .chain(self.slow_sinks_until.iter().copied())
         .max()
         .unwrap_or(0)
     }

@@ -95,7 +95,8 @@ impl World {
             || policy.mark().is_some_and(|mark| {
                 crate::plan::micros(self.now - process.lag.bound()) <= mark.as_micros()
             });
-        self.events.missing() == 0 && verified && marked && policy.health() == Health::Live
+        let arrived = self.events.missing() == 0 && self.sinks.have_everything();
+        arrived && verified && marked && policy.health() == Health::Live
     }
 
     fn state(&self) -> String {
@@ -105,8 +106,9 @@ impl World {
         let lag = policy.mark().map(|m| self.now as i64 - m.as_micros() / 1_000);
         let suspects = policy.suspects();
         format!(
-            "{:?}, {missing} events missing, {suspects} suspects, mark {lag:?} ms ago",
-            policy.health()
+            "{:?}, {missing} events missing, {suspects} suspects, mark {lag:?} ms ago, {}",
+            policy.health(),
+            if self.sinks.have_everything() { "sinks have it all" } else { "sinks lag" }
         )
     }
 
@@ -114,7 +116,7 @@ impl World {
     fn look_at_final_versions(&mut self) {
         let wrong = self.events.records().find(|&record| {
             let latest = self.model.latest(record).filter(|&id| self.model.event(id).is_some());
-            self.events.last_accepted(record) != latest
+            self.events.last_accepted(record) != latest.map(|id| id.index())
         });
         if let Some(record) = wrong {
             self.broken(format!("record {record} ends with a version that is not its newest"));

@@ -1,14 +1,12 @@
 //! The process: the shell that a real one has around the policies, without the I/O.
 //!
 //! It gives the policies their inputs and carries out what they want; that is put on the agenda,
-//! never done in their call. The queue and its commits are `commits`.
-
-use std::collections::VecDeque;
+//! never done in their call. The queue and its ledger are `desk`.
 
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::establish::{Answer, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::{Input, Output, Report, StreamPolicy, StreamState};
+use streamkeeper_core::stream_policy::{Input, Output, Report, StreamPolicy};
 use streamkeeper_core::time::Instant;
 use streamkeeper_simulator::model::Millis;
 
@@ -16,10 +14,10 @@ use crate::checkers::calls::Calls;
 use crate::checkers::connections::Connections;
 use crate::checkers::incidents::Incidents;
 use crate::checkers::lag::Lag;
-use crate::naive::Naive;
 use crate::plan::millis;
 
-use super::commits::Queued;
+use super::desk::Desk;
+use super::storage::Readers;
 use super::{ForShell, Happening, World};
 
 /// One life of our process.
@@ -33,10 +31,9 @@ pub(super) struct Process {
     pub(super) lag: Lag,
     pub(super) stopping: Option<Millis>,
     started: Millis,
-    pub(super) queue: VecDeque<Queued>,
-    pub(super) committing: Vec<Queued>,
+    pub(super) desk: Desk,
+    pub(super) readers: Readers,
     pub(super) was_full: bool,
-    pub(super) flush: bool,
 }
 
 impl Process {
@@ -51,7 +48,7 @@ impl Process {
     }
 
     pub(super) fn has_room(&self, frames: usize) -> bool {
-        self.queue.len() + self.committing.len() < frames
+        self.desk.frames() < frames
     }
 
     /// Somebody found the queue full.
@@ -63,6 +60,7 @@ impl Process {
 
 impl World {
     pub(super) fn start_process(&mut self) {
+        let Some((ledger, readers, state)) = self.open_ledger() else { return };
         self.processes += 1;
         let number = self.processes;
         let slots = usize::from(self.plan.policy.connections);
@@ -76,18 +74,14 @@ impl World {
             lag: Lag::new(self.lag_bound()),
             stopping: None,
             started: self.now,
-            queue: VecDeque::new(),
-            committing: Vec::new(),
+            desk: Desk::new(ledger),
+            readers,
             was_full: false,
-            flush: false,
         });
         self.model.set_rate(self.plan.rate, self.now);
-        let mut state = self.disk.state.clone();
-        if self.plan.naive == Some(Naive::AdoptAfterCrash)
-            && let Some(state) = &mut state
-        {
-            state.clean = true;
-        }
+        self.read_log();
+        let sweep = Happening::Shell(number, ForShell::Sweep);
+        self.agenda.add(self.now + self.plan.storage.sweep_every, sweep);
         self.mark.begin(state.as_ref().and_then(|state| state.mark));
         self.say(format_args!("process {number} starts with {state:?}"));
         let wall = self.plan.wall(self.now);
@@ -106,8 +100,10 @@ impl World {
         match what {
             ForShell::Report(input) => self.handle(input),
             ForShell::Answer(answer) => self.answered(answer),
-            ForShell::CommitDone => self.commit_done(),
-            ForShell::Persisted(number, state) => self.persisted(number, state),
+            ForShell::Work => self.work(),
+            ForShell::Dies => self.dies(true),
+            ForShell::Sweep => self.sweep(),
+            ForShell::Sink(sink) => self.sink_reads(sink),
             ForShell::StopTimesOut => self.stop_times_out(),
         }
     }
@@ -210,16 +206,9 @@ impl World {
             }
             Output::Count(stream) => self.count_members(stream),
             Output::Persist { number, state } => {
-                let takes = self.draw(self.plan.persist_takes);
-                self.persists_done = self.persists_done.max(now + takes);
-                let process = self.processes;
-                let done = ForShell::Persisted(number, state);
-                self.agenda.add(self.persists_done, Happening::Shell(process, done));
+                self.persist(number, state);
             }
-            Output::Flush => {
-                process.flush = true;
-                self.flush_if_empty();
-            }
+            Output::Flush => self.flush(),
             Output::Stopped { clean } => self.stopped(clean),
             Output::Report(report) => {
                 let verdict = process.incidents.report(&report);
@@ -254,18 +243,6 @@ impl World {
         };
         self.check(verdict);
         self.handle(Input::Answered(answer));
-    }
-
-    fn persisted(&mut self, number: u64, state: StreamState) {
-        self.write_down(state);
-        self.handle(Input::Persisted(number));
-    }
-
-    pub(super) fn write_down(&mut self, state: StreamState) {
-        if let Err(what) = self.durable_mark.look(state.mark, &self.events) {
-            self.broken(format!("on disk: {what}"));
-        }
-        self.disk.state = Some(state);
     }
 }
 

@@ -5,6 +5,7 @@
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::Reader;
 use streamkeeper_core::stream_policy::{Input, Target};
+use streamkeeper_ledger::fs::Fault::Crash;
 use streamkeeper_simulator::model::{self, HOUR, Hang, Millis, Resource, What};
 
 use crate::fault::{CrashKind, Fault, Which};
@@ -58,7 +59,7 @@ impl World {
             Fault::IgnoreHalfClose { lasts } => {
                 self.conditions.half_close_ignored_until = now + lasts;
             }
-            Fault::Crash { kind, down } => self.crash(kind, down),
+            Fault::Crash { kind, down } => self.die(kind, down),
             Fault::Restart { down } => self.restart(down),
             Fault::Suspend { lasts } => {
                 if self.process.is_some() {
@@ -69,6 +70,8 @@ impl World {
                 self.conditions.slow_commit = each;
                 self.conditions.slow_commits_until = now + lasts;
             }
+            Fault::Disk { fault, after, lasts } => self.disk_fails(fault, after, lasts),
+            Fault::SlowSinks { which, lasts } => self.slow_sinks(which, lasts),
             Fault::Panic => self.each(Which::One, |world, place| {
                 if let Some(client) = world.at(place).client {
                     world.model.abort(client, now);
@@ -203,10 +206,48 @@ impl World {
         }
     }
 
+    /// The process dies at once, over what it is about to do, or over what it does next.
+    fn die(&mut self, kind: CrashKind, down: Millis) {
+        if self.process.is_none() || self.conditions.dies.is_some() {
+            return;
+        }
+        let after = self.rng.u64(..24);
+        match self.rng.u8(..3) {
+            0 => {}
+            1 => {
+                self.disk.fs.plan(after, Crash);
+                self.die_working();
+            }
+            _ => {
+                self.disk.fs.plan(after, Crash);
+                self.conditions.dies = Some((kind, down));
+                let latest = self.now + self.scaled(60);
+                let dies = Happening::Shell(self.processes, ForShell::Dies);
+                self.agenda.add(latest, dies);
+                return;
+            }
+        }
+        self.crash(kind, down);
+    }
+
+    /// The process is dead if its disk says so, and at the latest now.
+    pub(super) fn dies(&mut self, at_last: bool) {
+        if (at_last || self.disk.fs.is_dead())
+            && let Some((kind, down)) = self.conditions.dies
+        {
+            self.crash(kind, down);
+        }
+    }
+
     /// The process dies: what is in memory is lost, what was being written may be there or not.
     pub(super) fn crash(&mut self, kind: CrashKind, down: Millis) {
         let now = self.now;
-        let Some(process) = self.process.take() else { return };
+        if self.process.is_none() {
+            return;
+        }
+        self.process = None;
+        self.conditions.dies = None;
+        self.disk_dies(kind);
         for place in std::mem::take(&mut self.open) {
             let connection = self.at(place);
             connection.stage = Stage::Gone;
@@ -216,19 +257,6 @@ impl World {
                 (_, None) => {}
             }
         }
-        let is_write = |happening: &Happening| {
-            matches!(happening, Happening::Shell(_, ForShell::Persisted(..)))
-        };
-        for write in self.agenda.take_out(is_write) {
-            if self.rng.bool() {
-                break;
-            }
-            if let Happening::Shell(_, ForShell::Persisted(_, state)) = write {
-                self.write_down(state);
-            }
-        }
-        self.persists_done = now;
-        self.lose_queue(process);
         self.away(down);
     }
 
@@ -255,7 +283,9 @@ impl World {
 
     /// The policies have stopped.
     pub(super) fn stopped(&mut self, clean: bool) {
+        self.sweep();
         let Some(process) = self.process.take() else { return };
+        self.stopped_clean = clean;
         if !self.open.is_empty() {
             self.broken("stopped with connections open".into());
         }

@@ -85,6 +85,7 @@ const RULES: [Rule; 10] = [
             "streamkeeper",
             "streamkeeper-core",
             "streamkeeper-inform",
+            "streamkeeper-ledger",
             "streamkeeper-simulator",
             "streamkeeper-sink",
             "streamkeeper-sinks",

@@ -45,7 +45,7 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct FaultyFs(Arc<Mutex<Disk>>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Disk {
     rng: fastrand::Rng,
     inodes: Vec<Inode>,
@@ -61,7 +61,7 @@ struct Disk {
     read_only: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Inode {
     /// What a reader sees.
     bytes: Vec<u8>,
@@ -95,6 +95,15 @@ impl FaultyFs {
         })))
     }
 
+    /// A disk like this one and apart from it, to see what a power cut at this moment would leave;
+    /// that follows from `seed`.
+    #[must_use]
+    pub fn fork(&self, seed: u64) -> Self {
+        let mut disk = self.disk().clone();
+        disk.rng = fastrand::Rng::with_seed(seed);
+        Self(Arc::new(Mutex::new(disk)))
+    }
+
     /// How many steps there have been.
     #[must_use]
     pub fn steps(&self) -> u64 {
@@ -111,6 +120,12 @@ impl FaultyFs {
     #[must_use]
     pub fn is_faulty(&self) -> bool {
         self.disk().fault.is_some()
+    }
+
+    /// Whether the process has died of a planned [`Fault::Crash`].
+    #[must_use]
+    pub fn is_dead(&self) -> bool {
+        self.disk().fault == Some(Fault::Crash)
     }
 
     /// The disk is well again; nothing is planned any more. (A crash needs a restart.)
