@@ -76,7 +76,7 @@ pub(crate) fn pin(core: Core) {
     let mut cores = (0..CpuSet::MAX_CPU).filter(|&core| allowed.is_set(core));
     let core = match core {
         Core::First => cores.next(),
-        Core::Last => cores.last(),
+        Core::Last => cores.next_back(),
     };
     let mut set = CpuSet::new();
     set.set(core.unwrap());
@@ -160,7 +160,7 @@ impl Report {
     pub(crate) fn ratio(&mut self, figure: &str, row: &str, beside: &str) -> f64 {
         let pairs = self.each(row, figure).into_iter().zip(self.each(beside, figure));
         let ratio = median(pairs.map(|(one, other)| one / other).collect());
-        self.ratios.insert(format!("{figure}: {row} / {beside}"), json!(rounded(ratio)));
+        self.ratios.insert(format!("{figure}: {row} / {beside}"), rounded(ratio));
         ratio
     }
 
@@ -180,7 +180,7 @@ impl Report {
         for (name, figures) in self.rounds.iter().flatten() {
             let row = rows.entry(name.clone()).or_insert_with(|| json!({}));
             for figure in figures.keys() {
-                row[figure] = json!(rounded(self.figure(name, figure)));
+                row[figure] = rounded(self.figure(name, figure));
             }
         }
         let report = json!({
@@ -206,6 +206,7 @@ impl Report {
         print!("{text}");
         let results = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/benchmarks");
         let folder = std::env::var_os("BENCH_RESULTS").map_or(results.into(), PathBuf::from);
+        std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(self.bench).with_extension("json"), text).unwrap();
         for goal in &self.goals {
             let met = if goal["met"] == true { "met" } else { "not met" };
@@ -224,8 +225,11 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// Four digits are more than a figure can say.
-fn rounded(figure: f64) -> f64 {
-    if figure.abs() >= 1e4 { figure.round() } else { format!("{figure:.3e}").parse().unwrap() }
+fn rounded(figure: f64) -> Value {
+    if figure.abs() >= 1e4 {
+        return json!(figure.round() as i64);
+    }
+    json!(format!("{figure:.3e}").parse::<f64>().unwrap())
 }
 
 /// What a program says, without the end of the line.

@@ -70,9 +70,9 @@ pub(crate) fn read_inform(frame: Frame) -> Reading {
         Frame::Event(event) if !event.has_data() => return Reading::Alive,
         Frame::Event(event) => event,
     };
-    let name = event.name.as_ref().map(streamkeeper_sse::Label::as_str).map(str::to_owned);
     let data = event.data.into_bytes();
-    let read = match classify(name.as_deref(), &data) {
+    let name = event.name.as_ref().map(streamkeeper_sse::Label::as_str);
+    let read = match classify(name, &data) {
         Err(_) => return Reading::Garbled,
         Ok(read) => read,
     };
