@@ -99,9 +99,18 @@ impl FaultyFs {
     /// that follows from `seed`.
     #[must_use]
     pub fn fork(&self, seed: u64) -> Self {
-        let mut disk = self.disk().clone();
-        disk.rng = fastrand::Rng::with_seed(seed);
-        Self(Arc::new(Mutex::new(disk)))
+        let mut disk = self.disk();
+        let inodes = std::mem::take(&mut disk.inodes);
+        let mut fork = disk.clone();
+        let named = disk.named();
+        let copy = |(number, inode): (usize, &Inode)| {
+            // A file without a name is nobody's after a power cut.
+            if named.contains(&number) { inode.clone() } else { Inode::default() }
+        };
+        fork.inodes = inodes.iter().enumerate().map(copy).collect();
+        disk.inodes = inodes;
+        fork.rng = fastrand::Rng::with_seed(seed);
+        Self(Arc::new(Mutex::new(fork)))
     }
 
     /// How many steps there have been.
@@ -159,7 +168,12 @@ impl FaultyFs {
             }
         }
         disk.names.clone_from(&disk.durable_names);
-        for inode in &mut disk.inodes {
+        let named = disk.named();
+        for (number, inode) in disk.inodes.iter_mut().enumerate() {
+            if !named.contains(&number) {
+                *inode = Inode::default();
+                continue;
+            }
             for change in std::mem::take(&mut inode.pending) {
                 tear(&mut inode.durable, change, &mut disk.rng);
             }
@@ -201,6 +215,13 @@ impl Disk {
         }
         self.steps += 1;
         Ok(self.fault)
+    }
+
+    /// The files that have a name, or may have one after a power cut.
+    fn named(&self) -> BTreeSet<usize> {
+        let changed = self.changes.iter().filter_map(|(_, inode)| *inode);
+        let named = self.names.values().chain(self.durable_names.values()).copied();
+        named.chain(changed).collect()
     }
 
     fn inode(&mut self, inode: usize) -> io::Result<&mut Inode> {
