@@ -258,7 +258,7 @@ impl World {
             let Some(process) = &mut self.process else { return };
             let desk = &mut process.desk;
             let done = match desk.jobs.front() {
-                Some(Job::Frame(_)) => self.commit().map(|_| ()),
+                Some(Job::Frame(_)) => self.commit().and_then(|(_, full)| full.map_or(Ok(()), Err)),
                 Some(Job::Persist { state, .. }) => {
                     let done = desk.ledger.persist(state);
                     desk.jobs.pop_front();
