@@ -31,7 +31,7 @@ lint: ## Check formatting, lints, documentation and dependencies
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/tool cargo-deny check --hide-inclusion-graph bans licenses sources
 
-bench: ## Run the benchmarks
+bench: ## Run the benchmarks; their figures go to docs/benchmarks/
 	$(CARGO) bench --workspace --locked --bench '*'
 
 sim: ## Run the seeded simulation (SEED=1 RUNS=10000)

@@ -77,8 +77,8 @@ impl Drop for Service {
     }
 }
 
-/// Ours: until every event is durable.
-fn streamkeeper(service: &Service) {
+/// Ours: until every event is durable. Gives the bytes that the outbox has on disk.
+fn streamkeeper(service: &Service) -> u64 {
     let dir = match std::env::var_os("BENCH_DIR") {
         Some(dir) => tempfile::tempdir_in(dir).unwrap(),
         None => tempfile::tempdir().unwrap(),
@@ -93,9 +93,11 @@ fn streamkeeper(service: &Service) {
     while accepted() < events() as u64 {
         std::thread::sleep(Duration::from_millis(5));
     }
-    assert_eq!(accepted(), events() as u64);
+    let stream = keeper.status().streams.remove(0);
+    assert_eq!(stream.accepted, events() as u64);
     // The process ends here, without a goodbye: the service would not end its stream.
     std::mem::forget(keeper);
+    stream.outbox_bytes
 }
 
 /// LaunchDarkly's client: until every event was given.
@@ -154,23 +156,30 @@ fn in_memory(identify: bool) -> f64 {
 }
 
 const CHUNKS: [&str; 2] = ["chunk", "event"];
+const CPU: &str = "cpu_seconds_per_million";
 const OURS: &str = "streamkeeper";
 const THEIRS: &str = "eventsource-client";
 
-/// One contender in this process; its CPU seconds for a million events.
-fn run(contender: &str, chunks: &str) -> f64 {
+/// One contender in this process: what a million events take.
+fn run(contender: &str, chunks: &str) -> Rows {
     let service = Service::start(chunks);
     let before = cpu();
+    let mut outbox_bytes = None;
     match contender {
-        OURS => streamkeeper(&service),
+        OURS => outbox_bytes = Some(streamkeeper(&service)),
         THEIRS => eventsource_client(&service),
         _ => bare(&service),
     }
-    (cpu() - before) * 1e6 / events() as f64
+    let million = events() as f64 / 1e6;
+    let mut rows = row(&format!("{contender}, {chunks}"), [(CPU, (cpu() - before) / million)]);
+    if let Some(bytes) = outbox_bytes {
+        let bytes = bytes as f64 / million;
+        rows.extend(row(&format!("{contender}, disk"), [("outbox_bytes_per_million", bytes)]));
+    }
+    rows
 }
 
 fn main() {
-    let figure = "cpu_seconds_per_million";
     match task().iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["service", chunks] => {
             pin(Core::First);
@@ -179,11 +188,10 @@ fn main() {
         ["decode" | "identify"] => {
             let name = task().remove(0);
             let seconds = in_memory(name == "identify");
-            return answer(&row(&format!("{name}, in memory"), [(figure, seconds)]));
+            return answer(&row(&format!("{name}, in memory"), [(CPU, seconds)]));
         }
         [contender, chunks] => {
-            let seconds = run(contender, chunks);
-            return answer(&row(&format!("{contender}, {chunks}"), [(figure, seconds)]));
+            return answer(&run(contender, chunks));
         }
         _ => {}
     }
@@ -201,7 +209,7 @@ fn main() {
     }
     for chunks in CHUNKS {
         let row = |name: &str| format!("{name}, {chunks}");
-        let ratio = report.ratio(figure, &row(OURS), &row(THEIRS));
+        let ratio = report.ratio(CPU, &row(OURS), &row(THEIRS));
         let goal = format!("CPU of the whole path beside eventsource-client's decoding, {chunks}");
         report.goal(&goal, ratio, Goal::AtMost(1.0));
     }
