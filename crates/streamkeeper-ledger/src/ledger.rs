@@ -207,15 +207,19 @@ impl Ledger {
     }
 
     /// Deletes what has outlived its purpose: keys older than the retention, payloads that every sink has
-    /// acknowledged. Call it every few minutes. `now` is the service's time as well as it is known:
-    /// it decides which keys are old.
+    /// acknowledged. Call it every few minutes. `now` is our own time, as the events' `arrived`;
+    /// `service` is the service's, which alone decides which keys are old: without it none is deleted.
     ///
     /// # Errors
     /// As [`Ledger::commit`].
-    pub fn sweep(&mut self, now: Timestamp) -> Result<Swept, LedgerError> {
+    pub fn sweep(
+        &mut self,
+        now: Timestamp,
+        service: Option<Timestamp>,
+    ) -> Result<Swept, LedgerError> {
         self.commit()?;
         self.well()?;
-        self.sweep_committed(now).map_err(|error| self.poisoned_by(error))
+        self.sweep_committed(now, service).map_err(|error| self.poisoned_by(error))
     }
 
     /// After a failure, when the disk may be well again: cuts off what is not known to be durable,
@@ -236,17 +240,16 @@ impl Ledger {
             file.set_len(self.offset).context("cut", path)?;
         }
         file.sync().context("sync", path)?;
-        let cursors = self.shared.lock().cursors.clone();
-        let mut loaded = load(self.fs.as_ref(), &self.dir, &self.config)?;
-        for (sink, cursor) in cursors {
-            // What was acknowledged in the meantime was acknowledged.
-            loaded.log.cursors.insert(sink, cursor);
-        }
+        let loaded = load(self.fs.as_ref(), &self.dir, &self.config)?;
         self.group = group(loaded.log.end, &self.config, &self.dir)?;
-        let Loaded { keys, segment, offset, sealed_to, next_file, state, log, report } = loaded;
+        let Loaded { keys, segment, offset, sealed_to, next_file, state, mut log, report } = loaded;
         (self.keys, self.segment, self.offset) = (keys, segment, offset);
         (self.sealed_to, self.next_file, self.state) = (sealed_to, next_file, state);
-        *self.shared.lock() = log;
+        let mut shared = self.shared.lock();
+        // What was acknowledged in the meantime was acknowledged.
+        log.cursors = std::mem::take(&mut shared.cursors);
+        *shared = log;
+        drop(shared);
         // Which cursors are durable is known at the next state record.
         self.durable_needed = 0;
         self.poison = None;

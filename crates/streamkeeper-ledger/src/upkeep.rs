@@ -111,8 +111,13 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn sweep_committed(&mut self, now: Timestamp) -> Result<Swept, LedgerError> {
-        let obsolete = self.keys.sweep(now, i32::from(self.config.retention_days));
+    pub(crate) fn sweep_committed(
+        &mut self,
+        now: Timestamp,
+        service: Option<Timestamp>,
+    ) -> Result<Swept, LedgerError> {
+        let retention_days = i32::from(self.config.retention_days);
+        let obsolete = service.map_or_else(Vec::new, |now| self.keys.sweep(now, retention_days));
         let mut swept = Swept { key_files: obsolete.len() as u64, segments: 0 };
         let (oldest_unsealed, active) = {
             let log = self.shared.lock();

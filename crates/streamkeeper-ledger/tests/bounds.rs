@@ -65,7 +65,7 @@ fn an_outbox_that_is_too_old_refuses_what_is_new() {
         if let Err(error) = judged {
             assert!(matches!(error, LedgerError::OutboxFull { bound: Bound::Age }));
         }
-        ledger.sweep(arrived).unwrap();
+        ledger.sweep(arrived, Some(arrived)).unwrap();
     }
 }
 
@@ -77,9 +77,9 @@ fn acknowledged_payloads_are_deleted_by_the_sweep_after_their_segment_is_a_day_o
     ledger.accept(&event(1, 0).incoming()).unwrap();
     ledger.commit().unwrap();
     let outbox = ledger.outbox();
-    assert_eq!(ledger.sweep(at(2)).unwrap().segments, 0, "not acknowledged");
+    assert_eq!(ledger.sweep(at(2), Some(at(2))).unwrap().segments, 0, "not acknowledged");
     outbox.acknowledge("a", outbox.end());
-    assert_eq!(ledger.sweep(at(2)).unwrap().segments, 1);
+    assert_eq!(ledger.sweep(at(2), Some(at(2))).unwrap().segments, 1);
     assert!(read_all(&ledger, 1).is_empty());
     assert_eq!(ledger.accept(&event(1, 0).incoming()).unwrap(), Verdict::Duplicate);
     drop(ledger);
@@ -104,8 +104,12 @@ fn keys_are_forgotten_after_the_retention_and_not_before() {
     let outbox = ledger.outbox();
     outbox.acknowledge("a", outbox.end());
     outbox.acknowledge("b", outbox.end());
-    assert_eq!(ledger.sweep(at(35)).unwrap().key_files, 0, "35 days: the first is in it still");
-    assert!(ledger.sweep(at(37)).unwrap().key_files >= 2);
+    assert_eq!(
+        ledger.sweep(at(35), Some(at(35))).unwrap().key_files,
+        0,
+        "35 days: the first is in it still"
+    );
+    assert!(ledger.sweep(at(37), Some(at(37))).unwrap().key_files >= 2);
     drop(ledger);
     fs.power_cut();
     let (mut ledger, _) = open(&fs, &small()).unwrap();
@@ -115,7 +119,7 @@ fn keys_are_forgotten_after_the_retention_and_not_before() {
         assert_eq!(verdict.is_new(), forgotten, "{number}");
     }
     assert_eq!(ledger.accept(&undated.incoming()).unwrap(), Verdict::Duplicate);
-    ledger.sweep(at(60)).unwrap();
+    ledger.sweep(at(60), Some(at(60))).unwrap();
     assert_eq!(ledger.accept(&undated.incoming()).unwrap(), Verdict::New);
     assert_eq!(ledger.stats().key_files, 0);
 }
@@ -196,7 +200,7 @@ fn a_sink_that_comes_back_is_told_what_it_missed() {
     }
     let outbox = ledger.outbox();
     outbox.acknowledge("a", outbox.end());
-    assert!(ledger.sweep(at(0)).unwrap().segments > 0);
+    assert!(ledger.sweep(at(0), Some(at(0))).unwrap().segments > 0);
     drop(ledger);
     let (ledger, report) = open(&fs, &small()).unwrap();
     let first = ledger.outbox().cursor("b").unwrap();
@@ -220,7 +224,7 @@ fn a_crash_at_any_step_of_a_retention_sweep_forgets_no_more_than_it_should() {
     };
     let (fs, mut ledger) = prepared(0);
     let before = fs.steps();
-    ledger.sweep(at(37)).unwrap();
+    ledger.sweep(at(37), Some(at(37))).unwrap();
     let steps = fs.steps() - before;
     assert!(steps > 10, "{steps}");
     for step in 0..steps {
@@ -228,7 +232,7 @@ fn a_crash_at_any_step_of_a_retention_sweep_forgets_no_more_than_it_should() {
             let (fs, mut ledger) = prepared(seed * 1_000 + step);
             fs.plan(step, Fault::Crash);
             // A crash in a removal may come after it, and then the sweep may end well.
-            drop(ledger.sweep(at(37)));
+            drop(ledger.sweep(at(37), Some(at(37))));
             drop(ledger);
             if seed == 0 {
                 fs.kill()
@@ -239,7 +243,7 @@ fn a_crash_at_any_step_of_a_retention_sweep_forgets_no_more_than_it_should() {
             let next = ledger.outbox().cursor("b").unwrap();
             assert!(next <= 30);
             assert_eq!(read_all(&ledger, next).len() as u64, 61 - next, "step {step}");
-            ledger.sweep(at(37)).unwrap();
+            ledger.sweep(at(37), Some(at(37))).unwrap();
             for number in 0..60 {
                 let event = event(number, i64::from(number % 6));
                 let verdict = ledger.accept(&event.incoming()).unwrap();

@@ -128,7 +128,10 @@ impl Run {
                 Ok(())
             }
             Step::Sweep => {
-                let swept = ledger.sweep(Timestamp::from_micros(NOON + 3 * DAY));
+                let swept = ledger.sweep(
+                    Timestamp::from_micros(NOON + 3 * DAY),
+                    Some(Timestamp::from_micros(NOON + 3 * DAY)),
+                );
                 swept.map(|_| self.committed = self.model.accepted.len())
             }
             Step::Crash { power } => {

@@ -37,7 +37,7 @@ use crate::Envelope;
 /// ```
 pub trait Sink: Send {
     /// Says where the ledger is in a stream: once for each stream, before its first delivery
-    /// after a start, and again after an error. Other streams may have been delivered before.
+    /// after a start. A sink of several streams is told of all of them before the first delivery.
     ///
     /// For a sink that keeps its own place in the stream next to what it delivers, and so can
     /// drop what a crash between its `Ok` and the ledger's cursor makes the caller give again;

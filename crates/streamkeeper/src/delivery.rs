@@ -107,14 +107,19 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads and delivers one batch; false if there is none.
-    async fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, SinkError> {
+    /// Tells the sink where it is, once.
+    async fn resume(&mut self, sink: &mut dyn Sink) -> Result<(), SinkError> {
         if !self.resumed {
             let source = &self.source;
             let (next, end) = (source.cursor(), source.entry.outbox.end());
             sink.resume(Resume { source: &source.entry.name, next, end }).await?;
             self.resumed = true;
         }
+        Ok(())
+    }
+
+    /// Reads and delivers one batch; false if there is none.
+    async fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, SinkError> {
         self.fill().map_err(SinkError::retryable)?;
         let Some(last) = self.batch.last() else { return Ok(false) };
         let next = last.sequence + 1;
@@ -141,8 +146,15 @@ pub(crate) async fn run_sink(
         let appended: Vec<_> =
             entries.iter().map(|entry| Box::pin(entry.appended.notified())).collect();
         let mut idle = true;
+        // A sink of several streams knows all its places before anything is written.
+        let resumed = feeds.iter().all(|feed| feed.resumed);
         for feed in &mut feeds {
-            match feed.deliver(&mut *sink).await {
+            let outcome = if resumed {
+                feed.deliver(&mut *sink).await
+            } else {
+                feed.resume(&mut *sink).await.map(|()| true)
+            };
+            match outcome {
                 Ok(false) => {}
                 Ok(true) => {
                     idle = false;

@@ -117,6 +117,8 @@ pub(crate) struct Desk {
     due: Option<Instant>,
     trouble: Option<Trouble>,
     sweep_at: Instant,
+    /// The service's time, by the last poke, and when that was committed.
+    service: Option<(Timestamp, Instant)>,
     /// Something has become durable since the last attempt.
     progress: bool,
     head: Vec<u8>,
@@ -145,6 +147,7 @@ impl Desk {
             due: None,
             trouble: None,
             sweep_at: now + SWEEP_EVERY,
+            service: None,
             progress: false,
             head: Vec::new(),
         }
@@ -172,33 +175,47 @@ impl Desk {
         self.trouble.as_ref().map_or(due, |trouble| trouble.retry_at)
     }
 
-    /// Does what is due. Returns false when the ledger has been closed.
+    /// Does what is due. Returns false when the ledger is to be closed.
     pub(crate) fn work(&mut self, now: Instant) -> bool {
         if self.deadline() > now {
             return true;
         }
-        let outcome = self.work_off(now);
-        let closing = self.jobs.iter().position(|job| matches!(job, Job::Close(_)));
-        match (outcome, closing) {
-            // Whoever closes does not wait for a disk: what is not durable is read again.
-            (_, Some(_)) => {
-                for job in self.jobs.drain(..) {
-                    if let Job::Close(done) = job
-                        && done.send(()).is_err()
-                    {
-                        tracing::trace!("nobody waits for the ledger to close");
-                    }
-                }
-                return false;
+        let mut outcome = self.work_off();
+        if now >= self.sweep_at && self.tools.ledger.poisoned().is_none() {
+            // Also beside an outbox that is full: its room comes from what can be deleted.
+            outcome = outcome.and(self.sweep(now));
+        }
+        if self.jobs.iter().any(|job| matches!(job, Job::Close(_))) {
+            // Whoever closes does not wait for a disk: what is not durable is read again. What the
+            // sinks have acknowledged is written down also beside an outbox that is full.
+            if let Err(error) = self.sweep(now) {
+                let stream: &str = &self.tools.entry.name;
+                tracing::warn!(stream, %error, "the ledger closes without its last events or places");
             }
-            (Ok(()), None) => self.well(),
-            (Err(error), None) => self.failed(&error, now),
+            return false;
+        }
+        match outcome {
+            Ok(()) => self.well(),
+            Err(error) => self.failed(&error, now),
         }
         true
     }
 
+    /// Lets go of the ledger, and says so to whoever waits for it.
+    pub(crate) fn close(self) {
+        let Self { tools, jobs, .. } = self;
+        drop(tools);
+        for job in jobs {
+            if let Job::Close(done) = job
+                && done.send(()).is_err()
+            {
+                tracing::trace!("nobody waits for the ledger to close");
+            }
+        }
+    }
+
     /// Works off the queue, from its front.
-    fn work_off(&mut self, now: Instant) -> Result<(), LedgerError> {
+    fn work_off(&mut self) -> Result<(), LedgerError> {
         self.tools.ledger.recover_in_place()?;
         while let Some(job) = self.jobs.front() {
             match job {
@@ -211,19 +228,25 @@ impl Desk {
                     self.tools.reports.send(Input::Persisted(*number));
                 }
                 Job::Flush => self.tools.reports.send(Input::Flushed),
-                Job::Close(_) => {
-                    self.tools.ledger.sweep(wall())?;
-                    return Ok(());
-                }
+                Job::Close(_) => return Ok(()),
             }
             self.jobs.pop_front();
         }
         self.due = None;
-        if now >= self.sweep_at {
-            self.sweep_at = now + SWEEP_EVERY;
-            self.tools.ledger.sweep(wall())?;
-        }
-        Ok(())
+        // A commit stands though the upkeep after it has failed.
+        self.tools.ledger.poisoned().map_or(Ok(()), |cause| Err(cause.clone()))
+    }
+
+    /// Writes down the sinks' places, and deletes what is old.
+    fn sweep(&mut self, now: Instant) -> Result<(), LedgerError> {
+        self.sweep_at = now + SWEEP_EVERY;
+        let ours = wall();
+        // A clock that is wrong by weeks must not forget what was accepted: two have to agree.
+        let service = self.service.map(|(poke, then)| poke.plus(now.duration_since(then)));
+        let service = service.filter(|service| {
+            service.since(ours) <= CLOCKS_APART_MAX && ours.since(*service) <= CLOCKS_APART_MAX
+        });
+        self.tools.ledger.sweep(ours, service).map(drop)
     }
 
     /// Commits a group from the front of the queue.
@@ -268,6 +291,9 @@ impl Desk {
     fn committed(&mut self, batch: &Batch, judged: Judged) {
         let Tools { budget, entry, reports, .. } = &self.tools;
         let Judged { span, bytes, conflicting } = judged;
+        if let Some(poke) = span.poke {
+            self.service = Some((poke, Instant::now()));
+        }
         let counters = &entry.counters;
         Counters::add(&counters.accepted, span.new);
         Counters::add(&counters.accepted_bytes, bytes);
@@ -388,6 +414,9 @@ fn reason(error: &LedgerError) -> &'static str {
 /// The pauses between attempts while the ledger fails: the first, and the longest.
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Clocks that are further apart tell nothing of how old a key is: one of them is wrong.
+const CLOCKS_APART_MAX: Duration = Duration::from_secs(86_400);
 
 /// How often the sinks' places are written down and what is old is deleted, when nothing else does.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

@@ -110,7 +110,9 @@ fn write(requests: &Receiver<Request>) {
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        desks.retain(|_, desk| desk.work(now));
+        for (_, desk) in desks.extract_if(|_, desk| !desk.work(now)) {
+            desk.close();
+        }
     }
 }
 

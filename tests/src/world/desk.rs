@@ -243,7 +243,7 @@ impl World {
         if desk.is_in_trouble() {
             return;
         }
-        let swept = desk.ledger.recover_in_place().and_then(|_| desk.ledger.sweep(now));
+        let swept = desk.ledger.recover_in_place().and_then(|_| desk.ledger.sweep(now, Some(now)));
         self.read_log();
         if let Err(error) = swept {
             self.ledger_failed(&error);
@@ -271,7 +271,7 @@ impl World {
             }
         }
         if let Some(process) = &mut self.process
-            && let Err(error) = process.desk.ledger.sweep(now)
+            && let Err(error) = process.desk.ledger.sweep(now, Some(now))
         {
             self.say(format_args!("  died over a sweep: {error}"));
         }

@@ -61,6 +61,12 @@ impl World {
                 self.look_at_durable_mark(state.as_ref().and_then(|state| state.mark));
                 Some((ledger, readers, state))
             }
+            Err(_) if self.disk.fs.is_dead() => {
+                // What was to kill the process before has waited for this one.
+                self.disk_dies(CrashKind::Process);
+                self.agenda.add(self.now + self.plan.storage.pauses.1, Happening::Start);
+                None
+            }
             Err(LedgerError::Io { .. }) if self.disk_fails_lately() => {
                 self.agenda.add(self.now + self.plan.storage.pauses.1, Happening::Start);
                 None

@@ -70,7 +70,7 @@ impl<S: Storage> Log<S> {
     }
 
     /// Holds the place in a stream against the ledger's.
-    pub(super) fn resume(&mut self, resume: Resume<'_>) {
+    pub(super) fn resume(&mut self, resume: Resume<'_>) -> io::Result<()> {
         let own = self.places.get(resume.source).copied();
         let place = resume.place(own);
         if let Some(own) = own.filter(|own| *own != place) {
@@ -82,9 +82,16 @@ impl<S: Storage> Log<S> {
             if own < resume.next && self.end == End::Unknown {
                 self.mark = None;
             }
+            // The ledger was replaced, and will grow: one day the old place would fit.
+            if let (true, Some(mark)) = (own > resume.end, &self.mark) {
+                let mut places = self.places.clone();
+                places.insert(resume.source.to_owned(), place);
+                S::save(&self.path, &Cursor::new(mark.clone(), places))?;
+            }
         }
         self.places.insert(resume.source.to_owned(), place);
         self.unconfirmed.remove(resume.source);
+        Ok(())
     }
 
     /// Appends those of `lines` that are not there yet, and waits until they are on disk and
@@ -96,7 +103,7 @@ impl<S: Storage> Log<S> {
         // A stream that nobody spoke of is taken as it comes.
         for (source, next) in lines.events() {
             if self.unconfirmed.contains(source) {
-                self.resume(Resume { source, next, end: next });
+                self.resume(Resume { source, next, end: next })?;
             }
         }
         self.make_ready()?;

@@ -65,7 +65,9 @@ impl<S: Storage> Sink for Appender<S> {
             let (log, source) = (Arc::clone(&self.log), resume.source.to_owned());
             let Resume { next, end, .. } = resume;
             // Waits for a write that a dropped `deliver` left behind.
-            blocking(move || lock(&log).resume(Resume { source: &source, next, end })).await
+            let resumed =
+                blocking(move || lock(&log).resume(Resume { source: &source, next, end })).await?;
+            resumed.map_err(|error| SinkError::retryable(reason(&error)).with_source(error))
         })
     }
 

@@ -225,7 +225,9 @@ fn within(key: &str, value: usize, (min, max): (usize, usize), note: &mut Note<'
 /// A name is a folder, a metric label and a part of log lines.
 const NAME_BYTES_MAX: usize = 64;
 /// From a small record (600 bytes) to far more than an `intraday` day, and to what the ledger takes.
-const EVENT_BYTES: (usize, usize) = (1 << 10, streamkeeper_ledger::EVENT_BYTES_MAX / 2);
+/// The ledger must be able to take every event: bytes that are not UTF-8 become three each, and an id,
+/// which may be nearly all of an event, stands in its head once more.
+const EVENT_BYTES: (usize, usize) = (1 << 10, streamkeeper_ledger::EVENT_BYTES_MAX / 8);
 const QUEUE_BYTES: (usize, usize) = (1 << 10, 64 << 30);
 const COUNT: (usize, usize) = (1, 1_000_000);
 /// Far above every use, and far below where adding to a time overflows.

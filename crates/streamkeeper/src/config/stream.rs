@@ -49,7 +49,7 @@ pub struct StreamConfig {
     pub start_date: Option<Date>,
     /// A PEM file of certificates to trust in place of the system's.
     pub ca_file: Option<PathBuf>,
-    /// The largest event that is accepted, in bytes: 1 KiB to 128 MiB. Default: 4 MiB.
+    /// The largest event that is accepted, in bytes: 1 KiB to 32 MiB. Default: 4 MiB.
     pub max_event_bytes: usize,
     /// The bound of what the stream holds in memory between socket and disk, in bytes;
     /// at least `max_event_bytes`, at most 64 GiB. Default: 64 MiB.

@@ -208,9 +208,9 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     let (done, closed) = oneshot::channel();
     bench.desk.take(Job::Close(done), bench.now);
     assert!(!bench.desk.work(bench.now));
-    assert_eq!(closed.blocking_recv(), Ok(()));
     let Bench { disk, desk, .. } = bench;
-    drop(desk);
+    desk.close();
+    assert_eq!(closed.blocking_recv(), Ok(()));
     disk.power_cut();
     let config = streamkeeper_ledger::Config {
         sinks: vec!["sink".into()],
@@ -226,6 +226,7 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     let (done, closed) = oneshot::channel();
     bench.desk.take(Job::Close(done), bench.now);
     assert!(!bench.desk.work(bench.now));
+    bench.desk.close();
     assert_eq!(closed.blocking_recv(), Ok(()));
 }
 

@@ -149,6 +149,19 @@ async fn streams_have_places_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_place_of_a_replaced_ledger_stays_forgotten_when_the_new_one_has_grown() {
+    let events = testkit::envelopes(1..9);
+    let mut destination = TestFile::new(Format::Raw, "");
+    destination.live(1, 9, &events).await;
+    // A new ledger, and a process that ends before anything was delivered.
+    let mut sink = destination.open();
+    sink.resume(Resume { source: "testkit", next: 1, end: 1 }).await.unwrap();
+    drop(sink);
+    destination.live(1, 51, &events).await;
+    destination.has(&[&events[..], &events[..]].concat());
+}
+
+#[tokio::test]
 async fn a_file_made_after_a_rotation_is_known_before_its_first_line() {
     let events = testkit::envelopes(1..4);
     let mut destination = TestFile::new(Format::Raw, "write");

@@ -140,7 +140,7 @@ fn rules_within_a_stream() {
         ("recovery.lookback_days = 31", "recovery.lookback_days", "must be 0 to 30, not 31"),
         ("connections = 0", "connections", "must be 1 to 20, not 0"),
         ("connections = 21", "connections", "must be 1 to 20, not 21"),
-        ("max_event_bytes = 1023", "max_event_bytes", "must be 1024 to 134217728, not 1023"),
+        ("max_event_bytes = 1023", "max_event_bytes", "must be 1024 to 33554432, not 1023"),
         (
             "queue_bytes = \"2MiB\"",
             "queue_bytes",
