@@ -28,6 +28,7 @@ test: ## Run all tests, those of the documentation included
 lint: ## Check formatting, lints, documentation and dependencies
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) rustdoc --package streamkeeper-cli --bin streamkeeper --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
 	scripts/tool cargo-deny check --hide-inclusion-graph bans licenses sources
 
