@@ -6,7 +6,7 @@
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
 //! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
-//! (suspects read again), and here the life of the stream and what committed frames prove.
+//! (suspects read again), `steering` (what an operator asks), and here the life of the stream and what committed frames prove.
 
 mod admission;
 mod incident;
@@ -14,6 +14,7 @@ mod input;
 mod output;
 mod settings;
 mod slots;
+mod steering;
 mod verify;
 
 use std::collections::VecDeque;
@@ -142,6 +143,8 @@ pub struct StreamPolicy {
     ends_proper: bool,
     /// Why nothing can be made durable.
     ledger_failed: Option<&'static str>,
+    /// The operator wants no connection.
+    paused: bool,
 }
 
 impl StreamPolicy {
@@ -198,6 +201,7 @@ impl StreamPolicy {
             reading_ruled_out: false,
             ends_proper: true,
             ledger_failed: None,
+            paused: false,
             seeds,
             config,
         }
@@ -240,6 +244,9 @@ impl StreamPolicy {
             Input::Flushed => self.flushed(now),
             Input::Tick => {}
             Input::Recover => self.recover(Cause::Operator, now),
+            Input::Pause => self.pause(now),
+            Input::Resume => self.resume(now),
+            Input::Reconnect => self.reconnect(now),
             Input::Stop { drain } => self.stop(drain, now),
         }
         self.slots_tick(now);
@@ -314,6 +321,7 @@ impl StreamPolicy {
             Stage::Stopped => Health::Stopped,
             Stage::Draining | Stage::Flushing | Stage::Closing { .. } => Health::Stopping,
             _ if let Some(reason) = self.ledger_failed => Health::Degraded(reason),
+            _ if self.paused => Health::Paused,
             _ if self.token_refused => Health::Degraded("token_refused"),
             Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
             Stage::Establishing(_) if self.calls_fail => Health::Degraded("service_unavailable"),

@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use actix_rt::System;
 use streamkeeper_sink::{Sink, SinkFactory};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
 use crate::config::{Config, ConfigErrors};
 use crate::delivery::Deliveries;
 use crate::registry::{Registry, Status};
-use crate::system::{StopRequest, System as Running};
+use crate::requests::{Act, Request, Requests, SteerError};
+use crate::system::System as Running;
 
 /// What went wrong at the start.
 #[derive(Debug, thiserror::Error)]
@@ -97,16 +98,16 @@ impl Builder {
         let Self { config, factories, sinks } = self;
         config.check(&factories)?;
         let registry = Registry::default();
-        let (stop, stop_requests) = mpsc::unbounded_channel();
+        let (requests, receiver) = Requests::channel(registry);
         let (sink_stop, _) = watch::channel(crate::delivery::SinkStop::No);
         let (started, when_started) = std::sync::mpsc::channel();
-        let system_registry = registry.clone();
+        let to_system = requests.clone();
         let thread = std::thread::Builder::new().name("streamkeeper".into()).spawn(move || {
             System::new().block_on(async move {
-                match Running::start(&config, &factories, sinks, &system_registry, sink_stop) {
+                match Running::start(&config, &factories, sinks, &to_system, sink_stop) {
                     Ok((running, deliveries)) => {
                         if started.send(Ok(deliveries)).is_ok() {
-                            running.serve(stop_requests).await;
+                            running.serve(receiver).await;
                         }
                     }
                     // Whoever started us has gone if this cannot be sent.
@@ -116,8 +117,7 @@ impl Builder {
         })?;
         let deliveries = when_started.recv().map_err(|_| StartError::Died)??;
         let inner = Inner {
-            registry,
-            stop,
+            requests,
             deliveries: Mutex::new(deliveries),
             thread: Mutex::new(Some(thread)),
         };
@@ -155,10 +155,15 @@ pub struct Streamkeeper {
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
-    stop: mpsc::UnboundedSender<StopRequest>,
+    requests: Requests,
     deliveries: Mutex<Option<Deliveries>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.requests.send(Request::Abandoned);
+    }
 }
 
 /// How a stop went.
@@ -197,19 +202,29 @@ impl Streamkeeper {
     /// A snapshot of the state of everything.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.inner.registry.status()
+        self.inner.requests.registry().status()
     }
 
-    /// Reads every stream again from its mark's day, as after a stale connection.
-    pub fn recover(&self, stream: &str) {
-        self.request(StopRequest::Recover { stream: stream.to_owned() });
+    /// Does `act` to the stream of that configured name, soon: [`Streamkeeper::status`] shows it.
+    ///
+    /// # Errors
+    ///
+    /// See [`SteerError`].
+    pub fn steer(&self, stream: &str, act: Act) -> Result<(), SteerError> {
+        self.inner.requests.steer(stream, act)
+    }
+
+    /// Whether the thread that supervises the streams answers within so long: for watchdogs. Needs a
+    /// tokio runtime.
+    pub async fn is_alive(&self, within: Duration) -> bool {
+        self.inner.requests.is_alive(within).await
     }
 
     /// Stops within `deadline`: half-closes every connection and reads to its end, delivers what was
     /// accepted, ends. Works on any async runtime. A second call waits for the same stop.
     pub async fn stop(&self, deadline: Duration) -> StopReport {
         let (done, when_done) = oneshot::channel();
-        self.request(StopRequest::Stop { deadline, done });
+        self.request(Request::Stop { deadline, done });
         // If the system has ended before, there is nothing left to stop.
         when_done.await.unwrap_or_default()
     }
@@ -218,7 +233,7 @@ impl Streamkeeper {
     /// code: it blocks the thread.
     pub fn stop_blocking(&self, deadline: Duration) -> StopReport {
         let (done, when_done) = oneshot::channel();
-        self.request(StopRequest::Stop { deadline, done });
+        self.request(Request::Stop { deadline, done });
         let report = when_done.blocking_recv().unwrap_or_default();
         let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread
@@ -229,8 +244,8 @@ impl Streamkeeper {
         report
     }
 
-    fn request(&self, request: StopRequest) {
-        if self.inner.stop.send(request).is_err() {
+    fn request(&self, request: Request) {
+        if !self.inner.requests.send(request) {
             tracing::debug!("the system has stopped already");
         }
     }

@@ -18,7 +18,7 @@
 //! - `delivery`, `head`: outbox → envelopes → sinks, a cursor for each.
 //!
 //! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
-//! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed` and `system`
+//! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed`, `requests` and `system`
 //! (start and stop), `clock` (the only one). For commands: [`control`] (ask a running one), [`ledgers`]
 //! (look into what lies on disk).
 
@@ -35,6 +35,7 @@ mod head;
 pub mod ledgers;
 mod lifecycle;
 mod registry;
+mod requests;
 mod secret;
 mod supervisor;
 mod system;
@@ -45,6 +46,7 @@ mod writer;
 pub use delivery::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
 pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
+pub use requests::{Act, SteerError};
 pub use secret::Secret;
 pub use streamkeeper_ledger::LedgerError;
 pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};

@@ -203,6 +203,10 @@ impl Registry {
         self.streams.insert(Arc::clone(&entry.name), entry);
     }
 
+    pub(crate) fn contains(&self, stream: &str) -> bool {
+        self.streams.contains_key(stream)
+    }
+
     /// A snapshot, by name.
     pub(crate) fn status(&self) -> Status {
         let mut streams: Vec<_> = self.streams.iter().map(|entry| entry.status()).collect();
@@ -223,7 +227,7 @@ pub struct Status {
 pub struct StreamStatus {
     /// The configured name.
     pub name: String,
-    /// `starting`, `live`, `recovering`, `degraded`, `stopping`, `stopped`.
+    /// `starting`, `live`, `recovering`, `degraded`, `paused`, `stopping`, `stopped`.
     pub state: Cow<'static, str>,
     /// Why it is degraded.
     pub detail: Option<Cow<'static, str>>,

@@ -257,6 +257,7 @@ impl Supervisor {
             Health::Live => ("live", None),
             Health::Recovering => ("recovering", None),
             Health::Degraded(detail) => ("degraded", Some(detail)),
+            Health::Paused => ("paused", None),
             Health::Stopping => ("stopping", None),
             Health::Stopped => ("stopped", None),
         };

@@ -11,13 +11,13 @@ use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::low_water::PositionConfig;
 use streamkeeper_core::restart::RestartConfig;
-use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig, StreamState};
+use streamkeeper_core::stream_policy::{StreamPolicy, StreamPolicyConfig, StreamState};
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Ledger, Start};
 use streamkeeper_sink::{Sink, SinkFactory};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::budget::Budget;
@@ -31,17 +31,11 @@ use crate::embed::{GivenSink, StartError, StopReport};
 use crate::ledgers;
 use crate::lifecycle::{Filters, utc_day};
 use crate::registry::{Consumer, Registry, StreamEntry};
+use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
 use crate::supervisor::{Reports, Stop, Supervisor};
 use crate::telemetry::tell_opened;
 use crate::transport::{HttpTransport, TransportSettings};
 use crate::writer::{Writer, WriterPool};
-
-/// What the handle asks for.
-#[derive(Debug)]
-pub(crate) enum StopRequest {
-    Stop { deadline: Duration, done: oneshot::Sender<StopReport> },
-    Recover { stream: String },
-}
 
 /// Everything that runs.
 pub(crate) struct System {
@@ -86,9 +80,10 @@ impl System {
         config: &Config,
         factories: &[Box<dyn SinkFactory>],
         given: Vec<GivenSink>,
-        registry: &Registry,
+        requests: &Requests,
         sink_stop: watch::Sender<SinkStop>,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
+        let registry = requests.registry();
         let plans = plan_sinks(config, factories, given)?;
         let sink_runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(SINK_THREADS)
@@ -142,27 +137,29 @@ impl System {
     }
 
     /// Serves the handle until it asks to stop, or the last one is gone.
-    pub(crate) async fn serve(self, mut requests: mpsc::UnboundedReceiver<StopRequest>) {
+    pub(crate) async fn serve(self, receiver: RequestsReceiver) {
+        let RequestsReceiver { mut requests, pings } = receiver;
+        actix_rt::spawn(answer_pings(pings));
         loop {
             match requests.recv().await {
-                Some(StopRequest::Recover { stream }) => {
+                Some(Request::Steer { stream, act }) => {
                     for known in self.streams.iter().filter(|known| known.name == stream) {
-                        known.reports.send(Input::Recover);
+                        known.reports.send(act.input());
                     }
                 }
-                Some(StopRequest::Stop { deadline, done }) => {
+                Some(Request::Stop { deadline, done }) => {
                     let report = self.stop(deadline).await;
                     answer(done, report);
                     // Whoever asked at the same time hears the same.
                     requests.close();
                     while let Some(request) = requests.recv().await {
-                        if let StopRequest::Stop { done, .. } = request {
+                        if let Request::Stop { done, .. } = request {
                             answer(done, report);
                         }
                     }
                     return;
                 }
-                None => {
+                Some(Request::Abandoned) | None => {
                     self.stop(DROPPED_DEADLINE).await;
                     return;
                 }

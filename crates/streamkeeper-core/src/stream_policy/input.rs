@@ -87,6 +87,12 @@ pub enum Input {
     Tick,
     /// The operator wants a recovery now.
     Recover,
+    /// The operator wants no connection, until `Resume`: all are read to their end.
+    Pause,
+    /// The pause is over.
+    Resume,
+    /// The operator wants every connection ended, in order, and opened again.
+    Reconnect,
     /// Stop: end every connection, as far as possible without loss, within so long.
     Stop {
         /// How long a half-closed connection may take to end.

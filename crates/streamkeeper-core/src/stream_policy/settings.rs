@@ -156,6 +156,8 @@ pub enum Health {
     Recovering,
     /// Something is wrong that we cannot mend; the word says what.
     Degraded(&'static str),
+    /// The operator wants no connection.
+    Paused,
     /// Ending its connections.
     Stopping,
     /// Stopped.

@@ -99,7 +99,7 @@ impl Slot {
 impl StreamPolicy {
     /// Connects every slot that wants to, may, and has a stream to connect to.
     pub(super) fn connect_slots(&mut self, now: Instant) {
-        if !matches!(self.stage, Stage::Running) {
+        if !matches!(self.stage, Stage::Running) || self.paused {
             return;
         }
         let Some(stream) = self.stream.clone() else { return };
@@ -442,12 +442,13 @@ impl StreamPolicy {
     /// The next instant at which a slot wants to be looked at.
     pub(super) fn slots_deadline(&self) -> Option<Instant> {
         let running = matches!(self.stage, Stage::Running);
+        let connects = running && !self.paused;
         let timed = self.slots.iter().filter_map(|slot| match slot.state {
             SlotState::Draining { until, .. } if slot.paused_since.is_none() || !running => until,
-            SlotState::Resting { until } if running => Some(until),
+            SlotState::Resting { until } if connects => Some(until),
             _ => None,
         });
-        let idle = running && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
+        let idle = connects && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
         // In the past: what holds the slot back is something else than time.
         let held = self.admission.held_until().filter(|&held| idle && held > self.now);
         timed.chain(held).chain(self.count_due()).min()

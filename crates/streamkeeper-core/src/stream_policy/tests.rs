@@ -1,7 +1,8 @@
-//! One stream's life at exact times: starts, rests, limits, ends, recoveries, stops.
+//! One stream's life at exact times: starts, rests, limits, ends, recoveries, steering, stops.
 
 mod attempts;
 mod bench;
 mod life;
 mod recoveries;
 mod start_time;
+mod steering;

@@ -91,6 +91,7 @@ impl StreamPolicy {
         let idle = !self.verification.is_connected()
             && self.incident.is_none()
             && self.wanted_recovery.is_none()
+            && !self.paused
             // It reads beside the live stream; a service that refuses that is left alone.
             && (!self.admission.is_failing() || self.slots.iter().any(|slot| slot.reads()))
             // Somebody may still be sent what is ours.

@@ -1,0 +1,143 @@
+//! What may be asked of a running Streamkeeper, and the way to ask.
+//!
+//! The handle, the control socket and the HTTP endpoint all ask through [`Requests`]; what runs takes
+//! one request after the other from the other end. Whoever holds one keeps nothing alive: when the
+//! last handle is gone, everything stops.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use streamkeeper_core::stream_policy::Input;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::embed::StopReport;
+use crate::registry::Registry;
+
+/// What an operator may do to a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[non_exhaustive]
+pub enum Act {
+    /// Terminates every connection, makes a new stream with the filters of the configuration, and
+    /// reads it again from the mark's day, as after a stale connection.
+    Recover,
+    /// Reads every connection to its end, and opens none until [`Act::Resume`]. The service keeps
+    /// where we were, for seven days (Inform API, Connecting); longer pauses end in a recovery.
+    /// A restarted process does not remember a pause.
+    Pause,
+    /// Connects again after a pause.
+    Resume,
+    /// Reads every connection to its end and opens it again at once; also those that rest.
+    Reconnect,
+}
+
+impl Act {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Recover, Self::Pause, Self::Resume, Self::Reconnect];
+
+    /// Its word, as in paths and commands.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Recover => "recover",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Reconnect => "reconnect",
+        }
+    }
+
+    /// The act of a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.word() == word)
+    }
+
+    pub(crate) const fn input(self) -> Input {
+        match self {
+            Self::Recover => Input::Recover,
+            Self::Pause => Input::Pause,
+            Self::Resume => Input::Resume,
+            Self::Reconnect => Input::Reconnect,
+        }
+    }
+}
+
+/// Why a stream could not be steered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SteerError {
+    /// No stream of that name is configured.
+    #[error("no stream has that name")]
+    UnknownStream,
+    /// Everything has stopped already.
+    #[error("it has stopped")]
+    Stopped,
+}
+
+/// A request to what runs.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// Stop within `deadline`.
+    Stop { deadline: Duration, done: oneshot::Sender<StopReport> },
+    /// Do this to a stream.
+    Steer { stream: String, act: Act },
+    /// The last handle is gone.
+    Abandoned,
+}
+
+/// The way to what runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Requests {
+    registry: Registry,
+    sender: mpsc::UnboundedSender<Request>,
+    pings: mpsc::UnboundedSender<oneshot::Sender<()>>,
+}
+
+/// Where what runs takes requests from.
+#[derive(Debug)]
+pub(crate) struct RequestsReceiver {
+    pub(crate) requests: mpsc::UnboundedReceiver<Request>,
+    pub(crate) pings: mpsc::UnboundedReceiver<oneshot::Sender<()>>,
+}
+
+impl Requests {
+    pub(crate) fn channel(registry: Registry) -> (Self, RequestsReceiver) {
+        let (sender, requests) = mpsc::unbounded_channel();
+        let (ping_sender, pings) = mpsc::unbounded_channel();
+        (Self { registry, sender, pings: ping_sender }, RequestsReceiver { requests, pings })
+    }
+
+    pub(crate) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Sends a request; false if everything has stopped.
+    pub(crate) fn send(&self, request: Request) -> bool {
+        self.sender.send(request).is_ok()
+    }
+
+    /// Does this to a stream, soon.
+    pub(crate) fn steer(&self, stream: &str, act: Act) -> Result<(), SteerError> {
+        if !self.registry.contains(stream) {
+            return Err(SteerError::UnknownStream);
+        }
+        let sent = self.send(Request::Steer { stream: stream.to_owned(), act });
+        if sent { Ok(()) } else { Err(SteerError::Stopped) }
+    }
+
+    /// Whether the thread that supervises the streams answers within so long.
+    pub(crate) async fn is_alive(&self, within: Duration) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.pings.send(answer).is_ok()
+            && matches!(tokio::time::timeout(within, answered).await, Ok(Ok(())))
+    }
+}
+
+/// Answers pings, on the thread whose life they ask for.
+pub(crate) async fn answer_pings(mut pings: mpsc::UnboundedReceiver<oneshot::Sender<()>>) {
+    while let Some(ping) = pings.recv().await {
+        if ping.send(()).is_err() {
+            tracing::trace!("whoever asked has lost patience");
+        }
+    }
+}
