@@ -3,6 +3,7 @@
 //! It prints where it listens as JSON on stdout (data), and how to make things go wrong on stderr.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -31,15 +32,19 @@ pub(crate) struct Simulate {
     #[arg(long, default_value = "simulated", hide_default_value = true)]
     token: String,
 
+    /// How many organizations there are; if several, their tokens end in -0001, -0002, …
+    #[arg(long, default_value_t = NonZeroU32::MIN)]
+    organizations: NonZeroU32,
+
     /// All randomness comes from it
     #[arg(long, default_value_t = 1)]
     seed: u64,
 
-    /// Events per second
+    /// Events per second, of all organizations together
     #[arg(long, default_value_t = 50.0)]
     rate: f64,
 
-    /// How many users the events belong to
+    /// How many users an organization's events belong to
     #[arg(long, default_value_t = 200)]
     users: u32,
 
@@ -126,7 +131,7 @@ impl Simulate {
         runtime.block_on(async {
             let mut signals = Signals::new().context("cannot listen for signals")?;
             // Whoever reads this may send a signal at once.
-            announce(&simulator);
+            announce(&simulator, self.organizations);
             let ended = tokio::task::spawn_blocking({
                 let mut simulator = Some(simulator);
                 move || simulator.take().map(RunningSimulator::wait)
@@ -170,6 +175,7 @@ impl Simulate {
             addr: self.listen,
             control_addr: self.control,
             seed: self.seed,
+            organizations: self.organizations,
             token: Token::new(self.token.clone()),
             clock,
             model,
@@ -182,10 +188,16 @@ impl Simulate {
 /// Says where it is, for programs on stdout and for people on stderr.
 #[expect(clippy::print_stdout, reason = "the answer of the command")]
 #[expect(clippy::print_stderr, reason = "what a person may want to do next")]
-fn announce(simulator: &RunningSimulator) {
+fn announce(simulator: &RunningSimulator, organizations: NonZeroU32) {
     let (url, control) = (simulator.url(), simulator.control_url());
     println!("{}", serde_json::json!({ "url": url, "control_url": control }));
     eprintln!("the service listens on {url}, its control port on {control}");
+    if organizations > NonZeroU32::MIN {
+        // Not the token itself, which may be a real one.
+        eprintln!(
+            "{organizations} organizations; their tokens end in -0001 to -{organizations:04}"
+        );
+    }
     eprintln!("make a connection hang: curl -d '{{\"kind\":\"hang\"}}' {control}/fault");
 }
 

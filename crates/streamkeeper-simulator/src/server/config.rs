@@ -3,6 +3,7 @@
 use std::{
     fmt,
     net::{Ipv4Addr, SocketAddr},
+    num::NonZeroU32,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -21,9 +22,13 @@ pub struct SimulatorConfig {
     pub addr: SocketAddr,
     /// Where the control port listens. Port 0 takes a free one.
     pub control_addr: SocketAddr,
-    /// All randomness comes from it.
+    /// All randomness comes from it; each further organization's seed is one more.
     pub seed: u64,
-    /// The organization's token; with any other the answer is 401.
+    /// How many organizations there are, each with streams, limits, events and a truth of its own.
+    /// They share `model.events_per_hour`; the other limits are each one's.
+    pub organizations: NonZeroU32,
+    /// The organization's token; with any other the answer is 401. Of several organizations,
+    /// [`token_of`](Self::token_of) says each one's.
     pub token: Token,
     /// Another organization's token: 403.
     pub foreign_token: Option<Token>,
@@ -44,6 +49,7 @@ impl Default for SimulatorConfig {
             addr: free,
             control_addr: free,
             seed: 1,
+            organizations: NonZeroU32::MIN,
             token: Token::new("simulated"),
             foreign_token: None,
             clock: Clock::Real,
@@ -51,6 +57,17 @@ impl Default for SimulatorConfig {
             style: Style::default(),
             answers: Answers::default(),
         }
+    }
+}
+
+impl SimulatorConfig {
+    /// The token of an organization, numbered from 1: `token` itself if there is but one, else
+    /// `token` and the number in four digits, as in `simulated-0007`.
+    pub fn token_of(&self, number: u32) -> Token {
+        if self.organizations == NonZeroU32::MIN {
+            return self.token.clone();
+        }
+        Token(format!("{}-{number:04}", self.token.0))
     }
 }
 

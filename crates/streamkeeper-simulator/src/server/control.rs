@@ -2,22 +2,30 @@
 //!
 //! The calls are listed at [`server`](super).
 //!
-//! Errors are `{"message": "…"}` with 400 (not such an object), 404 (no such stream), 409 (the
+//! Errors are `{"message": "…"}` with 400 (not such an object), 404 (no such stream or organization), 409 (the
 //! service refused) or 422 (something is missing).
 
-use std::{net::TcpListener, sync::Arc};
+use std::{
+    future::{Ready, ready},
+    net::TcpListener,
+    sync::Arc,
+};
 
 use actix_web::{
-    App, HttpResponse, HttpServer,
-    dev::Server,
+    App, FromRequest, HttpRequest, HttpResponse, HttpServer,
+    dev::{Payload, Server},
+    error::InternalError,
     http::StatusCode,
-    web::{self, Bytes, Data},
+    web::{self, Bytes, Data, Query},
 };
 use futures_util::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::state::{FaultError, Shared};
+use super::{
+    organizations::Organizations,
+    state::{FaultError, Organization},
+};
 use crate::{
     fault::{Fault, FaultRequest},
     model::{Kind, Millis},
@@ -44,10 +52,13 @@ pub struct TruthSummary {
 }
 
 /// The control server, listening.
-pub(super) fn server(shared: Arc<Shared>, listener: TcpListener) -> std::io::Result<Server> {
+pub(super) fn server(
+    organizations: Arc<Organizations>,
+    listener: TcpListener,
+) -> std::io::Result<Server> {
     let app = move || {
         App::new()
-            .app_data(Data::from(Arc::clone(&shared)))
+            .app_data(Data::from(Arc::clone(&organizations)))
             .route("/fault", web::post().to(fault))
             .route("/truth", web::get().to(truth))
             .route("/truth/summary", web::get().to(summary))
@@ -59,7 +70,37 @@ pub(super) fn server(shared: Arc<Shared>, listener: TcpListener) -> std::io::Res
     Ok(server.listen(listener)?.run())
 }
 
-async fn fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+/// The organization that a call is about: `?organization=7`, or the first.
+struct Chosen(Arc<Organization>);
+
+#[derive(Deserialize)]
+struct Choice {
+    organization: Option<usize>,
+}
+
+impl FromRequest for Chosen {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, Self::Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let chosen = || {
+            let choice = Query::<Choice>::from_query(request.query_string()).ok()?;
+            let organizations = request.app_data::<Data<Organizations>>()?;
+            let found = organizations.numbered(choice.organization.unwrap_or(1))?;
+            Some(Self(Arc::clone(found)))
+        };
+        ready(chosen().ok_or_else(|| {
+            let answer = failed(StatusCode::NOT_FOUND, "no such organization");
+            InternalError::from_response("no such organization", answer).into()
+        }))
+    }
+}
+
+async fn fault(
+    organizations: Data<Organizations>,
+    Chosen(organization): Chosen,
+    body: Bytes,
+) -> HttpResponse {
     let request: FaultRequest = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return not_such(&error),
@@ -68,23 +109,23 @@ async fn fault(shared: Data<Shared>, body: Bytes) -> HttpResponse {
         Ok(fault) => fault,
         Err(missing) => return failed(StatusCode::UNPROCESSABLE_ENTITY, &missing.to_string()),
     };
-    match shared.fault(fault) {
+    match organizations.fault(&organization, fault) {
         Ok(affected) => HttpResponse::Ok().json(json!({"affected": affected})),
         Err(error @ FaultError::UnknownStream) => failed(StatusCode::NOT_FOUND, &error.to_string()),
         Err(error @ FaultError::Refused(_)) => failed(StatusCode::CONFLICT, &error.to_string()),
     }
 }
 
-async fn truth(shared: Data<Shared>) -> HttpResponse {
-    let rows = stream::unfold((shared, 0), |(shared, from)| async move {
-        let rows = shared.truth(from, ROWS_MAX);
+async fn truth(Chosen(organization): Chosen) -> HttpResponse {
+    let rows = stream::unfold((organization, 0), |(organization, from)| async move {
+        let rows = organization.truth(from, ROWS_MAX);
         let mut ndjson = Vec::new();
         for row in &rows {
             // A row always serializes, and memory takes everything.
             serde_json::to_writer(&mut ndjson, row).ok()?;
             ndjson.push(b'\n');
         }
-        let next = (shared, from + rows.len());
+        let next = (organization, from + rows.len());
         (!rows.is_empty()).then(|| (Ok::<_, std::convert::Infallible>(Bytes::from(ndjson)), next))
     });
     HttpResponse::Ok().content_type("application/x-ndjson").streaming(Box::pin(rows))
@@ -93,12 +134,12 @@ async fn truth(shared: Data<Shared>) -> HttpResponse {
 /// Rows rendered at a time.
 const ROWS_MAX: usize = 200;
 
-async fn summary(shared: Data<Shared>) -> HttpResponse {
-    HttpResponse::Ok().json(TruthSummary::of(&shared))
+async fn summary(Chosen(organization): Chosen) -> HttpResponse {
+    HttpResponse::Ok().json(TruthSummary::of(&organization))
 }
 
-async fn state(shared: Data<Shared>) -> HttpResponse {
-    let view = shared.lock().view();
+async fn state(Chosen(organization): Chosen) -> HttpResponse {
+    let view = organization.lock().view();
     HttpResponse::Ok().json(view)
 }
 
@@ -111,7 +152,7 @@ struct Generate {
     stop: bool,
 }
 
-async fn generate(shared: Data<Shared>, body: Bytes) -> HttpResponse {
+async fn generate(Chosen(organization): Chosen, body: Bytes) -> HttpResponse {
     let request: Generate = match serde_json::from_slice(&body) {
         Ok(request) => request,
         Err(error) => return not_such(&error),
@@ -122,7 +163,7 @@ async fn generate(shared: Data<Shared>, body: Bytes) -> HttpResponse {
         _ => return failed(StatusCode::UNPROCESSABLE_ENTITY, "`rate` is 0 to 100000, or `stop`"),
     };
     let events_per_hour = (per_second * 3_600.0).round() as u64;
-    let mut state = shared.lock();
+    let mut state = organization.lock();
     let now = state.now();
     state.model.set_rate(events_per_hour, now);
     HttpResponse::Ok().json(json!({"events_per_hour": events_per_hour}))
@@ -131,14 +172,14 @@ async fn generate(shared: Data<Shared>, body: Bytes) -> HttpResponse {
 /// Events a second.
 const RATE_MAX: f64 = 100_000.0;
 
-async fn shutdown(shared: Data<Shared>) -> HttpResponse {
-    shared.stop.send_replace(true);
+async fn shutdown(organizations: Data<Organizations>) -> HttpResponse {
+    organizations.stop.send_replace(true);
     HttpResponse::Ok().json(json!({}))
 }
 
 impl TruthSummary {
-    pub(super) fn of(shared: &Shared) -> Self {
-        let mut state = shared.lock();
+    pub(super) fn of(organization: &Organization) -> Self {
+        let mut state = organization.lock();
         let now = state.now();
         state.model.advance(now);
         let events = state.model.events();

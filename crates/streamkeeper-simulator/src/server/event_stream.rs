@@ -17,7 +17,7 @@ use bytes::{Buf as _, BytesMut};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc::UnboundedReceiver, time};
 
-use super::{body::Body, http::wait_for_close, journal::ClosedBy, state::Shared};
+use super::{body::Body, http::wait_for_close, journal::ClosedBy, state::Organization};
 use crate::{
     fault::{Break, ConnectionFault},
     model::{ClientId, Event, Frame, Hang, StreamId},
@@ -27,7 +27,7 @@ use crate::{
 /// An open event stream.
 #[derive(Debug)]
 pub(super) struct EventStream {
-    shared: Arc<Shared>,
+    organization: Arc<Organization>,
     socket: TcpStream,
     number: u64,
     client: ClientId,
@@ -83,13 +83,18 @@ enum Turn {
 }
 
 impl EventStream {
-    pub(super) fn new(shared: Arc<Shared>, socket: TcpStream, body: Body, opened: Opened) -> Self {
+    pub(super) fn new(
+        organization: Arc<Organization>,
+        socket: TcpStream,
+        body: Body,
+        opened: Opened,
+    ) -> Self {
         let Opened { client, number, stream, orders, ignores_fin } = opened;
         let mut out = BytesMut::new();
         body.head(&mut out);
         let stream = stream.map_or_else(|| format!("{number:024x}"), |id| id.to_string());
         Self {
-            shared,
+            organization,
             socket,
             number,
             client,
@@ -169,7 +174,7 @@ impl EventStream {
         let mut frames = Vec::new();
         let mut due = Vec::new();
         let (seed, style) = {
-            let mut state = self.shared.lock();
+            let mut state = self.organization.lock();
             let now = state.now();
             state.model.poll(self.client, now, FRAMES_MAX, &mut frames);
             for frame in &frames {
@@ -217,7 +222,7 @@ impl EventStream {
             ConnectionFault::Break { how, mid_event: false } => return self.break_now(how),
             ConnectionFault::Break { how, mid_event: true } => self.cut = Some(how),
             ConnectionFault::End => {
-                let mut state = self.shared.lock();
+                let mut state = self.organization.lock();
                 let now = state.now();
                 state.model.end(self.client, now);
                 drop(state);
@@ -247,7 +252,7 @@ impl EventStream {
     fn break_now(&mut self, how: Break) -> ControlFlow<()> {
         match how {
             Break::Hang { deaf, for_ms } => {
-                let mut state = self.shared.lock();
+                let mut state = self.organization.lock();
                 let now = state.now();
                 let hang = if deaf { Hang::Deaf } else { Hang::Hearing };
                 state.model.hang(self.client, hang, now);
@@ -268,7 +273,7 @@ impl EventStream {
 
     /// The connection ends at once, in a way that loses what the service writes until it notices.
     fn lose(&mut self, by: ClosedBy) -> ControlFlow<()> {
-        let mut state = self.shared.lock();
+        let mut state = self.organization.lock();
         let now = state.now();
         state.model.abort(self.client, now);
         state.journal.close(now, self.number, by);
@@ -278,7 +283,7 @@ impl EventStream {
 
     fn hear_fin(&mut self) -> ControlFlow<()> {
         self.fin_seen = true;
-        let mut state = self.shared.lock();
+        let mut state = self.organization.lock();
         let now = state.now();
         state.journal.close(now, self.number, ClosedBy::ClientFin);
         if !self.ignores_fin {
@@ -327,7 +332,7 @@ impl EventStream {
 
     /// The proper end is written: closes, and lets the client read in peace.
     async fn finish(mut self) {
-        self.shared.lock().closed(self.number);
+        self.organization.lock().closed(self.number);
         if self.socket.shutdown().await.is_ok() && !self.fin_seen {
             // Whether it closes or not, that is all.
             drop(time::timeout(LINGER, wait_for_close(&mut self.socket)).await);

@@ -13,8 +13,9 @@ use super::{
     body::Body,
     event_stream::{EventStream, Opened},
     http::{Answer, Request, Unread, read_request, wait_for_close},
+    organizations::Organizations,
     rest::{self, Rest},
-    state::{Shared, State},
+    state::{Organization, State},
     wire::{self, BadField},
 };
 use crate::{
@@ -23,32 +24,36 @@ use crate::{
 };
 
 /// Serves the service's port until everything is to stop.
-pub(super) async fn listen(shared: Arc<Shared>, mut listener: TcpListener, addr: SocketAddr) {
-    let rest = Rest::new(Arc::clone(&shared)).await;
+pub(super) async fn listen(
+    organizations: Arc<Organizations>,
+    mut listener: TcpListener,
+    addr: SocketAddr,
+) {
+    let rest = Rest::new().await;
     loop {
         tokio::select! {
-            () = shared.stopped() => return,
-            () = shared.refuse.notified() => {
+            () = organizations.stopped() => return,
+            () = organizations.refuse.notified() => {
                 drop(listener);
                 listener = tokio::select! {
-                    () = shared.stopped() => return,
-                    again = listen_again(&shared, addr) => again,
+                    () = organizations.stopped() => return,
+                    again = listen_again(&organizations, addr) => again,
                 };
             }
             accepted = listener.accept() => {
                 let Ok((socket, _)) = accepted else { continue };
                 // It fails only on a socket that is closed already.
                 drop(socket.set_nodelay(true));
-                actix_rt::spawn(serve(Arc::clone(&shared), rest.clone(), socket));
+                actix_rt::spawn(serve(Arc::clone(&organizations), rest.clone(), socket));
             }
         }
     }
 }
 
 /// Waits until nothing is refused any more, and takes the port back.
-async fn listen_again(shared: &Shared, addr: SocketAddr) -> TcpListener {
+async fn listen_again(organizations: &Organizations, addr: SocketAddr) -> TcpListener {
     loop {
-        let until = shared.lock().refused_until();
+        let until = organizations.all().filter_map(|one| one.lock().refused_until()).max();
         match until {
             // In steps, since the fault may be cleared before.
             Some(until) => {
@@ -65,29 +70,33 @@ async fn listen_again(shared: &Shared, addr: SocketAddr) -> TcpListener {
 const STEP: Duration = Duration::from_millis(10);
 
 /// Serves one connection: call after call, or an event stream to its end.
-async fn serve(shared: Arc<Shared>, rest: Rest, mut socket: TcpStream) {
+async fn serve(organizations: Arc<Organizations>, rest: Rest, mut socket: TcpStream) {
+    let first = organizations.first();
     let mut buffer = BytesMut::new();
     loop {
         let request = match read_request(&mut socket, &mut buffer).await {
             Ok(request) => request,
             Err(Unread::Closed) => return,
             Err(Unread::Bad(status)) => {
-                let answer = rest::error(&mut shared.lock(), status, "base", "bad request");
+                let answer = rest::error(&mut first.lock(), status, "base", "bad request");
                 drop(answer.write(&mut socket, true, false).await);
                 return;
             }
         };
         let keep_alive = request.keep_alive;
         let call = Call::of(&request.method, &request.path);
-        let fault = shared.lock().call_fault(call);
+        let parameters = request.parameters();
+        let token = token(&parameters);
+        let organization = organizations.of_token(token).unwrap_or(first);
+        let fault = organization.lock().call_fault(call);
         let outcome = match fault {
             Some(CallFault::Status { status, retry_after_s }) => {
-                let answer = rest::error(&mut shared.lock(), status, "base", "injected");
+                let answer = rest::error(&mut organization.lock(), status, "base", "injected");
                 Outcome::Answer(Answer { retry_after_s, ..answer })
             }
             Some(CallFault::Silence) => Outcome::Silence,
             Some(CallFault::Dropped) => Outcome::Drop,
-            _ => done(&shared, &rest, request, call, fault).await,
+            _ => done(organization, &rest, request, &parameters, call, fault).await,
         };
         let status = match &outcome {
             Outcome::Answer(answer) => Some(answer.status),
@@ -95,7 +104,7 @@ async fn serve(shared: Arc<Shared>, rest: Rest, mut socket: TcpStream) {
             Outcome::Silence | Outcome::Drop => None,
         };
         {
-            let mut state = shared.lock();
+            let mut state = organization.lock();
             let now = state.now();
             state.journal.call(now, call, status);
         }
@@ -109,7 +118,9 @@ async fn serve(shared: Arc<Shared>, rest: Rest, mut socket: TcpStream) {
                 }
             }
             Outcome::Events(body, opened) => {
-                return EventStream::new(shared, socket, body, opened).run().await;
+                return EventStream::new(Arc::clone(organization), socket, body, opened)
+                    .run()
+                    .await;
             }
             Outcome::Silence => return wait_for_close(&mut socket).await,
             Outcome::Drop => return,
@@ -126,18 +137,18 @@ enum Outcome {
 }
 
 async fn done(
-    shared: &Arc<Shared>,
+    organization: &Arc<Organization>,
     rest: &Rest,
     request: Request,
+    parameters: &[(String, String)],
     call: Call,
     fault: Option<CallFault>,
 ) -> Outcome {
-    let parameters = request.parameters();
-    if let Some(answer) = unauthorized(&mut shared.lock(), &parameters) {
+    if let Some(answer) = unauthorized(&mut organization.lock(), parameters) {
         return Outcome::Answer(answer);
     }
     if call.streams_events() {
-        let opened = open(&mut shared.lock(), &request.path, &parameters, call, fault);
+        let opened = open(&mut organization.lock(), &request.path, parameters, call, fault);
         return match opened {
             Ok(opened) => {
                 let chunked = fault != Some(CallFault::NoLength);
@@ -146,7 +157,7 @@ async fn done(
             Err(answer) => Outcome::Answer(answer),
         };
     }
-    let answer = rest.call(request).await;
+    let answer = rest.call(Arc::clone(organization), request).await;
     match fault {
         Some(CallFault::LostAnswer { silent: true }) => Outcome::Silence,
         Some(CallFault::LostAnswer { silent: false }) => Outcome::Drop,
@@ -156,14 +167,19 @@ async fn done(
 
 /// 401 for no token or a wrong one, 403 for another organization's (Inform API, Errors).
 fn unauthorized(state: &mut State, parameters: &[(String, String)]) -> Option<Answer> {
-    let given = parameters.iter().find(|(name, _)| name == "token");
-    let given = given.map(|(_, token)| token.as_str()).unwrap_or_default();
+    let given = token(parameters);
     if state.config.token.is(given) {
         return None;
     }
     let foreign = state.config.foreign_token.as_ref().is_some_and(|token| token.is(given));
     let (status, message) = if foreign { (403, "Forbidden") } else { (401, "Unauthorized") };
     Some(rest::error(state, status, "token", message))
+}
+
+/// The token of a request; empty if there is none.
+fn token(parameters: &[(String, String)]) -> &str {
+    let given = parameters.iter().find(|(name, _)| name == "token");
+    given.map(|(_, token)| token.as_str()).unwrap_or_default()
 }
 
 /// A client connects to a stream, or opens a replay.

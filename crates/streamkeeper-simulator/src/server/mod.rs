@@ -16,6 +16,10 @@
 //! | `POST /generate` | `{"rate": events a second}`; 0 or `{"stop": true}` stops |
 //! | `POST /shutdown` | stops the simulator |
 //!
+//! With several organizations ([`SimulatorConfig::organizations`]), `?organization=7` says which one
+//! a call of the control port is about; without it, it is the first. `/shutdown` ends them all, and
+//! a port that refuses connections (`"kind": "refused"`) refuses everybody's.
+//!
 //! Everything runs on the simulator's own thread with its own `actix_rt` system, so that it can be
 //! started in any process, several at once, beside other runtimes. The service's clock starts where
 //! [`Clock`] says and runs at real speed.
@@ -43,6 +47,7 @@ mod event_stream;
 mod front;
 mod http;
 mod journal;
+mod organizations;
 mod rest;
 mod state;
 #[cfg(test)]
@@ -57,13 +62,13 @@ use std::{
     time::Duration,
 };
 
-use self::state::Shared;
 pub use self::{
     config::{Answers, Clock, ErrorForm, ListForm, SimulatorConfig, Token},
     control::TruthSummary,
     journal::{CallEntry, ClosedBy, ConnectionEntry, ENTRIES_MAX},
     state::{FaultError, StateView, StreamView},
 };
+use self::{organizations::Organizations, state::Organization};
 use crate::{
     fault::Fault,
     model::{Millis, What},
@@ -99,14 +104,14 @@ impl Simulator {
     pub fn start(config: SimulatorConfig) -> Result<RunningSimulator, StartError> {
         let (listener, addr) = listen(config.addr)?;
         let (control_listener, control_addr) = listen(config.control_addr)?;
-        let shared = Shared::new(config);
-        let inner = Arc::clone(&shared);
+        let organizations = Organizations::new(config);
+        let inner = Arc::clone(&organizations);
         let serve = move || {
             actix_rt::System::new().block_on(serve(inner, listener, addr, control_listener))
         };
         let thread = thread::Builder::new().name("simulator".to_owned()).spawn(serve);
         let thread = Some(thread.map_err(StartError::Thread)?);
-        Ok(RunningSimulator { addr, control_addr, shared, thread })
+        Ok(RunningSimulator { addr, control_addr, organizations, thread })
     }
 }
 
@@ -121,35 +126,36 @@ fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
 }
 
 async fn serve(
-    shared: Arc<Shared>,
+    organizations: Arc<Organizations>,
     listener: TcpListener,
     addr: SocketAddr,
     control_listener: TcpListener,
 ) -> io::Result<()> {
-    let control = control::server(Arc::clone(&shared), control_listener)?;
+    let control = control::server(Arc::clone(&organizations), control_listener)?;
     let handle = control.handle();
     actix_rt::spawn(control);
-    actix_rt::spawn(keep_house(Arc::clone(&shared)));
-    front::listen(shared, tokio::net::TcpListener::from_std(listener)?, addr).await;
+    actix_rt::spawn(keep_house(Arc::clone(&organizations)));
+    front::listen(organizations, tokio::net::TcpListener::from_std(listener)?, addr).await;
     handle.stop(false).await;
     Ok(())
 }
 
 /// Does what has to be done now and then.
-async fn keep_house(shared: Arc<Shared>) {
+async fn keep_house(organizations: Arc<Organizations>) {
     let mut ticks = tokio::time::interval(Duration::from_millis(20));
     loop {
         ticks.tick().await;
-        shared.lock().tick();
+        organizations.all().for_each(|organization| organization.lock().tick());
     }
 }
 
-/// A simulator that serves. It stops when this is dropped.
+/// A simulator that serves. It stops when this is dropped. Of several organizations, what is said
+/// here about events, faults and state is the first one's; the control port reaches the others.
 #[derive(Debug)]
 pub struct RunningSimulator {
     addr: SocketAddr,
     control_addr: SocketAddr,
-    shared: Arc<Shared>,
+    organizations: Arc<Organizations>,
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
@@ -179,27 +185,27 @@ impl RunningSimulator {
     /// # Errors
     /// The fault names a stream that does not exist, or the service refuses it.
     pub fn fault(&self, fault: Fault) -> Result<Vec<u64>, FaultError> {
-        self.shared.fault(fault)
+        self.organizations.fault(self.first(), fault)
     }
 
     /// What goes on, as `GET /state`.
     pub fn state(&self) -> StateView {
-        self.shared.lock().view()
+        self.first().lock().view()
     }
 
     /// All versions so far, as `GET /truth`. Takes memory and time in proportion.
     pub fn truth(&self) -> Vec<TruthRow> {
-        self.shared.truth(0, usize::MAX)
+        self.first().truth(0, usize::MAX)
     }
 
     /// How many of what there are so far, as `GET /truth/summary`.
     pub fn truth_summary(&self) -> TruthSummary {
-        TruthSummary::of(&self.shared)
+        TruthSummary::of(self.first())
     }
 
     /// The generator's rate from now on, as `POST /generate`; 0 stops it.
     pub fn set_rate(&self, events_per_hour: u64) {
-        let mut state = self.shared.lock();
+        let mut state = self.first().lock();
         let now = state.now();
         state.model.set_rate(events_per_hour, now);
     }
@@ -207,16 +213,16 @@ impl RunningSimulator {
     /// Publishes an event beside the generator (see [`Model::publish`](crate::model::Model::publish)).
     pub fn publish(&self, user: u32, what: What) -> Option<TruthRow> {
         let id = {
-            let mut state = self.shared.lock();
+            let mut state = self.first().lock();
             let now = state.now();
             state.model.publish(user, what, now)?
         };
-        self.shared.truth(id.index(), 1).pop()
+        self.first().truth(id.index(), 1).pop()
     }
 
     /// The service's time, milliseconds since the epoch.
     pub fn now(&self) -> Millis {
-        self.shared.lock().now()
+        self.first().lock().now()
     }
 
     /// Stops it and waits until its ports are closed.
@@ -227,6 +233,10 @@ impl RunningSimulator {
     /// Waits until it is stopped from elsewhere (`POST /shutdown`).
     pub fn wait(mut self) {
         self.join();
+    }
+
+    fn first(&self) -> &Organization {
+        self.organizations.first()
     }
 
     fn join(&mut self) {
@@ -242,7 +252,7 @@ impl RunningSimulator {
 
 impl Drop for RunningSimulator {
     fn drop(&mut self) {
-        self.shared.stop.send_replace(true);
+        self.organizations.stop.send_replace(true);
         self.join();
     }
 }

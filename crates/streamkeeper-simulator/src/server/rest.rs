@@ -8,17 +8,17 @@ use std::{rc::Rc, sync::Arc};
 use actix_http::{Method, Request as HttpRequest, Uri};
 use actix_service::{IntoServiceFactory as _, Service, ServiceFactory as _};
 use actix_web::{
-    App, HttpResponse,
+    App, HttpMessage as _, HttpResponse,
     body::{BoxBody, to_bytes},
     dev::{AppConfig, ServiceResponse},
-    web::{self, Bytes, Data, Query},
+    web::{self, Bytes, Query, ReqData},
 };
 use futures_util::future::{FutureExt as _, LocalBoxFuture};
 use serde::Serialize;
 
 use super::{
     http::{Answer, Request},
-    state::{Shared, State},
+    state::{Organization, State},
     wire::{self, BadField, CreateBody, RenameBody, StreamJson},
 };
 use crate::model::{Refusal, StreamId};
@@ -28,9 +28,8 @@ use crate::model::{Refusal, StreamId};
 pub(super) struct Rest(Rc<dyn Fn(HttpRequest) -> LocalBoxFuture<'static, Answer>>);
 
 impl Rest {
-    pub(super) async fn new(shared: Arc<Shared>) -> Self {
+    pub(super) async fn new() -> Self {
         let app = App::new()
-            .app_data(Data::from(Arc::clone(&shared)))
             .route("/streams", web::post().to(create))
             .route("/streams", web::get().to(list))
             .route("/streams/{id}", web::get().to(get))
@@ -51,9 +50,10 @@ impl Rest {
         }))
     }
 
-    /// Does a call.
-    pub(super) async fn call(&self, request: Request) -> Answer {
+    /// Does a call to an organization.
+    pub(super) async fn call(&self, organization: Arc<Organization>, request: Request) -> Answer {
         let mut inner = HttpRequest::with_payload(request.body.into());
+        inner.extensions_mut().insert(organization);
         let uri = format!("{}?{}", request.path, request.query);
         let head = inner.head_mut();
         head.method = Method::from_bytes(request.method.as_bytes()).unwrap_or_default();
@@ -101,8 +101,11 @@ fn done(status: u16, body: &impl Serialize) -> HttpResponse {
     HttpResponse::build(status).json(body)
 }
 
-async fn create(shared: Data<Shared>, body: Bytes) -> HttpResponse {
-    let mut state = shared.lock();
+/// The organization that is called.
+type Called = ReqData<Arc<Organization>>;
+
+async fn create(organization: Called, body: Bytes) -> HttpResponse {
+    let mut state = organization.lock();
     let now = state.now();
     let Ok(body) = serde_json::from_slice::<CreateBody>(&body) else {
         return failed(error(&mut state, 400, "base", "the body is not a stream"));
@@ -118,10 +121,10 @@ async fn create(shared: Data<Shared>, body: Bytes) -> HttpResponse {
 }
 
 async fn list(
-    shared: Data<Shared>,
+    organization: Called,
     query: Result<Query<Vec<(String, String)>>, actix_web::Error>,
 ) -> HttpResponse {
-    let mut state = shared.lock();
+    let mut state = organization.lock();
     let Ok(query) = query else {
         return failed(error(&mut state, 400, "base", "the query is malformed"));
     };
@@ -151,8 +154,8 @@ fn matches(wanted: &str, name: &str) -> bool {
     }
 }
 
-async fn get(shared: Data<Shared>, id: web::Path<String>) -> HttpResponse {
-    let mut state = shared.lock();
+async fn get(organization: Called, id: web::Path<String>) -> HttpResponse {
+    let mut state = organization.lock();
     let now = state.now();
     state.model.advance(now);
     match parse(&id) {
@@ -161,8 +164,8 @@ async fn get(shared: Data<Shared>, id: web::Path<String>) -> HttpResponse {
     }
 }
 
-async fn rename(shared: Data<Shared>, id: web::Path<String>, body: Bytes) -> HttpResponse {
-    let mut state = shared.lock();
+async fn rename(organization: Called, id: web::Path<String>, body: Bytes) -> HttpResponse {
+    let mut state = organization.lock();
     let now = state.now();
     let Ok(body) = serde_json::from_slice::<RenameBody>(&body) else {
         return failed(error(&mut state, 400, "base", "the body is not a stream"));
@@ -177,8 +180,8 @@ async fn rename(shared: Data<Shared>, id: web::Path<String>, body: Bytes) -> Htt
     }
 }
 
-async fn delete(shared: Data<Shared>, id: web::Path<String>) -> HttpResponse {
-    let mut state = shared.lock();
+async fn delete(organization: Called, id: web::Path<String>) -> HttpResponse {
+    let mut state = organization.lock();
     let now = state.now();
     match parse(&id).and_then(|id| state.model.delete(id, now)) {
         Ok(stream) => done(200, &StreamJson::new(&stream, 0)),
@@ -186,8 +189,8 @@ async fn delete(shared: Data<Shared>, id: web::Path<String>) -> HttpResponse {
     }
 }
 
-async fn nothing_here(shared: Data<Shared>) -> HttpResponse {
-    failed(error(&mut shared.lock(), 404, "base", "Not Found"))
+async fn nothing_here(organization: Called) -> HttpResponse {
+    failed(error(&mut organization.lock(), 404, "base", "Not Found"))
 }
 
 fn parse(id: &str) -> Result<StreamId, Refusal> {

@@ -1,16 +1,16 @@
-//! The one state all connections, calls and the control port share.
+//! The one state all connections and calls of an organization share, and its control port.
 //!
 //! It is behind one lock, never held across an await: the model is fast, and one order of things
 //! makes a run explicable.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::{Notify, mpsc::UnboundedSender, watch};
+use tokio::sync::mpsc::UnboundedSender;
 
 use super::{
     config::{RunningClock, SimulatorConfig},
@@ -22,35 +22,18 @@ use crate::{
     truth::TruthRow,
 };
 
-/// The state and what wakes the tasks that wait for it.
+/// One organization: its state.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    state: Mutex<State>,
-    /// The listener is to close for a while.
-    pub(crate) refuse: Notify,
-    /// Everything is to stop.
-    pub(crate) stop: watch::Sender<bool>,
-}
+pub(crate) struct Organization(Mutex<State>);
 
-impl Shared {
-    pub(crate) fn new(config: SimulatorConfig) -> Arc<Self> {
-        let state = Mutex::new(State::new(config));
-        Arc::new(Self { state, refuse: Notify::new(), stop: watch::Sender::new(false) })
+impl Organization {
+    pub(crate) fn new(config: SimulatorConfig) -> Self {
+        Self(Mutex::new(State::new(config)))
     }
 
     /// A panic elsewhere leaves the state as it was; a simulator goes on with it.
     pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Does a fault. Gives the numbers of the connections it is done to.
-    pub(crate) fn fault(&self, fault: Fault) -> Result<Vec<u64>, FaultError> {
-        let refuses = matches!(fault, Fault::Refused { .. });
-        let done = self.lock().apply(fault)?;
-        if refuses {
-            self.refuse.notify_one();
-        }
-        Ok(done)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The truth from row `from` on, `max` rows at most. Rendering happens outside the lock.
@@ -64,13 +47,6 @@ impl Shared {
             (events, state.config.seed, state.config.style)
         };
         events.iter().map(|(id, event)| TruthRow::of(seed, *id, event, style)).collect()
-    }
-
-    /// Ready once everything is to stop.
-    pub(crate) async fn stopped(&self) {
-        let mut stop = self.stop.subscribe();
-        // An error means that the sender is gone, and we hold it.
-        drop(stop.wait_for(|stopped| *stopped).await);
     }
 }
 
@@ -198,7 +174,7 @@ impl State {
     }
 
     /// Does a fault. Gives the numbers of the connections it is done to.
-    fn apply(&mut self, fault: Fault) -> Result<Vec<u64>, FaultError> {
+    pub(crate) fn apply(&mut self, fault: Fault) -> Result<Vec<u64>, FaultError> {
         let now = self.now();
         let later = |for_ms: Option<Millis>| Some(for_ms.map_or(Millis::MAX, |span| now + span));
         match fault {

@@ -3,7 +3,12 @@
 use super::*;
 use crate::{checker, truth::TruthRow};
 
-fn ask(simulator: &RunningSimulator, method: &str, path: &str, body: &str) -> (u16, String) {
+pub(super) fn ask(
+    simulator: &RunningSimulator,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (u16, String) {
     let mut socket = TcpStream::connect(simulator.control_addr()).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     let length = body.len();

@@ -113,7 +113,7 @@ fn late_pokes_are_late_for_a_while() {
         longest > Duration::from_millis(120)
     });
     simulator.fault(Fault::Clear).unwrap();
-    assert_eq!(simulator.shared.lock().model.config().poke_late, Span::exactly(0));
+    assert_eq!(simulator.first().lock().model.config().poke_late, Span::exactly(0));
 }
 
 #[test]

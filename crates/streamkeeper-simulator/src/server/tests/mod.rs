@@ -3,6 +3,7 @@
 mod connections;
 mod control;
 mod faults;
+mod organizations;
 mod stream_resources;
 mod volume;
 
