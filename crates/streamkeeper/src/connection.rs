@@ -254,6 +254,9 @@ impl ReadLoop {
         Counters::add(&self.tools.entry.counters.frames, frames);
         self.tools.entry.counters.last_frame.store(wall().as_micros(), Ordering::Relaxed);
         self.watchdog.frame(arrived);
+        if let Reader::Slot(slot) = self.connection.reader {
+            self.tools.entry.history.heard(slot.0);
+        }
         if batch.events.is_empty() && !proof {
             return true;
         }
@@ -276,6 +279,9 @@ impl ReadLoop {
         if !self.tools.budget.try_take(room) {
             self.watchdog.pause(self.tools.clock.now());
             self.report(Input::Paused(self.connection));
+            if let Reader::Slot(slot) = self.connection.reader {
+                self.tools.entry.history.paused(slot.0);
+            }
             tokio::select! {
                 biased;
                 () = hold.killed.notified() => return false,

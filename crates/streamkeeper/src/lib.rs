@@ -18,7 +18,8 @@
 //! - `delivery`, `head`: outbox → envelopes → sinks, a cursor for each.
 //!
 //! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
-//! `lifecycle` (REST calls), `registry` and `telemetry` (what readers see), `embed`, `requests` and `system`
+//! `lifecycle` (REST calls), `registry`, `history` and `telemetry` (what readers see), `embed`,
+//! `requests` and `system`
 //! (start and stop), `clock` (the only one). For commands: [`control`] (ask a running one), [`ledgers`]
 //! (look into what lies on disk).
 
@@ -32,6 +33,7 @@ mod desk;
 mod dialect;
 mod embed;
 mod head;
+mod history;
 pub mod ledgers;
 mod lifecycle;
 mod registry;

@@ -15,6 +15,7 @@ use streamkeeper_ledger::Outbox;
 use tokio::sync::Notify;
 
 use crate::budget::Budget;
+use crate::history::Recorder;
 
 /// Counts of one stream since the start of the process.
 #[derive(Debug, Default)]
@@ -41,6 +42,11 @@ impl Counters {
     pub(crate) fn add(counter: &AtomicU64, n: u64) {
         counter.fetch_add(n, Ordering::Relaxed);
     }
+
+    /// Events that were read and judged: new or known.
+    pub(crate) fn read(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed) + self.duplicate.load(Ordering::Relaxed)
+    }
 }
 
 /// One stream in the registry.
@@ -56,6 +62,8 @@ pub(crate) struct StreamEntry {
     pub(crate) appended: Notify,
     pub(crate) budget: Budget,
     pub(crate) consumers: Vec<Consumer>,
+    /// The last hour.
+    pub(crate) history: Recorder,
     view: RwLock<View>,
     /// The last failure that was logged, until something succeeds.
     told: Mutex<String>,
@@ -120,6 +128,7 @@ impl StreamEntry {
             appended: Notify::new(),
             budget,
             consumers,
+            history: Recorder::default(),
             view: RwLock::new(view),
             told: Mutex::default(),
         }

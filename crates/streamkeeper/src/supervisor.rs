@@ -20,11 +20,13 @@ use streamkeeper_core::stream_policy::{
     Health, Input, Output, Report, SlotState, StreamPolicy, StreamState, Target,
 };
 use streamkeeper_core::time::Instant;
+use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_inform::{ReplayQuery, Request};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::{Clock, wall};
 use crate::connection::{Connect, Connection, Hold, Tools};
+use crate::history::{Bounds, Sight};
 use crate::lifecycle::{Count, Filters, Make, StreamLifecycle};
 use crate::telemetry::{incident_status, tell};
 
@@ -81,6 +83,8 @@ impl Supervisor {
         reports: ReportsReceiver,
         stopped: oneshot::Sender<bool>,
     ) -> Self {
+        let WatchdogConfig { late_after, stale_after } = tools.watchdog;
+        tools.entry.history.set_bounds(Bounds { late_after, stale_after });
         let lifecycle = lifecycle(&tools, &filters);
         Self {
             policy,
@@ -250,7 +254,15 @@ impl Supervisor {
         let incident = policy.incident();
         entry.replaying.store(incident.is_some(), Ordering::Relaxed);
         let backing_off = policy.backing_off_until().is_some();
-        let slots = policy.slots().map(|(_, state, late)| word(state, late, backing_off)).collect();
+        let slots: Vec<_> =
+            policy.slots().map(|(_, state, late)| word(state, late, backing_off)).collect();
+        entry.history.observe(Sight {
+            slots: &slots,
+            replaying: incident.is_some(),
+            events: entry.counters.read(),
+            bytes: entry.counters.bytes_received.load(Ordering::Relaxed),
+            lag: policy.mark().map(|mark| wall().since(mark)),
+        });
         let members = policy.members();
         let (state, detail) = match policy.health() {
             Health::Starting => ("starting", None),

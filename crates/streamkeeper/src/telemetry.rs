@@ -15,6 +15,7 @@ use crate::registry::{Counters, IncidentStatus, StreamEntry, rfc3339};
 
 /// Words a report, and counts it.
 pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
+    entry.history.report(report);
     let stream: &str = &entry.name;
     match report {
         Report::Late(connection) => {
