@@ -17,6 +17,7 @@
     reason = "tests"
 )]
 
+mod deployment;
 mod disk;
 mod embedded;
 mod endings;

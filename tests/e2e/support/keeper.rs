@@ -38,12 +38,17 @@ pub(crate) fn clock_moved_by(seconds: i64) -> Vec<(&'static str, String)> {
 
 /// The file of a Debian package whose name ends so; the package is installed if it is not there.
 pub(crate) fn library(package: &str, end: &str) -> String {
-    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
-    let installed = Command::new(need).arg(package).status().expect("the script is there");
-    assert!(installed.success(), "{package} is not there and could not be installed");
+    need(package);
     let files = Command::new("dpkg").args(["-L", package]).output().expect("this is Debian");
     let files = String::from_utf8(files.stdout).expect("UTF-8");
     files.lines().find(|file| file.ends_with(end)).expect("it has a library").to_owned()
+}
+
+/// Sees to it that a Debian package is installed.
+pub(crate) fn need(package: &str) {
+    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
+    let installed = Command::new(need).arg(package).status().expect("the script is there");
+    assert!(installed.success(), "{package} is not there and could not be installed");
 }
 
 /// Runs a command to its end.
