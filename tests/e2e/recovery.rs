@@ -136,7 +136,7 @@ fn a_stall_across_midnight_with_our_clock_a_quarter_of_an_hour_behind() {
 
 /// `ahead`: by so many seconds our clock is ahead of the service's.
 fn across_midnight(ahead: i64) {
-    let service = Service::process(&["--before-midnight=9s"]);
+    let service = Service::process(&["--before-midnight=15s"]);
     let now = service.state().now_ms;
     let ours = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
     let environment = clock_moved_by((now / SECOND) as i64 - ours.as_secs() as i64 + ahead);
@@ -150,12 +150,15 @@ fn across_midnight(ahead: i64) {
     let said_at = logged.first().expect("it is live").text("timestamp").to_owned();
     assert_eq!(said_at.starts_with(&new), ahead > 0, "its clock is moved: {said_at}");
 
-    // Hangs before midnight, is noticed after it.
+    // Hangs before midnight, is noticed after it. Without a mark there would be no day to read from.
+    scenario.keeper.wait_said("caught up with the stream's history", 1);
+    assert!(scenario.service.state().now_ms < midnight - 1_500, "too slow a machine for this test");
     scenario.service.wait_until(midnight - 1_500);
     scenario.service.fault(json!({"kind": "hang"}));
     let started = scenario.keeper.wait_said(RECOVERING, 1);
     assert!(scenario.service.state().now_ms >= midnight, "the stall spans midnight");
-    assert!(started.text("mark").starts_with(&old));
+    let mark = started.text("mark");
+    assert!(mark.starts_with(&old), "{mark}");
     scenario.wait_recovered(1);
     assert_eq!(scenario.service.start_date(), old, "read again from the day of the mark");
 

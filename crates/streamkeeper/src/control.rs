@@ -2,8 +2,10 @@
 //!
 //! `<data_dir>/control.sock`, a Unix socket for its owner alone (0600 before anybody can connect).
 //! A client writes one line, the request, and reads one line, the answer as JSON; then the connection
-//! is over. There is one request so far, `status`. Whoever says nothing is dropped after
-//! some seconds, so a client holds up nothing but its own place among a few.
+//! is over. The requests are `status`, `recover NAME` and the other [`Act`]s; any other is the
+//! application's ([`crate::ControlRequest`]). An answer that begins with `{"error":` says why not.
+//! Whoever says nothing is dropped after some seconds, so a client holds up nothing but its own place
+//! among a few.
 //!
 //! The socket is there while the streams' ledgers are held. One that a crash has left behind does not
 //! answer, and is replaced; one that does answer belongs to another process with the same `data_dir`
@@ -24,7 +26,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
-use crate::registry::{Registry, StreamStatus};
+use crate::registry::StreamStatus;
+use crate::requests::{Act, Requests};
 
 /// What a running process says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +72,12 @@ pub enum ControlError {
         #[source]
         source: io::Error,
     },
+    /// It was understood and not done.
+    #[error("{reason}")]
+    Refused {
+        /// Why.
+        reason: String,
+    },
     /// The answer is not one that is known here.
     #[error("the process at {} answers something else: it may be of another version", path.display())]
     OtherVersion {
@@ -88,18 +97,47 @@ pub fn socket(data_dir: &Path) -> PathBuf {
 /// # Errors
 /// See [`ControlError`].
 pub fn status(data_dir: &Path) -> Result<ProcessStatus, ControlError> {
+    let answer = request(data_dir, STATUS)?;
+    // What the parser says would quote the answer.
+    serde_json::from_str(&answer).map_err(|_| ControlError::OtherVersion { path: socket(data_dir) })
+}
+
+/// Asks the process that runs with `data_dir` to do `act` to a stream. Blocks, for some seconds at most.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn steer(data_dir: &Path, stream: &str, act: Act) -> Result<(), ControlError> {
+    request(data_dir, &format!("{} {stream}", act.word())).map(drop)
+}
+
+/// Asks the process that runs with `data_dir` for something, one line, and returns the answer, one
+/// line. Blocks, for half a minute at most.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn request(data_dir: &Path, request: &str) -> Result<String, ControlError> {
     let path = socket(data_dir);
-    let answer = match ask(&path, STATUS) {
-        Ok(answer) => answer,
+    let answer = match ask(&path, request) {
+        Ok(answer) => String::from_utf8(answer),
         Err(source) => return Err(failure(path, source)),
     };
-    // What the parser says would quote the answer.
-    serde_json::from_slice(&answer).map_err(|_| ControlError::OtherVersion { path })
+    let Ok(answer) = answer else { return Err(ControlError::OtherVersion { path }) };
+    match serde_json::from_str::<Refusal>(&answer) {
+        Ok(Refusal { error: reason }) => Err(ControlError::Refused { reason }),
+        Err(_) if answer.is_empty() => Err(ControlError::NoAnswer { path }),
+        Err(_) => Ok(answer),
+    }
+}
+
+/// The answer to what is not done.
+#[derive(Serialize, Deserialize)]
+struct Refusal {
+    error: String,
 }
 
 fn ask(path: &Path, request: &str) -> io::Result<Vec<u8>> {
     let mut socket = UnixStream::connect(path)?;
-    socket.set_read_timeout(Some(CLIENT_TIME))?;
+    socket.set_read_timeout(Some(ANSWER_TIME))?;
     socket.set_write_timeout(Some(CLIENT_TIME))?;
     socket.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = Vec::new();
@@ -129,9 +167,9 @@ pub(crate) struct Control {
 
 impl Control {
     /// Serves the socket on this thread's runtime. `None`, and one warning, if there can be none.
-    pub(crate) fn start(data_dir: &Path, registry: &Registry) -> Option<Self> {
+    pub(crate) fn start(data_dir: &Path, requests: &Requests) -> Option<Self> {
         let path = socket(data_dir);
-        match Self::serve(&path, registry.clone()) {
+        match Self::serve(&path, requests.clone()) {
             Ok(control) => Some(control),
             Err(source) => {
                 let why = match failure(path, source) {
@@ -147,10 +185,10 @@ impl Control {
         }
     }
 
-    fn serve(path: &Path, registry: Registry) -> io::Result<Self> {
+    fn serve(path: &Path, requests: Requests) -> io::Result<Self> {
         let listener = UnixListener::from_std(bind(path)?)?;
         let inode = fs::symlink_metadata(path)?.ino();
-        let server = actix_rt::spawn(serve(listener, registry));
+        let server = actix_rt::spawn(serve(listener, requests));
         Ok(Self { path: path.to_owned(), inode, server })
     }
 }
@@ -196,7 +234,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 }
 
 /// Answers one client after the other, some of them at the same time.
-async fn serve(listener: UnixListener, registry: Registry) {
+async fn serve(listener: UnixListener, requests: Requests) {
     let started = Instant::now();
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
@@ -205,9 +243,9 @@ async fn serve(listener: UnixListener, registry: Registry) {
             tokio::time::sleep(ACCEPT_PAUSE).await;
             continue;
         };
-        let registry = registry.clone();
+        let requests = requests.clone();
         actix_rt::spawn(async move {
-            match tokio::time::timeout(CLIENT_TIME, answer(client, &registry, started)).await {
+            match tokio::time::timeout(ANSWER_TIME, answer(client, &requests, started)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a client of the control socket left"),
                 Err(_) => tracing::debug!("a client of the control socket said nothing"),
@@ -220,30 +258,52 @@ async fn serve(listener: UnixListener, registry: Registry) {
 /// Reads a request and answers it.
 async fn answer(
     mut client: tokio::net::UnixStream,
-    registry: &Registry,
+    requests: &Requests,
     started: Instant,
 ) -> io::Result<()> {
     let mut request = String::new();
-    BufReader::new((&mut client).take(REQUEST_BYTES_MAX)).read_line(&mut request).await?;
-    let mut answer = match request.trim_end() {
-        STATUS => serde_json::to_vec(&ProcessStatus {
+    let mut reader = BufReader::new((&mut client).take(REQUEST_BYTES_MAX));
+    tokio::time::timeout(CLIENT_TIME, reader.read_line(&mut request)).await??;
+    let done = perform(request.trim_end(), requests, started).await;
+    let mut answer = match done {
+        Ok(answer) => answer.into_bytes(),
+        Err(error) => serde_json::to_vec(&Refusal { error })?,
+    };
+    answer.push(b'\n');
+    tokio::time::timeout(CLIENT_TIME, client.write_all(&answer)).await??;
+    client.shutdown().await
+}
+
+/// Does what is asked; the answer, or why not.
+async fn perform(request: &str, requests: &Requests, started: Instant) -> Result<String, String> {
+    if request == STATUS {
+        let status = ProcessStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: started.elapsed().as_secs(),
-            streams: registry.status().streams,
-        })?,
-        _ => br#"{"error":"unknown request: this version knows `status`"}"#.to_vec(),
-    };
-    answer.push(b'\n');
-    client.write_all(&answer).await?;
-    client.shutdown().await
+            streams: requests.registry().status().streams,
+        };
+        return serde_json::to_string(&status).map_err(|_| "the status is not JSON".to_owned());
+    }
+    let act =
+        request.split_once(' ').and_then(|(act, stream)| Some((Act::from_word(act)?, stream)));
+    if let Some((act, stream)) = act {
+        requests.steer(stream, act).map_err(|error| error.to_string())?;
+        tracing::info!(stream, act = act.word(), by = "control socket", "an operator acts");
+        return Ok("{}".to_owned());
+    }
+    let unknown = || Err("unknown request: it may be of another version".to_owned());
+    requests.ask_application(request).await.unwrap_or_else(unknown)
 }
 
 /// The request for the state.
 const STATUS: &str = "status";
 
-/// How long a client may take, from its first byte to its last, and an answer to come.
+/// How long a client may take to say what it wants, and to take the answer.
 const CLIENT_TIME: Duration = Duration::from_secs(5);
+
+/// How long an answer may take: a reload ends connections in order.
+const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// So many clients are listened to at once.
 const CLIENTS_MAX: usize = 16;

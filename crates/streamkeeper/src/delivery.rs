@@ -2,22 +2,19 @@
 //!
 //! One task per sink, on a tokio runtime of the sinks' own, at its own pace: it reads each of its
 //! streams' outboxes in turn, delivers a batch, and moves the cursor when the sink has it. A failure
-//! is tried again after a growing delay; nothing is skipped. [`Deliveries`] is the same for an
-//! application that embeds us: a cursor, moved by `ack()`.
+//! is tried again after a growing delay; nothing is skipped. For an application that embeds us, see
+//! [`crate::deliveries`].
 
-use std::collections::BTreeSet;
-use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::Stream;
-use futures_util::future::select_all;
+use futures_util::future::{pending, select_all};
 use streamkeeper_core::backoff::{Backoff, BackoffConfig};
 use streamkeeper_ledger::Reader;
 use streamkeeper_sink::{Envelope, Resume, Sink, SinkError};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 
 use crate::clock::seed;
 use crate::head;
@@ -37,6 +34,12 @@ pub(crate) struct Source {
 }
 
 impl Source {
+    /// The cursor of that name in a stream's outbox; its ledger was opened for it.
+    pub(crate) fn new(entry: &Arc<StreamEntry>, name: &str) -> Self {
+        let consumer = entry.consumers.iter().position(|consumer| consumer.name == name);
+        Self { entry: Arc::clone(entry), consumer: consumer.unwrap_or(usize::MAX) }
+    }
+
     fn consumer(&self) -> Option<&Consumer> {
         self.entry.consumers.get(self.consumer)
     }
@@ -46,19 +49,19 @@ impl Source {
     }
 
     /// The first event that this consumer has not acknowledged.
-    fn cursor(&self) -> u64 {
+    pub(crate) fn cursor(&self) -> u64 {
         self.entry.outbox.cursor(self.name()).unwrap_or(FIRST)
     }
 
     /// The consumer has everything before `next`, `count` events more than before.
-    fn acknowledge(&self, next: u64, count: u64) {
+    pub(crate) fn acknowledge(&self, next: u64, count: u64) {
         self.entry.outbox.acknowledge(self.name(), next);
         if let Some(consumer) = self.consumer() {
             consumer.delivered.fetch_add(count, Ordering::Relaxed);
         }
     }
 
-    fn failing(&self, reason: Option<&'static str>) {
+    pub(crate) fn failing(&self, reason: Option<&'static str>) {
         if let Some(consumer) = self.consumer() {
             consumer.failures.fetch_add(u64::from(reason.is_some()), Ordering::Relaxed);
             consumer.set_failing(reason);
@@ -70,23 +73,32 @@ impl Source {
 const FIRST: u64 = 1;
 
 /// A consumer's way through one stream's outbox.
-struct Feed {
-    source: Source,
+pub(crate) struct Feed {
+    pub(crate) source: Source,
     reader: Reader,
     /// What was read and is not acknowledged: given again after a failure.
-    batch: Vec<Envelope>,
+    pub(crate) batch: Vec<Envelope>,
     /// The sink knows where it is.
     resumed: bool,
+    /// The outbox cannot be read: not tried again before this.
+    unreadable_until: Option<Instant>,
+}
+
+/// A stream comes to a sink, or goes.
+#[derive(Debug)]
+pub(crate) enum Change {
+    Add(Vec<Source>),
+    Remove { stream: Arc<str>, done: oneshot::Sender<()> },
 }
 
 impl Feed {
-    fn new(source: Source) -> Self {
+    pub(crate) fn new(source: Source) -> Self {
         let reader = source.entry.outbox.reader(source.cursor());
-        Self { source, reader, batch: Vec::new(), resumed: false }
+        Self { source, reader, batch: Vec::new(), resumed: false, unreadable_until: None }
     }
 
     /// Reads the next batch, unless there still is one. Reads a file: on a thread that may wait.
-    fn fill(&mut self) -> Result<(), &'static str> {
+    pub(crate) fn fill(&mut self) -> Result<(), &'static str> {
         if !self.batch.is_empty() {
             return Ok(());
         }
@@ -118,9 +130,18 @@ impl Feed {
         Ok(())
     }
 
-    /// Reads and delivers one batch; false if there is none.
+    /// Reads and delivers one batch; false if there is none. An outbox that cannot be read holds up
+    /// its own stream alone.
     async fn deliver(&mut self, sink: &mut dyn Sink) -> Result<bool, SinkError> {
-        self.fill().map_err(SinkError::retryable)?;
+        if self.unreadable_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(false);
+        }
+        self.unreadable_until = None;
+        if let Err(reason) = self.fill() {
+            self.source.failing(Some(reason));
+            self.unreadable_until = Some(Instant::now() + RETRY_MAX);
+            return Ok(false);
+        }
         let Some(last) = self.batch.last() else { return Ok(false) };
         let next = last.sequence + 1;
         sink.deliver(&self.batch).await?;
@@ -131,18 +152,22 @@ impl Feed {
     }
 }
 
-/// Delivers to `sink` until `stop` says so and nothing is left, or until `stop` says at once.
+/// Delivers to `sink` what its streams have, until `stop` says so and nothing is left, or until
+/// `stop` says at once.
 pub(crate) async fn run_sink(
     name: String,
     mut sink: Box<dyn Sink>,
-    sources: Vec<Source>,
+    mut changes: mpsc::UnboundedReceiver<Change>,
     mut stop: watch::Receiver<SinkStop>,
 ) {
     let config = BackoffConfig { initial: Duration::from_millis(500), max: RETRY_MAX };
     let mut backoff = Backoff::new(config, seed());
-    let entries: Vec<_> = sources.iter().map(|source| Arc::clone(&source.entry)).collect();
-    let mut feeds: Vec<_> = sources.into_iter().map(Feed::new).collect();
+    let mut feeds: Vec<Feed> = Vec::new();
     loop {
+        while let Ok(change) = changes.try_recv() {
+            apply(&mut feeds, change);
+        }
+        let entries: Vec<_> = feeds.iter().map(|feed| Arc::clone(&feed.source.entry)).collect();
         let appended: Vec<_> =
             entries.iter().map(|entry| Box::pin(entry.appended.notified())).collect();
         let mut idle = true;
@@ -185,8 +210,17 @@ pub(crate) async fn run_sink(
             break;
         }
         if idle {
+            let unreadable = feeds.iter().filter_map(|feed| feed.unreadable_until).min();
+            let news = async {
+                if appended.is_empty() { pending().await } else { select_all(appended).await }
+            };
             tokio::select! {
-                _ = select_all(appended) => {}
+                _ = news => {}
+                change = changes.recv() => match change {
+                    Some(change) => apply(&mut feeds, change),
+                    None => break,
+                },
+                () = sleep_until(unreadable) => {}
                 changed = stop.changed() => if changed.is_err() { break },
             }
         }
@@ -196,13 +230,32 @@ pub(crate) async fn run_sink(
     }
 }
 
-async fn wait_for_now(stop: &mut watch::Receiver<SinkStop>) {
+fn apply(feeds: &mut Vec<Feed>, change: Change) {
+    match change {
+        Change::Add(sources) => feeds.extend(sources.into_iter().map(Feed::new)),
+        Change::Remove { stream, done } => {
+            feeds.retain(|feed| feed.source.entry.name != stream);
+            if done.send(()).is_err() {
+                tracing::trace!("nobody waits for the stream to be let go of");
+            }
+        }
+    }
+}
+
+async fn sleep_until(until: Option<Instant>) {
+    match until {
+        Some(until) => tokio::time::sleep_until(until).await,
+        None => pending().await,
+    }
+}
+
+pub(crate) async fn wait_for_now(stop: &mut watch::Receiver<SinkStop>) {
     // An error means that whoever could say so is gone.
     if stop.wait_for(|state| state.is_now()).await.is_err() {}
 }
 
 /// The longest delay between two attempts to deliver.
-const RETRY_MAX: Duration = Duration::from_secs(30);
+pub(crate) const RETRY_MAX: Duration = Duration::from_secs(30);
 
 /// What the sinks are told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,134 +271,5 @@ pub(crate) enum SinkStop {
 impl SinkStop {
     const fn is_now(self) -> bool {
         matches!(self, Self::Now)
-    }
-}
-
-/// An event for the embedding application, until it is acknowledged.
-///
-/// Events come at least once and in the stream's order; acknowledge each when it is safe with you.
-/// What is never acknowledged stays in the outbox, and a full outbox makes the readers wait.
-#[derive(Debug)]
-pub struct Delivery {
-    envelope: Envelope,
-    source: Source,
-    acked: Arc<Mutex<Acked>>,
-}
-
-impl Delivery {
-    /// The event.
-    #[must_use]
-    pub const fn envelope(&self) -> &Envelope {
-        &self.envelope
-    }
-
-    /// The name of the stream it came from.
-    #[must_use]
-    pub fn stream(&self) -> &str {
-        &self.source.entry.name
-    }
-
-    /// The application has it: it will not come again.
-    pub fn ack(self) {
-        let next = {
-            let mut acked = self.acked.lock().unwrap_or_else(PoisonError::into_inner);
-            acked.ack(self.envelope.sequence)
-        };
-        self.source.acknowledge(next, 1);
-    }
-}
-
-/// Acknowledgements come in any order; the cursor moves over what is complete.
-#[derive(Debug)]
-struct Acked {
-    next: u64,
-    ahead: BTreeSet<u64>,
-}
-
-impl Acked {
-    fn ack(&mut self, sequence: u64) -> u64 {
-        self.ahead.insert(sequence);
-        while self.ahead.remove(&self.next) {
-            self.next += 1;
-        }
-        self.next
-    }
-}
-
-/// The events of all streams, for the embedding application: a [`Stream`] of [`Delivery`].
-///
-/// It ends when Streamkeeper has stopped. Dropping it leaves what was not acknowledged in the
-/// outbox.
-#[derive(Debug)]
-pub struct Deliveries {
-    receiver: mpsc::Receiver<Delivery>,
-}
-
-impl Deliveries {
-    /// Waits for the next event without an async runtime; `None` when Streamkeeper has stopped.
-    /// Must not be called from async code: it blocks the thread.
-    pub fn recv_blocking(&mut self) -> Option<Delivery> {
-        self.receiver.blocking_recv()
-    }
-}
-
-impl Stream for Deliveries {
-    type Item = Delivery;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Delivery>> {
-        self.receiver.poll_recv(cx)
-    }
-}
-
-/// How many deliveries may be under way to the application.
-const IN_FLIGHT_MAX: usize = 256;
-
-/// Starts a task that feeds the embedding application from `sources`.
-pub(crate) fn start_deliveries(
-    runtime: &tokio::runtime::Handle,
-    sources: Vec<Source>,
-    stop: &watch::Receiver<SinkStop>,
-) -> Deliveries {
-    let (sender, receiver) = mpsc::channel(IN_FLIGHT_MAX);
-    for source in sources {
-        runtime.spawn(feed(source, sender.clone(), stop.clone()));
-    }
-    Deliveries { receiver }
-}
-
-async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::Receiver<SinkStop>) {
-    let next = source.cursor();
-    let acked = Arc::new(Mutex::new(Acked { next, ahead: BTreeSet::new() }));
-    let entry = Arc::clone(&source.entry);
-    let mut feed = Feed::new(source);
-    loop {
-        let appended = entry.appended.notified();
-        if let Err(reason) = feed.fill() {
-            feed.source.failing(Some(reason));
-            if tokio::time::timeout(RETRY_MAX, wait_for_now(&mut stop)).await.is_ok() {
-                return;
-            }
-            continue;
-        }
-        feed.source.failing(None);
-        let idle = feed.batch.is_empty();
-        for envelope in feed.batch.drain(..) {
-            let acked = Arc::clone(&acked);
-            let delivery = Delivery { envelope, source: feed.source.clone(), acked };
-            tokio::select! {
-                sent = sender.send(delivery) => if sent.is_err() { return },
-                () = wait_for_now(&mut stop) => return,
-            }
-        }
-        if idle {
-            if *stop.borrow_and_update() != SinkStop::No {
-                return;
-            }
-            tokio::select! {
-                () = appended => {}
-                () = sender.closed() => return,
-                changed = stop.changed() => if changed.is_err() { return },
-            }
-        }
     }
 }

@@ -85,6 +85,8 @@ pub(crate) enum Job {
     Persist { number: u64, state: StreamState },
     /// Answer `Flushed` when everything before is durable.
     Flush,
+    /// From here on, answers go there: to another supervisor.
+    ReportTo(Reports),
     /// Write down the sinks' places and let go of the ledger.
     Close(oneshot::Sender<()>),
 }
@@ -228,6 +230,7 @@ impl Desk {
                     self.tools.reports.send(Input::Persisted(*number));
                 }
                 Job::Flush => self.tools.reports.send(Input::Flushed),
+                Job::ReportTo(reports) => self.tools.reports = reports.clone(),
                 Job::Close(_) => return Ok(()),
             }
             self.jobs.pop_front();

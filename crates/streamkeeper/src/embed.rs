@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use actix_rt::System;
 use streamkeeper_sink::{Sink, SinkFactory};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, ConfigErrors};
-use crate::delivery::Deliveries;
+use crate::deliveries::Deliveries;
 use crate::registry::{Registry, Status};
-use crate::requests::{Act, Request, Requests, SteerError};
+use crate::reload::{ReloadError, ReloadReport};
+use crate::requests::{Act, ControlRequest, Request, Requests, SteerError};
 use crate::system::System as Running;
 
 /// What went wrong at the start.
@@ -104,7 +105,7 @@ impl Builder {
         let to_system = requests.clone();
         let thread = std::thread::Builder::new().name("streamkeeper".into()).spawn(move || {
             System::new().block_on(async move {
-                match Running::start(&config, &factories, sinks, &to_system, sink_stop) {
+                match Running::start(config, factories, sinks, &to_system, sink_stop) {
                     Ok((running, deliveries)) => {
                         if started.send(Ok(deliveries)).is_ok() {
                             running.serve(receiver).await;
@@ -212,6 +213,24 @@ impl Streamkeeper {
     /// See [`SteerError`].
     pub fn steer(&self, stream: &str, act: Act) -> Result<(), SteerError> {
         self.inner.requests.steer(stream, act)
+    }
+
+    /// Takes a changed configuration over while everything runs: all of it, or nothing. A stream that
+    /// is the same is not touched; the connections of a changed one are ended in order first. Takes
+    /// about ten seconds at most.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReloadError`]: then everything goes on as before.
+    pub async fn reload(&self, config: Config) -> Result<ReloadReport, ReloadError> {
+        self.inner.requests.reload(config).await
+    }
+
+    /// What the control socket is asked and the library cannot answer, such as `reload`: an
+    /// application that reads its configuration from a file does. Given once.
+    #[must_use]
+    pub fn control_requests(&self) -> Option<mpsc::Receiver<ControlRequest>> {
+        self.inner.requests.control_requests()
     }
 
     /// Whether the thread that supervises the streams answers within so long: for watchdogs. Needs a

@@ -18,16 +18,20 @@
 //! - `delivery`, `head`: outbox → envelopes → sinks, a cursor for each.
 //!
 //! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
-//! `lifecycle` (REST calls), `registry`, `history` and `telemetry` (what readers see), `embed`,
-//! `requests` and `system`
-//! (start and stop), `clock` (the only one). For commands: [`control`] (ask a running one), [`ledgers`]
-//! (look into what lies on disk).
+//! `lifecycle` (REST calls), `registry`, `history` and `telemetry` (what readers see),
+//! `clock` (the only one).
+//! Around it: `embed` (the handle), `requests` (what it may ask), `system` (what runs: start, `reload`,
+//! stop), `stream` (one stream's parts), `consumers` (who takes the events; `deliveries` for an
+//! application). For commands: [`control`] (ask a running one), [`ledgers`] (look into what lies on
+//! disk).
 
 mod budget;
 mod clock;
 pub mod config;
 mod connection;
+mod consumers;
 pub mod control;
+mod deliveries;
 mod delivery;
 mod desk;
 mod dialect;
@@ -37,18 +41,21 @@ mod history;
 pub mod ledgers;
 mod lifecycle;
 mod registry;
+mod reload;
 mod requests;
 mod secret;
+mod stream;
 mod supervisor;
 mod system;
 mod telemetry;
 pub mod transport;
 mod writer;
 
-pub use delivery::{Deliveries, Delivery};
+pub use deliveries::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
 pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
-pub use requests::{Act, SteerError};
+pub use reload::{ReloadError, ReloadReport};
+pub use requests::{Act, ControlRequest, SteerError};
 pub use secret::Secret;
 pub use streamkeeper_ledger::LedgerError;
 pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};

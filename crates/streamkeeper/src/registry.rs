@@ -152,6 +152,10 @@ impl StreamEntry {
         before != (view.state, view.detail)
     }
 
+    pub(crate) fn mark(&self) -> Option<Timestamp> {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).mark
+    }
+
     fn status(&self) -> StreamStatus {
         let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -205,11 +209,21 @@ impl StreamEntry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     streams: Arc<DashMap<Arc<str>, Arc<StreamEntry>>>,
+    reload_failed: Arc<AtomicBool>,
 }
 
 impl Registry {
     pub(crate) fn insert(&self, entry: Arc<StreamEntry>) {
         self.streams.insert(Arc::clone(&entry.name), entry);
+    }
+
+    /// Whether the last changed configuration was taken over.
+    pub(crate) fn reloaded(&self, taken_over: bool) {
+        self.reload_failed.store(!taken_over, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self, stream: &str) {
+        self.streams.remove(stream);
     }
 
     pub(crate) fn contains(&self, stream: &str) -> bool {
@@ -220,7 +234,7 @@ impl Registry {
     pub(crate) fn status(&self) -> Status {
         let mut streams: Vec<_> = self.streams.iter().map(|entry| entry.status()).collect();
         streams.sort_by(|a, b| a.name.cmp(&b.name));
-        Status { streams }
+        Status { streams, last_reload_refused: self.reload_failed.load(Ordering::Relaxed) }
     }
 }
 
@@ -229,6 +243,8 @@ impl Registry {
 pub struct Status {
     /// The streams, by name.
     pub streams: Vec<StreamStatus>,
+    /// The last changed configuration was refused: what runs is the one before.
+    pub last_reload_refused: bool,
 }
 
 /// The state of one stream. Counts are since the start of the process; times RFC 3339, UTC.

@@ -4,14 +4,17 @@
 //! one request after the other from the other end. Whoever holds one keeps nothing alive: when the
 //! last handle is gone, everything stops.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::stream_policy::Input;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::config::Config;
 use crate::embed::StopReport;
 use crate::registry::Registry;
+use crate::reload::{ReloadError, ReloadReport};
 
 /// What an operator may do to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -79,11 +82,33 @@ pub enum SteerError {
 pub(crate) enum Request {
     /// Stop within `deadline`.
     Stop { deadline: Duration, done: oneshot::Sender<StopReport> },
+    /// Take this configuration over.
+    Reload { config: Box<Config>, done: oneshot::Sender<Result<ReloadReport, ReloadError>> },
     /// Do this to a stream.
     Steer { stream: String, act: Act },
     /// The last handle is gone.
     Abandoned,
 }
+
+/// A request of the control socket that is the application's to answer, such as `reload`.
+#[derive(Debug)]
+pub struct ControlRequest {
+    /// The request, a line of text.
+    pub text: String,
+    answer: oneshot::Sender<Result<String, String>>,
+}
+
+impl ControlRequest {
+    /// Answers it: with a text (JSON for a program), or with why not.
+    pub fn answer(self, answer: Result<String, String>) {
+        if self.answer.send(answer).is_err() {
+            tracing::trace!("whoever asked has lost patience");
+        }
+    }
+}
+
+/// So many control requests may wait for the application.
+const CONTROL_REQUESTS_MAX: usize = 8;
 
 /// The way to what runs.
 #[derive(Clone, Debug)]
@@ -91,6 +116,8 @@ pub(crate) struct Requests {
     registry: Registry,
     sender: mpsc::UnboundedSender<Request>,
     pings: mpsc::UnboundedSender<oneshot::Sender<()>>,
+    /// Where the application takes control requests from, if it does.
+    application: Arc<OnceLock<mpsc::Sender<ControlRequest>>>,
 }
 
 /// Where what runs takes requests from.
@@ -104,7 +131,11 @@ impl Requests {
     pub(crate) fn channel(registry: Registry) -> (Self, RequestsReceiver) {
         let (sender, requests) = mpsc::unbounded_channel();
         let (ping_sender, pings) = mpsc::unbounded_channel();
-        (Self { registry, sender, pings: ping_sender }, RequestsReceiver { requests, pings })
+        let application = Arc::default();
+        (
+            Self { registry, sender, pings: ping_sender, application },
+            RequestsReceiver { requests, pings },
+        )
     }
 
     pub(crate) const fn registry(&self) -> &Registry {
@@ -114,6 +145,27 @@ impl Requests {
     /// Sends a request; false if everything has stopped.
     pub(crate) fn send(&self, request: Request) -> bool {
         self.sender.send(request).is_ok()
+    }
+
+    /// Where the application takes control requests from; given once.
+    pub(crate) fn control_requests(&self) -> Option<mpsc::Receiver<ControlRequest>> {
+        let (sender, receiver) = mpsc::channel(CONTROL_REQUESTS_MAX);
+        self.application.set(sender).ok().map(|()| receiver)
+    }
+
+    /// Asks the application; `None` if it takes no requests.
+    pub(crate) async fn ask_application(&self, text: &str) -> Option<Result<String, String>> {
+        let (answer, answered) = oneshot::channel();
+        let request = ControlRequest { text: text.to_owned(), answer };
+        self.application.get()?.send(request).await.ok()?;
+        answered.await.ok()
+    }
+
+    /// Takes a configuration over: all of it, or nothing.
+    pub(crate) async fn reload(&self, config: Config) -> Result<ReloadReport, ReloadError> {
+        let (done, when_done) = oneshot::channel();
+        self.send(Request::Reload { config: Box::new(config), done });
+        when_done.await.unwrap_or(Err(ReloadError::Stopped))
     }
 
     /// Does this to a stream, soon.

@@ -48,6 +48,10 @@ impl Reports {
         (Self { sender, clock }, receiver)
     }
 
+    pub(crate) const fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// Sends a report; after the supervisor has stopped, nobody wants it.
     pub(crate) fn send(&self, input: Input) {
         if self.sender.send((self.clock.now(), input)).is_err() {
@@ -61,7 +65,10 @@ pub(crate) struct Supervisor {
     policy: StreamPolicy,
     tools: Tools,
     filters: Filters,
+    /// What it starts with.
     state: Option<StreamState>,
+    /// What it last asked to be made durable.
+    last_state: StreamState,
     arbiters: Vec<ArbiterHandle>,
     actors: HashMap<Reader, Addr<Connection>>,
     holds: HashMap<ConnectionId, Hold>,
@@ -69,11 +76,11 @@ pub(crate) struct Supervisor {
     reports: Option<ReportsReceiver>,
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
-    stopped: Option<oneshot::Sender<bool>>,
+    stopped: Option<oneshot::Sender<StreamState>>,
 }
 
 impl Supervisor {
-    /// The supervisor of a stream. `stopped` is told when it has stopped, and whether cleanly.
+    /// The supervisor of a stream. `stopped` is told when it has stopped, and in which state.
     pub(crate) fn new(
         policy: StreamPolicy,
         tools: Tools,
@@ -81,7 +88,7 @@ impl Supervisor {
         state: Option<StreamState>,
         arbiters: Vec<ArbiterHandle>,
         reports: ReportsReceiver,
-        stopped: oneshot::Sender<bool>,
+        stopped: oneshot::Sender<StreamState>,
     ) -> Self {
         let WatchdogConfig { late_after, stale_after } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
@@ -89,6 +96,7 @@ impl Supervisor {
         Self {
             policy,
             filters,
+            last_state: state.clone().unwrap_or_else(|| StreamState::at(None)),
             state,
             arbiters,
             actors: HashMap::new(),
@@ -135,19 +143,28 @@ impl Supervisor {
                     self.tools.reports.send(Input::Counted { stream, members: None });
                 }
             }
-            Output::Persist { number, state } => self.tools.writer.persist(number, state),
+            Output::Persist { number, state } => {
+                self.last_state = state.clone();
+                self.tools.writer.persist(number, state);
+            }
             Output::Flush => self.tools.writer.flush(),
             Output::Report(report) => self.tell(&report),
             Output::Stopped { clean } => {
                 self.publish();
-                if let Some(stopped) = self.stopped.take()
-                    && stopped.send(clean).is_err()
-                {
-                    tracing::trace!("nobody waits for the stream to stop");
-                }
-                ctx.stop();
+                self.end(clean, ctx);
             }
         }
+    }
+
+    /// Says in which state it ends, and ends.
+    fn end(&mut self, clean: bool, ctx: &mut Context<Self>) {
+        let state = StreamState { clean, ..self.last_state.clone() };
+        if let Some(stopped) = self.stopped.take()
+            && stopped.send(state).is_err()
+        {
+            tracing::trace!("nobody waits for the stream to stop");
+        }
+        ctx.stop();
     }
 
     /// Sends a call to the lifecycle actor; one that has died is replaced.
@@ -349,6 +366,19 @@ impl Handler<Stop> for Supervisor {
 
     fn handle(&mut self, Stop { drain }: Stop, ctx: &mut Self::Context) {
         self.handle_input(self.tools.clock.now(), Input::Stop { drain }, ctx);
+    }
+}
+
+/// End now; whatever may be lost by it is read again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Abandon;
+
+impl Handler<Abandon> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Abandon: Abandon, ctx: &mut Self::Context) {
+        self.end(false, ctx);
     }
 }
 

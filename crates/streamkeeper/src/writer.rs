@@ -11,6 +11,7 @@ use streamkeeper_core::stream_policy::StreamState;
 use tokio::sync::oneshot;
 
 use crate::desk::{Batch, Desk, Job, Tools};
+use crate::supervisor::Reports;
 
 enum Request {
     Open { key: u64, tools: Box<Tools> },
@@ -67,6 +68,11 @@ impl Writer {
     /// Answered by `Flushed` when everything before is durable.
     pub(crate) fn flush(&self) {
         self.send(Job::Flush);
+    }
+
+    /// Answers go to another supervisor from here on.
+    pub(crate) fn report_to(&self, reports: Reports) {
+        self.send(Job::ReportTo(reports));
     }
 
     /// Lets go of the ledger. Resolves when that is done: another process may have it then.

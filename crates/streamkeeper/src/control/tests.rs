@@ -4,6 +4,7 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 
 use super::*;
+use crate::registry::Registry;
 
 /// A served socket, on a thread of its own.
 struct Served {
@@ -23,7 +24,16 @@ impl Served {
         let (stop, stopped) = channel::<()>();
         let thread = std::thread::spawn(move || {
             actix_rt::System::new().block_on(async move {
-                let control = Control::start(&dir, &Registry::default());
+                let (requests, _receiver) = Requests::channel(Registry::default());
+                let mut application = requests.control_requests().unwrap();
+                actix_rt::spawn(async move {
+                    while let Some(request) = application.recv().await {
+                        let known = request.text == "reload";
+                        let answer = known.then(|| "[]".to_owned());
+                        request.answer(answer.ok_or_else(|| "not known here".to_owned()));
+                    }
+                });
+                let control = Control::start(&dir, &requests);
                 started.send(control.is_some()).unwrap();
                 let wait = move || stopped.recv().is_err();
                 assert!(actix_rt::task::spawn_blocking(wait).await.unwrap());
@@ -70,7 +80,7 @@ fn a_client_that_says_nothing_is_dropped_and_holds_up_nobody() {
     let mut endless = UnixStream::connect(served.path()).unwrap();
     endless.write_all(&[b'x'; REQUEST_BYTES_MAX as usize]).unwrap();
     status(served.data.path()).unwrap();
-    assert!(read_to_end(endless).contains("unknown request"));
+    assert!(read_to_end(endless).contains("not known here"));
     assert_eq!(read_to_end(silent), "");
 }
 
@@ -108,4 +118,25 @@ fn a_path_too_long_for_a_socket_is_told() {
     assert!(matches!(error, ControlError::PathTooLong { .. }), "{error}");
     let error = status(&long).unwrap_err();
     assert!(error.to_string().contains("shorter path"), "{error}");
+}
+
+#[test]
+fn what_the_library_does_not_know_is_the_applications_to_answer() {
+    let mut served = Served::start();
+    let dir = served.data.path().to_owned();
+    assert_eq!(request(&dir, "reload").unwrap().trim_end(), "[]");
+    let error = request(&dir, "unload").unwrap_err();
+    assert_eq!(error.to_string(), "not known here");
+    served.stop();
+}
+
+#[test]
+fn a_stream_that_is_not_there_cannot_be_steered() {
+    let mut served = Served::start();
+    for act in Act::ALL {
+        let error = steer(served.data.path(), "acme", act).unwrap_err();
+        assert!(matches!(error, ControlError::Refused { .. }), "{error}");
+        assert_eq!(error.to_string(), "no stream has that name");
+    }
+    served.stop();
 }

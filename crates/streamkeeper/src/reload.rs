@@ -1,0 +1,126 @@
+//! A changed configuration, taken over while everything runs: all of it, or nothing.
+//!
+//! Streams may come, go and change; a stream that is the same is not touched. What cannot change
+//! while the process runs (`[service]`, `[[sink]]`, the size of a ledger or a queue) is refused by
+//! name. Whatever can fail is done before anything is changed: see [`crate::stream::Prepared`].
+
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, ConfigErrors, StreamConfig};
+use crate::embed::StartError;
+
+/// Why a configuration was not taken over. Everything goes on as before.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReloadError {
+    /// It is wrong; each problem names its key.
+    #[error(transparent)]
+    Config(#[from] ConfigErrors),
+    /// A new or changed stream cannot be started with it.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// It changes what cannot change while the process runs.
+    #[error("{} cannot change while it runs: restart it, or put back what was there", keys.join(", "))]
+    NeedsRestart {
+        /// The tables or keys.
+        keys: Vec<String>,
+    },
+    /// Everything has stopped already.
+    #[error("it has stopped")]
+    Stopped,
+}
+
+/// What a new configuration has changed: the names of streams.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReloadReport {
+    /// Streams that were started.
+    pub added: Vec<String>,
+    /// Streams that were stopped. Their ledgers stay on disk.
+    pub removed: Vec<String>,
+    /// Streams whose connections were ended in order and opened again with the new settings. Changed
+    /// filters and names on the server take effect with the next recovery, which makes the stream anew.
+    pub changed: Vec<String>,
+}
+
+/// What has to be done.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Plan {
+    pub(crate) added: Vec<StreamConfig>,
+    pub(crate) removed: Vec<String>,
+    pub(crate) changed: Vec<StreamConfig>,
+}
+
+impl Plan {
+    /// The way from `old` to `new`.
+    pub(crate) fn new(old: &Config, new: &Config) -> Result<Self, ReloadError> {
+        let mut keys = Vec::new();
+        if old.service != new.service {
+            keys.push("[service]".to_owned());
+        }
+        if old.sinks != new.sinks {
+            keys.push("[[sink]]".to_owned());
+        }
+        let mut plan = Self::default();
+        let before = |name: &str| old.streams.iter().find(|stream| stream.name == name);
+        for stream in &new.streams {
+            match before(&stream.name) {
+                None => plan.added.push(stream.clone()),
+                Some(before) if before == stream => {}
+                Some(before) => {
+                    if before.ledger != stream.ledger {
+                        keys.push(format!("stream.{}.ledger", stream.name));
+                    }
+                    if before.queue_bytes != stream.queue_bytes {
+                        keys.push(format!("stream.{}.queue_bytes", stream.name));
+                    }
+                    plan.changed.push(stream.clone());
+                }
+            }
+        }
+        let stays = |name: &str| new.streams.iter().any(|stream| stream.name == name);
+        let gone = old.streams.iter().filter(|stream| !stays(&stream.name));
+        plan.removed = gone.map(|stream| stream.name.clone()).collect();
+        if keys.is_empty() { Ok(plan) } else { Err(ReloadError::NeedsRestart { keys }) }
+    }
+
+    pub(crate) fn report(&self) -> ReloadReport {
+        let names = |streams: &[StreamConfig]| streams.iter().map(|one| one.name.clone()).collect();
+        ReloadReport {
+            added: names(&self.added),
+            removed: self.removed.clone(),
+            changed: names(&self.changed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(text: &str) -> Config {
+        let text = format!("defaults = {{ url = \"http://127.0.0.1:1\", token = \"t\" }}\n{text}");
+        Config::from_toml_str(&text, &[]).unwrap()
+    }
+
+    #[test]
+    fn a_stream_that_is_the_same_is_not_touched() {
+        let old = config("stream = [{ name = 'a' }, { name = 'b' }, { name = 'c' }]");
+        let new =
+            config("stream = [{ name = 'd' }, { name = 'c', connections = 2 }, { name = 'a' }]");
+        let report = Plan::new(&old, &new).unwrap().report();
+        let names = |name: &str| vec![name.to_owned()];
+        let expected = ReloadReport { added: names("d"), removed: names("b"), changed: names("c") };
+        assert_eq!(report, expected);
+        assert_eq!(Plan::new(&old, &old).unwrap(), Plan::default());
+    }
+
+    #[test]
+    fn what_cannot_change_is_refused_by_name() {
+        let old = config("stream = [{ name = 'a' }]");
+        let mut new = config("stream = [{ name = 'a', ledger = { retention_days = 60 } }]");
+        new.service.data_dir = "elsewhere".into();
+        new.streams.extend(config("stream = [{ name = 'b', queue_bytes = '8 MiB' }]").streams);
+        let error = Plan::new(&old, &new).unwrap_err().to_string();
+        assert!(error.starts_with("[service], stream.a.ledger cannot change"), "{error}");
+    }
+}

@@ -1,0 +1,279 @@
+//! One stream as it runs: its ledger and writer, and the supervisor that reads it now.
+//!
+//! Everything that can fail comes first ([`Prepared`]: settings, ledger), so that whoever prepares
+//! several can let go of all when one fails. The supervisor can be replaced while the ledger, and
+//! with it the sinks' places, stays: that is how changed settings take effect. The old one ends its
+//! connections in order and hands over the state it ended with; the new one goes on as after a
+//! restart of the process.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+use streamkeeper_core::backoff::BackoffConfig;
+use streamkeeper_core::hygiene::HygieneConfig;
+use streamkeeper_core::low_water::PositionConfig;
+use streamkeeper_core::restart::RestartConfig;
+use streamkeeper_core::stream_policy::{StreamPolicy, StreamPolicyConfig, StreamState};
+use streamkeeper_core::watchdog::WatchdogConfig;
+use streamkeeper_ledger::fs::RealFs;
+use streamkeeper_ledger::{Ledger, Start};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::budget::Budget;
+use crate::clock::{Clock, seed};
+use crate::config::StreamConfig;
+use crate::connection::Tools;
+use crate::desk::{GroupBounds, Tools as DeskTools};
+use crate::embed::StartError;
+use crate::ledgers;
+use crate::lifecycle::{Filters, utc_day};
+use crate::registry::{Consumer, Registry, StreamEntry};
+use crate::requests::Act;
+use crate::supervisor::{Abandon, Reports, Stop, Supervisor};
+use crate::telemetry::tell_opened;
+use crate::transport::{HttpTransport, TransportSettings};
+use crate::writer::{Writer, WriterPool};
+
+/// The threads that all streams share, and where readers find them.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) writers: WriterPool,
+    pub(crate) arbiters: Vec<ArbiterHandle>,
+    pub(crate) registry: Registry,
+}
+
+/// A stream that is ready to start. Dropping it lets go of its ledger.
+pub(crate) struct Prepared {
+    config: StreamConfig,
+    transport: HttpTransport,
+    ledger: Ledger,
+    state: Option<StreamState>,
+    consumers: Vec<String>,
+}
+
+impl Prepared {
+    /// Opens a stream's ledger below `data_dir`, for these consumers, and says what was found.
+    pub(crate) fn new(
+        config: &StreamConfig,
+        data_dir: &Path,
+        consumers: Vec<String>,
+    ) -> Result<Self, StartError> {
+        let transport = transport(config)?;
+        let settings = &config.ledger;
+        let ledger_config = streamkeeper_ledger::Config {
+            sinks: consumers.clone(),
+            memory_bytes_max: settings.memory_bytes / 4 * 3,
+            retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
+            outbox_bytes_max: settings.outbox_bytes,
+            outbox_age_max: settings.outbox_age,
+            ..streamkeeper_ledger::Config::default()
+        };
+        let folder = ledgers::folder(data_dir, &config.name);
+        let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)
+            .map_err(|source| StartError::Ledger { stream: config.name.clone(), source })?;
+        tell_opened(&config.name, &report);
+        let mut state = ledger.state().cloned();
+        if let Some(state) = &mut state {
+            // Also not after a torn tail: whatever wrote it did not end as it should.
+            state.clean = report.start == Start::Clean;
+        }
+        Ok(Self { config: config.clone(), transport, ledger, state, consumers })
+    }
+
+    /// Starts it. `number` tells it from every other stream of this process, also earlier ones.
+    pub(crate) fn start(self, number: u64, ground: &Ground) -> Result<Stream, StartError> {
+        let Self { config, transport, ledger, state, consumers } = self;
+        let budget = Budget::new(config.queue_bytes);
+        let consumers = consumers.iter().map(|name| Consumer::new(name)).collect();
+        let name = config.name.as_str().into();
+        let entry = Arc::new(StreamEntry::new(name, ledger.outbox(), budget.clone(), consumers));
+        ground.registry.insert(Arc::clone(&entry));
+        let reports = Reports::channel(Clock::start());
+        let desk = DeskTools {
+            ledger,
+            bounds: GroupBounds {
+                delay: config.ledger.commit_delay,
+                bytes: config.ledger.commit_bytes,
+            },
+            budget: budget.clone(),
+            entry: Arc::clone(&entry),
+            reports: reports.0.clone(),
+        };
+        let writer = ground.writers.open(number, desk).ok_or(StartError::Died)?;
+        let place = Place { number, entry, writer, budget };
+        let reader = Reader::start(&config, transport, state, reports, &place, ground);
+        Ok(Stream { config, place, reader })
+    }
+}
+
+/// What stays when the supervisor is replaced.
+struct Place {
+    number: u64,
+    entry: Arc<StreamEntry>,
+    writer: Writer,
+    budget: Budget,
+}
+
+/// The supervisor, and how it is asked.
+struct Reader {
+    supervisor: Addr<Supervisor>,
+    reports: Reports,
+    stopped: oneshot::Receiver<StreamState>,
+}
+
+impl Reader {
+    fn start(
+        config: &StreamConfig,
+        transport: HttpTransport,
+        state: Option<StreamState>,
+        (reports, receiver): (Reports, crate::supervisor::ReportsReceiver),
+        place: &Place,
+        ground: &Ground,
+    ) -> Self {
+        let tools = Tools {
+            transport,
+            watchdog: watchdog(config),
+            event_bytes_max: config.max_event_bytes,
+            budget: place.budget.clone(),
+            writer: place.writer.clone(),
+            clock: reports.clock(),
+            reports: reports.clone(),
+            entry: Arc::clone(&place.entry),
+        };
+        let filters = Filters {
+            resources: config.resource_filter.clone(),
+            event_types: config.event_types.clone(),
+        };
+        let mut arbiters = ground.arbiters.clone();
+        // Every stream has a first slot: not all of them on the first thread.
+        let first = usize::try_from(place.number).unwrap_or(0) % arbiters.len().max(1);
+        arbiters.rotate_left(first);
+        let policy = StreamPolicy::new(policy(config), seed());
+        let (done, stopped) = oneshot::channel();
+        let supervisor =
+            Supervisor::new(policy, tools, filters, state, arbiters, receiver, done).start();
+        Self { supervisor, reports, stopped }
+    }
+}
+
+/// A stream that runs.
+pub(crate) struct Stream {
+    config: StreamConfig,
+    place: Place,
+    reader: Reader,
+}
+
+impl Stream {
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) const fn entry(&self) -> &Arc<StreamEntry> {
+        &self.place.entry
+    }
+
+    pub(crate) fn steer(&self, act: Act) {
+        self.reader.reports.send(act.input());
+    }
+
+    /// Asks it to end every connection within `drain`.
+    pub(crate) fn stop(&self, drain: Duration) {
+        if self.reader.supervisor.try_send(Stop { drain }).is_err() {
+            tracing::warn!(stream = self.name(), "the stream has ended before");
+        }
+    }
+
+    /// Waits until it has stopped; whether it did so in time, and cleanly: then the next start goes
+    /// on from here.
+    pub(crate) async fn has_stopped_cleanly(&mut self, by: Instant) -> bool {
+        let stopped = tokio::time::timeout_at(by, &mut self.reader.stopped).await;
+        matches!(stopped, Ok(Ok(state)) if state.clean)
+    }
+
+    /// Stops the supervisor within `by`, and starts another one with new settings. One that does not
+    /// stop in time is abandoned, and what it may have lost is read again.
+    pub(crate) async fn replace_reader(
+        &mut self,
+        config: StreamConfig,
+        transport: HttpTransport,
+        by: Instant,
+        ground: &Ground,
+    ) {
+        let stopped = match tokio::time::timeout_at(by, &mut self.reader.stopped).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                self.reader.supervisor.do_send(Abandon);
+                (&mut self.reader.stopped).await
+            }
+        };
+        // A supervisor that has panicked has no state to hand over: that of a start without a past
+        // is made from its mark.
+        let state = stopped.unwrap_or_else(|_| StreamState::at(self.place.entry.mark()));
+        let reports = Reports::channel(Clock::start());
+        self.place.writer.report_to(reports.0.clone());
+        self.reader = Reader::start(&config, transport, Some(state), reports, &self.place, ground);
+        self.config = config;
+    }
+
+    /// Lets go of the ledger. Resolves when that is done.
+    pub(crate) fn close(&self) -> oneshot::Receiver<()> {
+        self.place.writer.close()
+    }
+}
+
+/// The connection settings of a stream.
+pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StartError> {
+    let mut settings = TransportSettings::new(config.url.clone());
+    settings.token = Some(config.token.clone());
+    settings.ca_file = config.ca_file.clone();
+    settings.connect_timeout = config.watchdog.connect_timeout;
+    settings.call_timeout = config.call_timeout;
+    HttpTransport::new(settings)
+        .map_err(|source| StartError::Transport { stream: config.name.clone(), source })
+}
+
+const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
+    WatchdogConfig {
+        late_after: config.watchdog.late_after,
+        stale_after: config.watchdog.stale_after,
+    }
+}
+
+/// The configuration, in the core's terms.
+fn policy(config: &StreamConfig) -> StreamPolicyConfig {
+    let recovery = &config.recovery;
+    let carries_connections = config.event_types.iter().any(|kind| kind == "connection");
+    if config.hygiene.enabled && carries_connections {
+        tracing::warn!(
+            stream = config.name,
+            "hygiene is off: the stream carries connection events, and the service does not keep \
+             those for a client that rests",
+        );
+    }
+    StreamPolicyConfig {
+        server_name: config.server_name.clone(),
+        connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
+        start_date: config.start_date.and_then(utc_day),
+        watchdog: watchdog(config),
+        hygiene: HygieneConfig {
+            enabled: config.hygiene.enabled && !carries_connections,
+            max_consecutive_pokes: config.hygiene.max_consecutive_pokes,
+            rest_initial: config.hygiene.rest_initial,
+            rest_max: config.hygiene.rest_max,
+        },
+        backoff: BackoffConfig { initial: config.backoff.initial, max: config.backoff.max },
+        position: PositionConfig {
+            settle: recovery.settle,
+            walk: recovery.walk,
+            margin: recovery.margin,
+        },
+        verify_every: recovery.verify_every,
+        hold_patience: recovery.hold_patience,
+        lookback_days: recovery.lookback_days,
+        restart: RestartConfig { max_recoveries: recovery.max_recoveries, within: recovery.within },
+    }
+}
