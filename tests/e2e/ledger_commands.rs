@@ -4,12 +4,12 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde_json::Value;
 
 use super::support::{
-    Ended, Keeper, STREAM, Scenario, Service, run_to_end, streamkeeper, wait_for,
+    Ended, Keeper, STREAM, Scenario, Service, command, run_to_end, streamkeeper, wait_for,
 };
 
 /// The answer of a command that ended well, as JSON.
@@ -19,17 +19,9 @@ fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).expect("JSON")
 }
 
-/// Another command of the binary, in the keeper's folder and with its configuration file.
-fn prepare(keeper: &Keeper, arguments: &[&str]) -> Command {
-    let mut command = streamkeeper();
-    command.args(arguments).args(["--config", "streamkeeper.toml"]);
-    command.current_dir(keeper.folder());
-    command
-}
-
 /// The same, run to its end.
 fn told(keeper: &Keeper, arguments: &[&str]) -> Ended {
-    run_to_end(&mut prepare(keeper, arguments))
+    run_to_end(&mut command(keeper, arguments))
 }
 
 /// The folder of the keeper's data.
@@ -187,7 +179,7 @@ fn what_was_accepted_is_counted_checked_and_exported() {
 #[test]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let (keeper, written) = stopped();
-    let mut export = prepare(&keeper, &["ledger", "export"]);
+    let mut export = command(&keeper, &["ledger", "export"]);
     let mut export = export.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(export.stdout.take().unwrap()).lines();
     assert_eq!(lines.next().unwrap().unwrap(), written.lines().next().unwrap());

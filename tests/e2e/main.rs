@@ -23,6 +23,7 @@ mod embedded;
 mod endings;
 mod hygiene;
 mod ledger_commands;
+mod life_cycle;
 mod limits;
 mod logging;
 mod process;

@@ -6,10 +6,13 @@ mod data_dir;
 mod demo;
 mod ledger;
 mod output;
+mod reload;
 mod run;
 mod signals;
 mod simulate;
 mod status;
+mod systemd;
+mod watch;
 
 use clap::Subcommand;
 
@@ -24,6 +27,10 @@ pub(crate) enum Command {
     Check(check::Check),
     /// Show what a running Streamkeeper does, or what one has left on disk.
     Status(status::Status),
+    /// Let the running Streamkeeper take a changed configuration over.
+    Reload(reload::Reload),
+    /// Change what the log of the running Streamkeeper shows.
+    Log(reload::Log),
     /// Look into the ledgers on disk.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -39,6 +46,8 @@ impl Command {
             Self::Run(run) => run.run(),
             Self::Check(check) => check.run(),
             Self::Status(status) => status.run(),
+            Self::Reload(reload) => reload.run(),
+            Self::Log(log) => log.run(),
             Self::Ledger(ledger) => ledger.run(),
             Self::Simulate(simulate) => simulate.run(),
             Self::Demo(demo) => demo.run(),

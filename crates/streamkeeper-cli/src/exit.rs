@@ -31,6 +31,11 @@ impl Failure {
         Self { code, message: message.to_string() }
     }
 
+    /// What to say.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     /// Says it on stderr.
     #[expect(clippy::print_stderr, reason = "the last words of a command line program")]
     pub(crate) fn report(&self) -> ExitCode {

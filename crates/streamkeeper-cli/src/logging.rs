@@ -1,26 +1,45 @@
-//! The log: on stderr, as text or JSON, filtered by `RUST_LOG` (default `info`).
+//! The log: on stderr, as text or JSON, filtered by `RUST_LOG` (default `info`), and by the `log`
+//! command while it runs.
 
 use std::io::IsTerminal;
 
 use streamkeeper::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 
+/// Changes what the installed log lets through.
+pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> bool>);
+
+impl LogFilter {
+    /// Takes a filter in the language of `RUST_LOG`: `debug`, `warn,streamkeeper=trace`.
+    pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
+        let parsed = EnvFilter::builder().parse(filter).map_err(|error| {
+            format!("not a filter, such as `debug` or `warn,streamkeeper=trace`: {error}")
+        })?;
+        if (self.0)(parsed) { Ok(()) } else { Err("the log is not ours to filter".to_owned()) }
+    }
+}
+
 /// Installs the log of this process; once.
-pub(crate) fn install(format: LogFormat) {
+pub(crate) fn install(format: LogFormat) -> LogFilter {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_target(false);
-    let installed = match format {
+    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let (installed, filter): (_, Box<dyn Fn(EnvFilter) -> bool>) = match format {
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            builder.with_ansi(colour).try_init()
+            let builder = builder.with_ansi(colour).with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
         }
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+        LogFormat::Json => {
+            let builder = builder.json().flatten_event(true);
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
+            let handle = builder.reload_handle();
+            (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
+        }
     };
     // Only a second installation fails, and then there is a log already.
     if installed.is_err() {
         tracing::debug!("a log is installed already");
     }
+    LogFilter(filter)
 }

@@ -34,6 +34,12 @@ struct RunningSink {
     task: JoinHandle<()>,
 }
 
+/// A sink that is about to run.
+struct Built {
+    wants: Wants,
+    sink: Box<dyn Sink>,
+}
+
 /// Which streams a sink takes.
 enum Wants {
     /// What its table says.
@@ -89,7 +95,7 @@ impl Consumers {
         } else {
             (None, None)
         };
-        let run = |(wants, sink): (Wants, Box<dyn Sink>)| {
+        let run = |Built { wants, sink }| {
             let (changes, receiver) = mpsc::unbounded_channel();
             let name = wants.name().to_owned();
             let task = runtime.spawn(run_sink(name, sink, receiver, stop.subscribe()));
@@ -183,7 +189,7 @@ fn build(
     config: &Config,
     factories: &[Box<dyn SinkFactory>],
     given: Vec<GivenSink>,
-) -> Result<Vec<(Wants, Box<dyn Sink>)>, StartError> {
+) -> Result<Vec<Built>, StartError> {
     let mut sinks = Vec::new();
     for sink in &config.sinks {
         // `Config::check` has refused types without a factory.
@@ -194,9 +200,10 @@ fn build(
         let built = factory
             .build(&sink.name, sink.table.clone())
             .map_err(|source| StartError::Sink { sink: sink.name.clone(), source })?;
-        sinks.push((Wants::Table(sink.clone()), built));
+        sinks.push(Built { wants: Wants::Table(sink.clone()), sink: built });
     }
-    sinks.extend(given.into_iter().map(|GivenSink { name, sink }| (Wants::All { name }, sink)));
+    let all = |GivenSink { name, sink }| Built { wants: Wants::All { name }, sink };
+    sinks.extend(given.into_iter().map(all));
     Ok(sinks)
 }
 

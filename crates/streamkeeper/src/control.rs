@@ -26,7 +26,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
-use crate::registry::StreamStatus;
+use crate::registry::{Status, StreamStatus};
 use crate::requests::{Act, Requests};
 
 /// What a running process says of itself.
@@ -40,6 +40,8 @@ pub struct ProcessStatus {
     pub uptime_s: u64,
     /// The streams, by name.
     pub streams: Vec<StreamStatus>,
+    /// The last changed configuration was refused: what runs is the one before.
+    pub last_reload_refused: bool,
 }
 
 /// Why a running process could not be asked.
@@ -277,11 +279,13 @@ async fn answer(
 /// Does what is asked; the answer, or why not.
 async fn perform(request: &str, requests: &Requests, started: Instant) -> Result<String, String> {
     if request == STATUS {
+        let Status { streams, last_reload_refused } = requests.registry().status();
         let status = ProcessStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_s: started.elapsed().as_secs(),
-            streams: requests.registry().status().streams,
+            streams,
+            last_reload_refused,
         };
         return serde_json::to_string(&status).map_err(|_| "the status is not JSON".to_owned());
     }

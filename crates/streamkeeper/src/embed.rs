@@ -226,6 +226,12 @@ impl Streamkeeper {
         self.inner.requests.reload(config).await
     }
 
+    /// Says in the status that a changed configuration was refused before it came here: because it
+    /// cannot be read, for example.
+    pub fn note_refused_reload(&self) {
+        self.inner.requests.registry().reloaded(false);
+    }
+
     /// What the control socket is asked and the library cannot answer, such as `reload`: an
     /// application that reads its configuration from a file does. Given once.
     #[must_use]

@@ -128,6 +128,14 @@ impl Log {
     }
 }
 
+/// Another command of the binary, in the keeper's folder and with its configuration file.
+pub(crate) fn command(keeper: &Keeper, arguments: &[&str]) -> Command {
+    let mut command = streamkeeper();
+    command.args(arguments).args(["--config", "streamkeeper.toml"]);
+    command.current_dir(keeper.folder());
+    command
+}
+
 /// A running `streamkeeper run`. It is killed when this is dropped; if the test failed, its log is
 /// shown.
 pub(crate) struct Keeper {

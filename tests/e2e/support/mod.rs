@@ -15,7 +15,8 @@ use streamkeeper_simulator::checker::{self, Expected, Report};
 use streamkeeper_simulator::server::StateView;
 
 pub(crate) use self::keeper::{
-    Ended, Keeper, Line, Log, clock_moved_by, library, need, run_to_end, signal, streamkeeper,
+    Ended, Keeper, Line, Log, clock_moved_by, command, library, need, run_to_end, signal,
+    streamkeeper,
 };
 pub(crate) use self::service::{Service, calls};
 pub(crate) use self::settings::{STREAM, Settings};

@@ -24,10 +24,19 @@ pub(crate) struct ConfigFile {
 }
 
 impl ConfigFile {
+    fn path(&self) -> Result<PathBuf, Failure> {
+        place(self.file.clone().or_else(|| self.config.clone()))
+    }
+
+    /// The folder of drop-in files, if it exists.
+    pub(crate) fn drop_in_folder(&self) -> Result<Option<PathBuf>, Failure> {
+        let folder = Config::drop_in_folder(&self.path()?, self.drop_ins.as_deref());
+        Ok(folder.is_dir().then_some(folder))
+    }
+
     /// Reads it.
     pub(crate) fn load(&self) -> Result<Config, Failure> {
-        let given = self.file.clone().or_else(|| self.config.clone());
-        let path = place(given)?;
+        let path = self.path()?;
         let config =
             Config::load(&path, self.drop_ins.as_deref(), &streamkeeper_sinks::factories())
                 .map_err(|errors| Failure::new(CONFIGURATION, errors))?;

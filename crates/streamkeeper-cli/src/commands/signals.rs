@@ -1,8 +1,25 @@
-//! The signals that ask a command to end.
+//! The signals that ask a command to end, or to read its configuration again.
 
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// SIGHUP, for who reads a configuration.
+pub(crate) struct Hangup(Signal);
+
+impl Hangup {
+    /// Listens from here on; it no longer ends the process.
+    pub(crate) fn new() -> std::io::Result<Self> {
+        signal(SignalKind::hangup()).map(Self)
+    }
+
+    /// Waits for the next.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
 
 /// SIGTERM and SIGINT.
 pub(crate) struct Signals {

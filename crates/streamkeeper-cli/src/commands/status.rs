@@ -86,7 +86,7 @@ impl Found {
 }
 
 /// A process that is there and was not asked.
-fn unanswered(error: &ControlError) -> Failure {
+pub(super) fn unanswered(error: &ControlError) -> Failure {
     match error {
         ControlError::NoAnswer { .. } => {
             let advice = "it is suspended, or very busy: try again";

@@ -94,6 +94,12 @@ impl Config {
         load::file(path, drop_ins, factories, &Surroundings::of_this_process())
     }
 
+    /// The folder in which [`Config::load`] looks for drop-ins; it need not exist.
+    #[must_use]
+    pub fn drop_in_folder(path: &Path, drop_ins: Option<&Path>) -> PathBuf {
+        load::drop_in_folder(path, drop_ins)
+    }
+
     /// Reads a text for an embedding program: no drop-ins, and no variable of the
     /// environment but those that a `token_env` names.
     ///

@@ -43,8 +43,13 @@ fn stream() -> StreamStatus {
 }
 
 fn said(stream: StreamStatus) -> String {
-    let process =
-        ProcessStatus { version: "1.2.3".into(), pid: 42, uptime_s: 3_600, streams: vec![stream] };
+    let process = ProcessStatus {
+        version: "1.2.3".into(),
+        pid: 42,
+        uptime_s: 3_600,
+        streams: vec![stream],
+        last_reload_refused: false,
+    };
     running(&process, parse_rfc3339("2026-11-21T09:00:03.5Z").unwrap())
 }
 

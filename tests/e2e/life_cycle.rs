@@ -1,0 +1,222 @@
+//! What an operator does to a running process: reload, pause, change the log; and what systemd hears.
+//! No event is lost by any of it, and no stream is disturbed by what is done to another.
+
+use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use streamkeeper_simulator::checker::{self, Expected};
+
+use super::support::{
+    Ended, Keeper, PATIENCE, Scenario, Service, Settings, command, run_to_end, wait_for,
+};
+
+/// What the log says after a reload.
+const TAKEN_OVER: &str = "took the configuration over";
+const REFUSED: &str = "the configuration was not taken over";
+
+fn told(keeper: &Keeper, arguments: &[&str]) -> Ended {
+    run_to_end(&mut command(keeper, arguments))
+}
+
+fn status(keeper: &Keeper, stream: &str) -> Value {
+    let ended = told(keeper, &["status", "--json"]);
+    let status: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    let streams = status["process"]["streams"].as_array().expect("a running process");
+    streams.iter().find(|one| one["name"] == stream).cloned().unwrap_or_default()
+}
+
+/// A second stream, with the file of its own sink beside the first's.
+fn beta(service: &Service) -> String {
+    Settings::scaled(&service.url).with("name", "beta").stream()
+}
+
+/// Two sinks: what the second stream will bring goes to a file of its own.
+fn file(settings: &Settings, more: &str) -> String {
+    let sinks = "[[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\nstreams = [\"acme\"]\n\
+                 [[sink]]\nname = \"beta\"\ntype = \"file\"\npath = \"beta.ndjson\"\nstreams = [\"b*\"]\n";
+    let service = "[service]\nlog_format = \"json\"\n";
+    format!("{service}{}{more}{sinks}", settings.stream())
+}
+
+fn write(keeper: &Keeper, text: &str) {
+    fs::write(keeper.folder().join("streamkeeper.toml"), text).unwrap();
+}
+
+#[test]
+fn a_reload_adds_changes_and_removes_streams_and_touches_no_other() {
+    let (service, other) = (Service::process(&[]), Service::process(&[]));
+    let settings = Settings::scaled(&service.url);
+    let keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let scenario = Scenario { keeper, service }.live();
+    let keeper = &scenario.keeper;
+    let connects = status(keeper, "acme")["connects"].clone();
+
+    write(keeper, &file(&settings, &beta(&other)));
+    keeper.signal("HUP");
+    keeper.wait_said(TAKEN_OVER, 1);
+    keeper.wait_said("caught up with the stream's history", 2);
+    assert_eq!(status(keeper, "acme")["connects"], connects, "the first one is not disturbed");
+
+    // A changed stream ends its connections in order: nothing of it is suspect, no recovery.
+    write(keeper, &file(&settings.with("connections", 2), &beta(&other)));
+    let ended = told(keeper, &["reload", "--json"]);
+    let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+    assert_eq!(report, json!({"added": [], "removed": [], "changed": ["acme"]}));
+    wait_for("two slots", || {
+        let slots = status(keeper, "acme")["slots"].clone();
+        (slots == json!(["live", "live"])).then_some(())
+    });
+
+    // A removed stream delivers what it has, and is gone; its ledger stays.
+    other.generate(0.0);
+    let truth = other.truth();
+    wait_for("all of the other stream's events", || {
+        let delivered = fs::read(keeper.folder().join("beta.ndjson")).unwrap_or_default();
+        let report = checker::check(&delivered[..], &truth, &Expected::default()).unwrap();
+        report.is_clean().then_some(())
+    });
+    write(keeper, &file(&Settings::scaled(&scenario.service.url).with("connections", 2), ""));
+    let ended = told(keeper, &["reload"]);
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), "removed beta\n"), "{ended:?}");
+    assert_eq!(status(keeper, "beta"), Value::Null);
+    assert!(keeper.folder().join("data/streams/beta").is_dir());
+
+    assert!(keeper.log().said("events may have been lost").is_empty());
+    scenario.finish();
+}
+
+#[test]
+fn a_wrong_configuration_changes_nothing_and_says_why() {
+    let scenario = Scenario::start();
+    let keeper = &scenario.keeper;
+    let right = fs::read_to_string(keeper.folder().join("streamkeeper.toml")).unwrap();
+    write(keeper, &right.replace("connections = 3", "conections = 2"));
+    let ended = told(keeper, &["reload"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("`connections`"), "the nearest known key: {}", ended.stderr);
+    keeper.wait_said(REFUSED, 1);
+
+    // What cannot change while it runs.
+    write(keeper, &right.replace("events.ndjson", "elsewhere.ndjson"));
+    let ended = told(keeper, &["reload"]);
+    assert!(ended.stderr.contains("[[sink]] cannot change while it runs"), "{}", ended.stderr);
+    let said = told(keeper, &["status", "--json"]);
+    assert!(said.stdout.contains("\"last_reload_refused\": true"), "{}", said.stdout);
+
+    write(keeper, &right);
+    let ended = told(keeper, &["reload"]);
+    assert_eq!(ended.stdout, "nothing has changed\n", "{ended:?}");
+    scenario.finish();
+}
+
+#[test]
+fn a_drop_in_file_that_comes_and_goes_is_noticed() {
+    let (service, other) = (Service::process(&[]), Service::process(&[]));
+    let settings = Settings::scaled(&service.url);
+    let mut keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let folder = keeper.folder().join("streamkeeper.toml.d");
+    fs::create_dir(&folder).unwrap();
+    keeper.restart();
+    let scenario = Scenario { keeper, service }.live();
+    let keeper = &scenario.keeper;
+
+    // As programs do: whole, under another name, then in its place.
+    fs::write(folder.join(".beta.toml.new"), beta(&other)).unwrap();
+    fs::rename(folder.join(".beta.toml.new"), folder.join("beta.toml")).unwrap();
+    wait_for("the new stream", || (status(keeper, "beta")["state"] == "live").then_some(()));
+    fs::remove_file(folder.join("beta.toml")).unwrap();
+    wait_for("the stream to go", || status(keeper, "beta").is_null().then_some(()));
+    scenario.finish();
+}
+
+#[test]
+fn a_pause_ends_every_connection_and_loses_nothing() {
+    let scenario = Scenario::start();
+    let Scenario { keeper, service } = &scenario;
+    let steer = |act: &str| {
+        let answer = streamkeeper_control(keeper, &format!("{act} acme\n"));
+        assert_eq!(answer, "{}\n");
+    };
+    steer("pause");
+    keeper.wait_said("the stream is paused", 1);
+    let open = |state: &streamkeeper_simulator::server::StateView| state.open.len();
+    service.wait_state("no connection", |state| open(state) == 0);
+    service.wait_time(Duration::from_secs(3));
+    assert_eq!(open(&service.state()), 0, "until it is resumed");
+    steer("resume");
+    service.wait_state("three connections", |state| open(state) == 3);
+    steer("reconnect");
+    keeper.wait_said("a connection ended", 6);
+    service.wait_state("three connections", |state| open(state) == 3);
+    assert!(keeper.log().said("events may have been lost").is_empty(), "no recovery");
+    assert_eq!(keeper.log().said("an operator acts").len(), 3, "and each act is on record");
+    let unknown = streamkeeper_control(keeper, "pause nobody\n");
+    assert!(unknown.contains("no stream has that name"), "{unknown}");
+    scenario.finish();
+}
+
+/// One request to the control socket.
+fn streamkeeper_control(keeper: &Keeper, request: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let socket = keeper.folder().join("data/control.sock");
+    let mut socket = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    socket.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_log_can_be_turned_up_and_down() {
+    let scenario = Scenario::start();
+    let keeper = &scenario.keeper;
+    let wrong = told(keeper, &["log", "streamkeeper=loud"]);
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert!(told(keeper, &["log", "warn"]).stdout.contains("the log shows warn"));
+    let before = keeper.raw_log().len();
+    streamkeeper_control(keeper, "reconnect acme\n");
+    assert_eq!(told(keeper, &["log", "streamkeeper=debug"]).code, Some(0));
+    keeper.wait_said("the log is filtered anew", 1);
+    let quiet = keeper.raw_log().len() - before;
+    assert!(quiet <= 2, "an audit line is information, too: {quiet}");
+    scenario.finish();
+}
+
+#[test]
+fn systemd_hears_of_the_start_the_reload_the_end_and_that_we_live() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let heard = |wanted: &str| {
+        let mut buffer = [0; 4096];
+        loop {
+            let length =
+                socket.recv(&mut buffer).unwrap_or_else(|_| panic!("never heard {wanted}"));
+            let text = String::from_utf8(buffer[..length].to_vec()).unwrap();
+            if text.contains(wanted) {
+                return text;
+            }
+        }
+    };
+    let service = Service::process(&[]);
+    let environment = [
+        ("NOTIFY_SOCKET", path.to_str().unwrap().to_owned()),
+        ("WATCHDOG_USEC", "400000".to_owned()),
+    ];
+    let keeper = Keeper::start_with(&Settings::scaled(&service.url).file(), &environment);
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    heard("STATUS=1 of 1 streams live");
+    let mut scenario = Scenario { keeper, service }.live();
+    scenario.keeper.signal("HUP");
+    let reloading = heard("RELOADING=1");
+    assert!(reloading.contains("MONOTONIC_USEC="), "{reloading}");
+    heard("READY=1");
+    heard("WATCHDOG=1");
+    scenario.keeper.signal("TERM");
+    heard("STOPPING=1");
+    assert_eq!(scenario.keeper.wait_end(), 0);
+}
