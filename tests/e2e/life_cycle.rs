@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 use streamkeeper_simulator::checker::{self, Expected};
 
@@ -155,6 +156,43 @@ fn a_pause_ends_every_connection_and_loses_nothing() {
     let unknown = streamkeeper_control(keeper, "pause nobody\n");
     assert!(unknown.contains("no stream has that name"), "{unknown}");
     scenario.finish();
+}
+
+#[test]
+fn a_replay_brings_what_the_stream_does_not_and_a_dry_run_only_counts() {
+    let service = Service::process(&[]);
+    let settings = Settings::scaled(&service.url);
+    let only_summaries = "[[stream]]\nresource_filter = [\"summary\"]";
+    let text = settings.file().replace("[[stream]]", only_summaries);
+    let keeper = Keeper::start_with::<&str>(&text, &[]);
+    let mut scenario = Scenario { keeper, service }.live();
+    let Scenario { keeper, service } = &mut scenario;
+    service.generate(0.0);
+    let today = Timestamp::now().strftime("%Y-%m-%d").to_string();
+    // The history of the service may have begun a few seconds before midnight.
+    let yesterday =
+        (Timestamp::now() - jiff::Span::new().hours(24)).strftime("%Y-%m-%d").to_string();
+    let replay = |more: &[&str]| {
+        let arguments = ["replay", "acme", "--json", "--from", &yesterday, "--only", "workout"];
+        let ended = told(keeper, &[&arguments[..], more].concat());
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
+        let count = |of: &str| report[of]["workout"].as_u64().unwrap_or(0);
+        (count("new"), count("duplicate"))
+    };
+    let (missing, known) = replay(&["--dry-run"]);
+    assert!(missing > 0 && known == 0, "{missing} new, {known} known");
+    assert_eq!(replay(&["--dry-run"]), (missing, 0), "nothing was accepted");
+    assert_eq!(replay(&[]), (missing, 0));
+    assert_eq!(replay(&["--dry-run"]), (0, missing));
+    let workouts = || {
+        let delivered = fs::read_to_string(keeper.output()).unwrap();
+        delivered.lines().filter(|line| line.contains("\"type\":\"workout\"")).count()
+    };
+    wait_for("the workouts to be delivered", || (workouts() as u64 == missing).then_some(()));
+    let wrong = told(keeper, &["replay", "nobody", "--from", &today]);
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    keeper.stop();
 }
 
 /// One request to the control socket.

@@ -7,6 +7,7 @@ mod demo;
 mod ledger;
 mod output;
 mod reload;
+mod replay;
 mod run;
 mod signals;
 mod simulate;
@@ -29,6 +30,8 @@ pub(crate) enum Command {
     Status(status::Status),
     /// Let the running Streamkeeper take a changed configuration over.
     Reload(reload::Reload),
+    /// Read a stream's history again, beside it.
+    Replay(replay::Replay),
     /// Change what the log of the running Streamkeeper shows.
     Log(reload::Log),
     /// Look into the ledgers on disk.
@@ -47,6 +50,7 @@ impl Command {
             Self::Check(check) => check.run(),
             Self::Status(status) => status.run(),
             Self::Reload(reload) => reload.run(),
+            Self::Replay(replay) => replay.run(),
             Self::Log(log) => log.run(),
             Self::Ledger(ledger) => ledger.run(),
             Self::Simulate(simulate) => simulate.run(),

@@ -12,6 +12,8 @@ pub(crate) struct Failure {
 
 /// Something went wrong that has no code of its own.
 pub(crate) const GENERAL: u8 = 1;
+/// The service cannot be reached, or does not answer as it should.
+pub(crate) const UNAVAILABLE: u8 = 69;
 /// A bug, or an operating system that gives no thread.
 pub(crate) const INTERNAL: u8 = 70;
 /// A file or address could not be created or bound.

@@ -160,6 +160,16 @@ impl Ledger {
         Ok(verdict)
     }
 
+    /// Judges an event and takes nothing: what [`Ledger::accept`] would say.
+    ///
+    /// # Errors
+    /// [`LedgerError::TooLarge`] for its key.
+    pub fn judge(&self, incoming: &Incoming<'_>) -> Result<Verdict, LedgerError> {
+        check_size("a key", incoming.key.len(), KEY_BYTES_MAX)?;
+        let name = KeyName::new(incoming.kind, incoming.key);
+        Ok(self.keys.judge(&name, &incoming.version, incoming.arrived))
+    }
+
     /// Makes everything accepted so far durable.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ use crate::clock::{Clock, wall};
 use crate::desk::Batch;
 use crate::dialect::{Reading, read_inform};
 use crate::registry::{Counters, StreamEntry};
+use crate::replay::Side;
 use crate::supervisor::Reports;
 use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
 use crate::writer::Writer;
@@ -37,6 +38,8 @@ pub(crate) struct Tools {
     pub(crate) reports: Reports,
     pub(crate) entry: Arc<StreamEntry>,
     pub(crate) clock: Clock,
+    /// An operator's replay, if it is for one.
+    pub(crate) side: Option<Arc<Side>>,
 }
 
 /// The supervisor's hold on a connection: works from any thread, also while the connection's own
@@ -210,6 +213,7 @@ impl ReadLoop {
                 || self.tools.entry.replaying.load(Ordering::Relaxed),
             poke: None,
             events: Vec::new(),
+            side: self.tools.side.clone(),
         };
         let mut frames = 0;
         let mut proof = false;

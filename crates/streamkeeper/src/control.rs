@@ -2,7 +2,8 @@
 //!
 //! `<data_dir>/control.sock`, a Unix socket for its owner alone (0600 before anybody can connect).
 //! A client writes one line, the request, and reads one line, the answer as JSON; then the connection
-//! is over. The requests are `status`, `recover NAME` and the other [`Act`]s; any other is the
+//! is over. The requests are `status`, `recover NAME` and the other [`Act`]s, `replay` with a
+//! [`ReplaySpec`] as JSON; any other is the
 //! application's ([`crate::ControlRequest`]). An answer that begins with `{"error":` says why not.
 //! Whoever says nothing is dropped after some seconds, so a client holds up nothing but its own place
 //! among a few.
@@ -27,6 +28,7 @@ use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
 use crate::registry::{Status, StreamStatus};
+use crate::replay::ReplaySpec;
 use crate::requests::{Act, Requests};
 
 /// What a running process says of itself.
@@ -110,6 +112,16 @@ pub fn status(data_dir: &Path) -> Result<ProcessStatus, ControlError> {
 /// See [`ControlError`].
 pub fn steer(data_dir: &Path, stream: &str, act: Act) -> Result<(), ControlError> {
     request(data_dir, &format!("{} {stream}", act.word())).map(drop)
+}
+
+/// Asks the process that runs with `data_dir` for a replay; its state shows how it goes.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn replay(data_dir: &Path, spec: &ReplaySpec) -> Result<(), ControlError> {
+    // A name, a day and some words are always JSON.
+    let spec = serde_json::to_string(spec).unwrap_or_default();
+    request(data_dir, &format!("replay {spec}")).map(drop)
 }
 
 /// Asks the process that runs with `data_dir` for something, one line, and returns the answer, one
@@ -294,6 +306,12 @@ async fn perform(request: &str, requests: &Requests, started: Instant) -> Result
     if let Some((act, stream)) = act {
         requests.steer(stream, act).map_err(|error| error.to_string())?;
         tracing::info!(stream, act = act.word(), by = "control socket", "an operator acts");
+        return Ok("{}".to_owned());
+    }
+    if let Some(spec) = request.strip_prefix("replay ") {
+        // What the parser says would quote the request.
+        let spec = serde_json::from_str(spec).map_err(|_| "not a replay's JSON".to_owned())?;
+        requests.replay(spec).await.map_err(|error| error.to_string())?;
         return Ok("{}".to_owned());
     }
     let unknown = || Err("unknown request: it may be of another version".to_owned());

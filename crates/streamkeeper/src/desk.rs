@@ -26,6 +26,7 @@ use crate::clock::wall;
 use crate::dialect::Event;
 use crate::head;
 use crate::registry::{Counters, StreamEntry};
+use crate::replay::Side;
 use crate::supervisor::Reports;
 
 /// What one connection read at once.
@@ -39,9 +40,16 @@ pub(crate) struct Batch {
     /// The service's time of its last poke.
     pub(crate) poke: Option<Timestamp>,
     pub(crate) events: Vec<Event>,
+    /// The replay of an operator that it belongs to.
+    pub(crate) side: Option<Arc<Side>>,
 }
 
 impl Batch {
+    /// Whether nothing of it is to be accepted.
+    fn is_dry(&self) -> bool {
+        self.side.as_ref().is_some_and(|side| side.dry_run)
+    }
+
     /// The room it takes in the stream's budget.
     pub(crate) fn room(&self) -> usize {
         self.events.iter().map(room_of).sum()
@@ -64,7 +72,7 @@ impl Batch {
     fn take_front(&mut self, count: usize) -> Self {
         let rest = self.events.split_off(count);
         let events = std::mem::replace(&mut self.events, rest);
-        Self { events, poke: None, ..*self }
+        Self { events, poke: None, side: self.side.clone(), ..*self }
     }
 }
 
@@ -292,8 +300,11 @@ impl Desk {
 
     /// A batch is durable.
     fn committed(&mut self, batch: &Batch, judged: Judged) {
-        let Tools { budget, entry, reports, .. } = &self.tools;
+        let entry = &self.tools.entry;
         let Judged { span, bytes, conflicting } = judged;
+        if batch.is_dry() {
+            return self.answer(batch, span);
+        }
         if let Some(poke) = span.poke {
             self.service = Some((poke, Instant::now()));
         }
@@ -309,11 +320,26 @@ impl Desk {
         if span.new > 0 {
             entry.appended.notify_waiters();
         }
+        self.answer(batch, span);
+    }
+
+    /// Tells whoever waits for a judged batch, and gives its room back.
+    fn answer(&mut self, batch: &Batch, span: Span) {
+        let Tools { budget, reports, .. } = &self.tools;
         let room = batch.room();
         self.waiting = self.waiting.saturating_sub(room);
         self.progress = true;
-        reports.send(Input::Committed { connection: batch.connection, span });
         budget.give(room);
+        let committed = Input::Committed { connection: batch.connection, span };
+        match &batch.side {
+            None => reports.send(committed),
+            Some(side) => {
+                if !side.dry_run {
+                    reports.send(committed.clone());
+                }
+                side.reports.send(committed);
+            }
+        }
     }
 
     fn well(&mut self) {
@@ -353,7 +379,8 @@ fn judge(
     arrived: Timestamp,
     head: &mut Vec<u8>,
 ) -> (Judged, Option<LedgerError>) {
-    let Batch { connection: _, arrived: read, replayed, poke, events } = batch;
+    let Batch { connection: _, arrived: read, replayed, poke, events, side } = batch;
+    let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
     let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };
     let mut judged = Judged { span, bytes: 0, conflicting: 0 };
@@ -368,7 +395,8 @@ fn judge(
             head,
             payload: &event.data,
         };
-        let verdict = match ledger.accept(&incoming) {
+        let verdict = if dry_run { ledger.judge(&incoming) } else { ledger.accept(&incoming) };
+        let verdict = match verdict {
             Ok(verdict) => verdict,
             Err(error) => {
                 // The poke came after what is still to be judged.
@@ -376,6 +404,9 @@ fn judge(
                 return (judged, Some(error));
             }
         };
+        if let Some(side) = side {
+            side.count(kind, event.identity.record_type.as_deref(), verdict.is_new());
+        }
         judged.span.data.extend(event.datum(verdict.is_new()));
         if verdict.is_new() {
             judged.span.new += 1;

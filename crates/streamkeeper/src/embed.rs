@@ -15,6 +15,7 @@ use crate::config::{Config, ConfigErrors};
 use crate::deliveries::Deliveries;
 use crate::registry::{Registry, Status};
 use crate::reload::{ReloadError, ReloadReport};
+use crate::replay::{ReplayError, ReplaySpec};
 use crate::requests::{Act, ControlRequest, Request, Requests, SteerError};
 use crate::system::System as Running;
 
@@ -213,6 +214,16 @@ impl Streamkeeper {
     /// See [`SteerError`].
     pub fn steer(&self, stream: &str, act: Act) -> Result<(), SteerError> {
         self.inner.requests.steer(stream, act)
+    }
+
+    /// Reads a stream's history again beside it, from a day on: what is new is accepted, what is known
+    /// is dropped. Answers when it has begun; [`Streamkeeper::status`] shows how it goes.
+    ///
+    /// # Errors
+    ///
+    /// See [`ReplayError`].
+    pub async fn replay(&self, spec: ReplaySpec) -> Result<(), ReplayError> {
+        self.inner.requests.replay(spec).await
     }
 
     /// Takes a changed configuration over while everything runs: all of it, or nothing. A stream that

@@ -22,7 +22,7 @@
 //! `clock` (the only one).
 //! Around it: `embed` (the handle), `requests` (what it may ask), `system` (what runs: start, `reload`,
 //! stop), `stream` (one stream's parts), `consumers` (who takes the events; `deliveries` for an
-//! application). For commands: [`control`] (ask a running one), [`ledgers`] (look into what lies on
+//! application), `replay` (one that an operator asks for). For commands: [`control`] (ask a running one), [`ledgers`] (look into what lies on
 //! disk).
 
 mod budget;
@@ -42,6 +42,7 @@ pub mod ledgers;
 mod lifecycle;
 mod registry;
 mod reload;
+mod replay;
 mod requests;
 mod secret;
 mod stream;
@@ -55,6 +56,7 @@ pub use deliveries::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
 pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
 pub use reload::{ReloadError, ReloadReport};
+pub use replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use requests::{Act, ControlRequest, SteerError};
 pub use secret::Secret;
 pub use streamkeeper_ledger::LedgerError;

@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 
 use crate::budget::Budget;
 use crate::history::Recorder;
+use crate::replay::{ReplayStatus, Side};
 
 /// Counts of one stream since the start of the process.
 #[derive(Debug, Default)]
@@ -65,6 +66,8 @@ pub(crate) struct StreamEntry {
     /// The last hour.
     pub(crate) history: Recorder,
     view: RwLock<View>,
+    /// The operator's last replay.
+    replay: Mutex<Option<Arc<Side>>>,
     /// The last failure that was logged, until something succeeds.
     told: Mutex<String>,
 }
@@ -130,8 +133,24 @@ impl StreamEntry {
             consumers,
             history: Recorder::default(),
             view: RwLock::new(view),
+            replay: Mutex::default(),
             told: Mutex::default(),
         }
+    }
+
+    /// Takes note of an operator's replay, unless one is running.
+    pub(crate) fn begin_replay(&self, side: &Arc<Side>) -> bool {
+        let mut replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = !replay.as_ref().is_some_and(|earlier| earlier.is_running());
+        if free {
+            *replay = Some(Arc::clone(side));
+        }
+        free
+    }
+
+    fn replay(&self) -> Option<ReplayStatus> {
+        let replay = self.replay.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        replay.map(|side| side.status())
     }
 
     /// Whether `failure` is news: one line says it, not one for each attempt.
@@ -190,6 +209,7 @@ impl StreamEntry {
             queue_bytes: self.budget.taken(),
             outbox_bytes: self.outbox.bytes(),
             consumers: self.consumer_statuses(),
+            replay: self.replay(),
         }
     }
 
@@ -306,6 +326,8 @@ pub struct StreamStatus {
     pub outbox_bytes: u64,
     /// The sinks, or the embedding application.
     pub consumers: Vec<ConsumerStatus>,
+    /// The last replay that an operator asked for, running or over.
+    pub replay: Option<ReplayStatus>,
 }
 
 /// The state of one consumer of a stream.

@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::embed::StopReport;
 use crate::registry::Registry;
 use crate::reload::{ReloadError, ReloadReport};
+use crate::replay::{ReplayError, ReplaySpec};
 
 /// What an operator may do to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -86,6 +87,8 @@ pub(crate) enum Request {
     Reload { config: Box<Config>, done: oneshot::Sender<Result<ReloadReport, ReloadError>> },
     /// Do this to a stream.
     Steer { stream: String, act: Act },
+    /// Read this again, beside the stream.
+    Replay { spec: ReplaySpec, done: oneshot::Sender<Result<(), ReplayError>> },
     /// The last handle is gone.
     Abandoned,
 }
@@ -166,6 +169,13 @@ impl Requests {
         let (done, when_done) = oneshot::channel();
         self.send(Request::Reload { config: Box::new(config), done });
         when_done.await.unwrap_or(Err(ReloadError::Stopped))
+    }
+
+    /// Begins a replay beside its stream.
+    pub(crate) async fn replay(&self, spec: ReplaySpec) -> Result<(), ReplayError> {
+        let (done, when_done) = oneshot::channel();
+        self.send(Request::Replay { spec, done });
+        when_done.await.unwrap_or(Err(ReplayError::Stopped))
     }
 
     /// Does this to a stream, soon.

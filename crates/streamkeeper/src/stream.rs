@@ -18,20 +18,22 @@ use streamkeeper_core::low_water::PositionConfig;
 use streamkeeper_core::restart::RestartConfig;
 use streamkeeper_core::stream_policy::{StreamPolicy, StreamPolicyConfig, StreamState};
 use streamkeeper_core::watchdog::WatchdogConfig;
+use streamkeeper_inform::ReplayQuery;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Ledger, Start};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::budget::Budget;
-use crate::clock::{Clock, seed};
+use crate::clock::{Clock, seed, wall};
 use crate::config::StreamConfig;
-use crate::connection::Tools;
+use crate::connection::{Connection, Hold, Tools};
 use crate::desk::{GroupBounds, Tools as DeskTools};
 use crate::embed::StartError;
 use crate::ledgers;
 use crate::lifecycle::{Filters, utc_day};
 use crate::registry::{Consumer, Registry, StreamEntry};
+use crate::replay::{Driver, ReplayError, ReplaySpec, Side};
 use crate::requests::Act;
 use crate::supervisor::{Abandon, Reports, Stop, Supervisor};
 use crate::telemetry::tell_opened;
@@ -106,7 +108,7 @@ impl Prepared {
         let writer = ground.writers.open(number, desk).ok_or(StartError::Died)?;
         let place = Place { number, entry, writer, budget };
         let reader = Reader::start(&config, transport, state, reports, &place, ground);
-        Ok(Stream { config, place, reader })
+        Ok(Stream { config, place, reader, replay: None })
     }
 }
 
@@ -134,16 +136,7 @@ impl Reader {
         place: &Place,
         ground: &Ground,
     ) -> Self {
-        let tools = Tools {
-            transport,
-            watchdog: watchdog(config),
-            event_bytes_max: config.max_event_bytes,
-            budget: place.budget.clone(),
-            writer: place.writer.clone(),
-            clock: reports.clock(),
-            reports: reports.clone(),
-            entry: Arc::clone(&place.entry),
-        };
+        let tools = tools(config, transport, reports.clone(), place);
         let filters = Filters {
             resources: config.resource_filter.clone(),
             event_types: config.event_types.clone(),
@@ -165,6 +158,8 @@ pub(crate) struct Stream {
     config: StreamConfig,
     place: Place,
     reader: Reader,
+    /// Ends the operator's last replay.
+    replay: Option<Hold>,
 }
 
 impl Stream {
@@ -180,8 +175,52 @@ impl Stream {
         self.reader.reports.send(act.input());
     }
 
+    /// Begins an operator's replay beside the stream.
+    pub(crate) fn start_replay(
+        &mut self,
+        spec: ReplaySpec,
+        ground: &Ground,
+    ) -> Result<(), ReplayError> {
+        let config = &self.config;
+        // Checked when the stream was started.
+        let Ok(transport) = transport(config) else { return Err(ReplayError::Stopped) };
+        let query = ReplayQuery {
+            date: spec.from,
+            resources: if spec.only.is_empty() { &config.resource_filter } else { &spec.only }
+                .clone(),
+            event_types: config.event_types.clone(),
+        };
+        let (reports, receiver) = Reports::channel(Clock::start());
+        let side = Arc::new(Side::new(spec, wall(), reports.clone()));
+        if !self.place.entry.begin_replay(&side) {
+            return Err(ReplayError::Running);
+        }
+        let tools = Tools {
+            side: Some(Arc::clone(&side)),
+            ..tools(config, transport, reports, &self.place)
+        };
+        let arbiter = ground.arbiters.last();
+        let connection = match arbiter {
+            Some(arbiter) => Connection::start_in_arbiter(arbiter, |_| Connection::new(tools)),
+            None => Connection::new(tools).start(),
+        };
+        let entry = Arc::clone(&self.place.entry);
+        let position = policy(config).position;
+        let driver = Driver::start(side, entry, &connection, &query, position, wall());
+        self.replay = Some(driver.hold());
+        actix_rt::spawn(async move {
+            driver.run(receiver).await;
+            // The actor lives as long as its address.
+            drop(connection);
+        });
+        Ok(())
+    }
+
     /// Asks it to end every connection within `drain`.
     pub(crate) fn stop(&self, drain: Duration) {
+        if let Some(replay) = &self.replay {
+            replay.kill();
+        }
         if self.reader.supervisor.try_send(Stop { drain }).is_err() {
             tracing::warn!(stream = self.name(), "the stream has ended before");
         }
@@ -222,6 +261,26 @@ impl Stream {
     /// Lets go of the ledger. Resolves when that is done.
     pub(crate) fn close(&self) -> oneshot::Receiver<()> {
         self.place.writer.close()
+    }
+}
+
+/// What the connections of a stream work with.
+fn tools(
+    config: &StreamConfig,
+    transport: HttpTransport,
+    reports: Reports,
+    place: &Place,
+) -> Tools {
+    Tools {
+        transport,
+        watchdog: watchdog(config),
+        event_bytes_max: config.max_event_bytes,
+        budget: place.budget.clone(),
+        writer: place.writer.clone(),
+        clock: reports.clock(),
+        reports,
+        entry: Arc::clone(&place.entry),
+        side: None,
     }
 }
 

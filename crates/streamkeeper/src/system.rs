@@ -15,6 +15,7 @@ use crate::deliveries::Deliveries;
 use crate::delivery::SinkStop;
 use crate::embed::{GivenSink, StartError, StopReport};
 use crate::reload::{Plan, ReloadError, ReloadReport};
+use crate::replay::ReplayError;
 use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
 use crate::stream::{Ground, Prepared, Stream, transport};
 use crate::writer::WriterPool;
@@ -82,6 +83,13 @@ impl System {
                     for known in self.streams.iter().filter(|known| known.name() == stream) {
                         known.steer(act);
                     }
+                }
+                Some(Request::Replay { spec, done }) => {
+                    let stream = self.streams.iter_mut().find(|one| one.name() == spec.stream);
+                    let begun = stream.map_or(Err(ReplayError::UnknownStream), |stream| {
+                        stream.start_replay(spec, &self.ground)
+                    });
+                    answer(done, begun);
                 }
                 Some(Request::Reload { config, done }) => {
                     let reloaded = self.reload(*config).await;

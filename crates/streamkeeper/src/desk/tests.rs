@@ -25,7 +25,7 @@ fn event(id: u32, bytes: usize) -> Event {
 fn batch(events: Vec<Event>) -> Batch {
     let connection = ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) };
     let poke = Some(Timestamp::from_micros(1));
-    Batch { connection, arrived: CoreInstant::ZERO, replayed: false, poke, events }
+    Batch { connection, arrived: CoreInstant::ZERO, replayed: false, poke, events, side: None }
 }
 
 fn ids(range: std::ops::Range<u32>) -> Vec<Event> {

@@ -11,6 +11,7 @@ fn stream() -> StreamStatus {
         backlog: 345,
     };
     StreamStatus {
+        replay: None,
         name: "acme".into(),
         state: "degraded".into(),
         detail: Some("outbox_full".into()),

@@ -1,0 +1,255 @@
+//! A replay that an operator asks for: `/replay` from a day on, read beside the stream.
+//!
+//! What is new is accepted and delivered as ever; what is known is dropped; a dry run only counts. It
+//! is a connection like a slot's, with a driver of its own in place of the supervisor: the stream's
+//! policy hears of what was accepted, and of nothing else, so that a replay cannot disturb it. It ends
+//! when everything has been read up to the moment at which it began, by the same rules as a
+//! verification; an interrupted one is not tried again, and says so.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use actix::Addr;
+use serde::{Deserialize, Serialize};
+use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
+use streamkeeper_core::low_water::{Gate, Position, PositionConfig, ServiceClock};
+use streamkeeper_core::stream_policy::{Input, Span};
+use streamkeeper_core::time::{Instant, Timestamp};
+use streamkeeper_inform::{EventType, ReplayQuery, Request};
+
+use crate::connection::{Connect, Connection, Hold};
+use crate::registry::{StreamEntry, rfc3339};
+use crate::supervisor::{Reports, ReportsReceiver};
+
+/// What is to be read again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplaySpec {
+    /// The configured name of the stream.
+    pub stream: String,
+    /// The UTC day to read from. The service keeps 30 days (Inform API, Replay).
+    pub from: jiff::civil::Date,
+    /// Only records of these resource types; empty: what the stream is configured for.
+    #[serde(default)]
+    pub only: Vec<String>,
+    /// Accept nothing: count what would be new.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// How a replay goes, or went.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplayStatus {
+    /// What was asked for.
+    pub spec: ReplaySpec,
+    /// When it began, in our own time.
+    pub started_at: Option<String>,
+    /// How far it has read, in the service's time.
+    pub reached: Option<String>,
+    /// New events by type; in a dry run those that would have been.
+    pub new: BTreeMap<String, u64>,
+    /// Known events by type.
+    pub duplicate: BTreeMap<String, u64>,
+    /// How it ended: `done`, or why it was interrupted; `None`: it runs.
+    pub ended: Option<String>,
+}
+
+/// Why a replay did not begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplayError {
+    /// No stream of that name is configured.
+    #[error("no stream has that name")]
+    UnknownStream,
+    /// One at a time.
+    #[error("a replay of that stream is running already")]
+    Running,
+    /// Everything has stopped already.
+    #[error("it has stopped")]
+    Stopped,
+}
+
+/// What a replay's batches carry with them, to the desk and back.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) dry_run: bool,
+    /// Where the driver hears what became of them.
+    pub(crate) reports: Reports,
+    status: Mutex<ReplayStatus>,
+}
+
+impl Side {
+    pub(crate) fn new(spec: ReplaySpec, started: Timestamp, reports: Reports) -> Self {
+        let dry_run = spec.dry_run;
+        let status = ReplayStatus {
+            spec,
+            started_at: rfc3339(started),
+            reached: None,
+            new: BTreeMap::new(),
+            duplicate: BTreeMap::new(),
+            ended: None,
+        };
+        Self { dry_run, reports, status: Mutex::new(status) }
+    }
+
+    pub(crate) fn status(&self) -> ReplayStatus {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).ended.is_none()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut ReplayStatus)) {
+        change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Counts a judged event.
+    pub(crate) fn count(&self, kind: EventType, record_type: Option<&str>, new: bool) {
+        // A type that the service does not document is no word to repeat.
+        let word = match (kind, record_type) {
+            (EventType::Data, Some(word)) if TYPES.contains(&word) => word,
+            (EventType::Data, _) => "other",
+            (kind, _) => kind.as_str(),
+        };
+        self.change(|status| {
+            let counts = if new { &mut status.new } else { &mut status.duplicate };
+            match counts.get_mut(word) {
+                Some(count) => *count += 1,
+                None => drop(counts.insert(word.to_owned(), 1)),
+            }
+        });
+    }
+}
+
+/// The resource types of records (Inform API, Creating a stream).
+const TYPES: [&str; 7] =
+    ["measurement", "nutrition", "sleep", "summary", "workout", "cgm", "intraday"];
+
+/// What drives a replay: in place of the supervisor, it hears what its connection sees.
+pub(crate) struct Driver {
+    side: Arc<Side>,
+    entry: Arc<StreamEntry>,
+    hold: Hold,
+    position: Position,
+    clock: ServiceClock,
+    settings: PositionConfig,
+    began: Instant,
+    started: Option<Timestamp>,
+    done: bool,
+}
+
+impl Driver {
+    /// Opens the connection; the driver then has to [`Driver::run`].
+    pub(crate) fn start(
+        side: Arc<Side>,
+        entry: Arc<StreamEntry>,
+        connection: &Addr<Connection>,
+        query: &ReplayQuery,
+        settings: PositionConfig,
+        wall: Timestamp,
+    ) -> Self {
+        let now = side.reports.clock().now();
+        let hold = Hold::default();
+        let connect = Connect {
+            connection: CONNECTION,
+            path_and_query: Request::replay(query).path_and_query,
+            hold: hold.clone(),
+        };
+        let position = Position::new(settings, now, true);
+        let clock = ServiceClock::new(now, wall);
+        if connection.try_send(connect).is_err() {
+            side.change(|status| {
+                status.ended = Some("the connection's actor has ended".to_owned())
+            });
+        }
+        Self {
+            side,
+            entry,
+            hold,
+            position,
+            clock,
+            settings,
+            began: now,
+            started: None,
+            done: false,
+        }
+    }
+
+    /// What ends the replay at once.
+    pub(crate) fn hold(&self) -> Hold {
+        self.hold.clone()
+    }
+
+    /// Follows the connection to its end.
+    pub(crate) async fn run(mut self, mut reports: ReportsReceiver) {
+        let stream = Arc::clone(&self.entry.name);
+        let ReplaySpec { from, dry_run, .. } = self.side.status().spec;
+        tracing::info!(stream = &*stream, %from, dry_run, "a replay begins: an operator asked for it");
+        while let Some((now, input)) = reports.recv().await {
+            match input {
+                Input::Opened(_) => {
+                    self.position.opened(now);
+                    self.position.changed(now);
+                }
+                Input::Paused(_) | Input::Resumed(_) | Input::Suspended { .. } => {
+                    self.position.changed(now);
+                }
+                Input::Stale(_) => self.hold.kill(),
+                Input::Committed { span, .. } => self.committed(&span),
+                Input::Ended { end, .. } => {
+                    let ended = if self.done { "done" } else { end.reason() };
+                    self.side.change(|status| status.ended = Some(ended.to_owned()));
+                    let ReplayStatus { new, duplicate, .. } = self.side.status();
+                    let (new, duplicate) = (sum(&new), sum(&duplicate));
+                    let stream = &*stream;
+                    if self.done {
+                        tracing::info!(stream, new, duplicate, "the replay is done");
+                    } else {
+                        tracing::warn!(
+                            stream,
+                            reason = ended,
+                            new,
+                            duplicate,
+                            "the replay was interrupted; what it brought stays"
+                        );
+                    }
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Frames have been judged: see how far it has come.
+    fn committed(&mut self, span: &Span) {
+        if let Some(poke) = span.poke {
+            self.clock.poke(span.arrived, poke);
+            // By the service's clock, as soon as that is known: ours may be wrong.
+            self.started.get_or_insert(self.clock.at(self.began));
+        }
+        self.position.frame(span.arrived);
+        for datum in &span.data {
+            self.position.data(span.arrived, datum);
+        }
+        if !self.position.is_settled() || self.position.gate() == Gate::Closed {
+            return;
+        }
+        let heard = self.position.evidence();
+        let Some(reached) = self.position.reached(&self.clock, heard, self.settings.margin) else {
+            return;
+        };
+        self.side.change(|status| status.reached = rfc3339(reached));
+        if self.started.is_some_and(|started| reached >= started) && !self.done {
+            self.done = true;
+            self.hold.kill();
+        }
+    }
+}
+
+fn sum(counts: &BTreeMap<String, u64>) -> u64 {
+    counts.values().sum()
+}
+
+/// The policy counts its own connections' epochs from 1: it knows none of this name.
+pub(crate) const CONNECTION: ConnectionId =
+    ConnectionId { reader: Reader::Replay, epoch: Epoch(0) };
