@@ -121,7 +121,7 @@ impl Side {
     }
 }
 
-/// The resource types of records (Inform API, Creating a stream).
+/// The resource types of records (Inform API, Stream resources).
 const TYPES: [&str; 7] =
     ["measurement", "nutrition", "sleep", "summary", "workout", "cgm", "intraday"];
 
