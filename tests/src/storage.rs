@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use streamkeeper_ledger::Config;
+use streamkeeper_ledger::fs::Lie;
 use streamkeeper_simulator::model::{MINUTE, Millis, SECOND, Span};
 
 use crate::fault::{CrashKind, DiskFault, Fault, Which};
@@ -22,6 +23,8 @@ pub struct Storage {
     pub sweep_every: Millis,
     /// While nothing can be made durable: the first pause between two attempts, and the longest.
     pub pauses: (Millis, Millis),
+    /// The disk lies all along: what the checkers are there to see.
+    pub lie: Option<Lie>,
 }
 
 /// Somebody who reads the outbox.
@@ -47,6 +50,7 @@ impl Storage {
             sinks: Vec::new(),
             sweep_every: MINUTE / scale,
             pauses: ((SECOND / 4 / scale).max(1), 5 * SECOND / scale),
+            lie: None,
         };
         storage.set_sinks(vec![sink]);
         storage

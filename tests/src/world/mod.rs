@@ -191,6 +191,7 @@ impl World {
             stuck: 0,
             plan,
         };
+        world.disk.fs.lie(world.plan.storage.lie);
         world.make_other_streams();
         world
     }

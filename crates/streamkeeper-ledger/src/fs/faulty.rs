@@ -27,6 +27,15 @@ pub enum Fault {
     Sync,
 }
 
+/// What the disk says it has done, and has not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lie {
+    /// What was written and synced is as safe as before: not at all.
+    Sync,
+    /// Names are not durable after the sync of their directory.
+    SyncDir,
+}
+
 /// The disk; clones share it.
 ///
 /// ```
@@ -58,6 +67,7 @@ struct Disk {
     steps: u64,
     plan: Option<(u64, Fault)>,
     fault: Option<Fault>,
+    lie: Option<Lie>,
     read_only: bool,
 }
 
@@ -91,6 +101,7 @@ impl FaultyFs {
             steps: 0,
             plan: None,
             fault: None,
+            lie: None,
             read_only: false,
         })))
     }
@@ -142,6 +153,11 @@ impl FaultyFs {
         let mut disk = self.disk();
         disk.plan = None;
         disk.fault = disk.fault.filter(|&fault| fault == Fault::Crash);
+    }
+
+    /// From now on the disk lies. No ledger can be safe on it: this is to show that it is seen.
+    pub fn lie(&self, lie: Option<Lie>) {
+        self.disk().lie = lie;
     }
 
     /// Refuses every change with "read-only file system".

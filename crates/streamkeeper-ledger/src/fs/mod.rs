@@ -21,7 +21,7 @@ use std::io;
 use std::path::Path;
 
 #[cfg(feature = "test-util")]
-pub use faulty::{Fault, FaultyFs};
+pub use faulty::{Fault, FaultyFs, Lie};
 pub use real::RealFs;
 
 pub use crate::mmap::Mapping;

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Change, Fault, FaultyFs, Inode, error, set_name, simple};
+use super::{Change, Fault, FaultyFs, Inode, Lie, error, set_name, simple};
 use crate::fs::{Access, File, Fs, Guard, Mapping};
 
 impl Fs for FaultyFs {
@@ -60,6 +60,9 @@ impl Fs for FaultyFs {
             && fault != Fault::DiskFull
         {
             return Err(error(fault));
+        }
+        if disk.lie == Some(Lie::SyncDir) {
+            return Ok(());
         }
         let changes = std::mem::take(&mut disk.changes);
         for (path, inode) in changes {
@@ -138,10 +141,12 @@ impl File for FaultyFile {
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.fs.disk();
         let fault = disk.step()?;
+        let lies = disk.lie == Some(Lie::Sync);
         let inode = disk.inode(self.inode)?;
         match fault {
             Some(Fault::Io | Fault::Sync) => inode.pending.clear(),
             Some(Fault::Crash) => {}
+            None | Some(Fault::DiskFull) if lies => return Ok(()),
             None | Some(Fault::DiskFull) => {
                 for change in std::mem::take(&mut inode.pending) {
                     change.apply(&mut inode.durable);
