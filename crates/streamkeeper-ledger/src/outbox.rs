@@ -73,7 +73,11 @@ impl Log {
 
     /// The bytes that unacknowledged events take on disk; within a segment by proportion.
     fn bytes(&self) -> u64 {
-        let needed = self.needed();
+        self.bytes_from(self.needed())
+    }
+
+    /// The bytes that the events from `needed` on take on disk; within a segment by proportion.
+    fn bytes_from(&self, needed: u64) -> u64 {
         let ends = self.segments.iter().skip(1).map(|segment| segment.first);
         let ends = ends.chain(std::iter::once(self.end));
         let share = |(segment, end): (&SegmentInfo, u64)| {
@@ -138,6 +142,14 @@ impl Outbox {
     pub fn backlog(&self, sink: &str) -> u64 {
         let log = self.shared.lock();
         log.cursors.get(sink).map_or(0, |cursor| log.end.saturating_sub(cursor.next))
+    }
+
+    /// The bytes on disk of the events that `sink` has not acknowledged; the first of them by
+    /// proportion of its segment.
+    #[must_use]
+    pub fn backlog_bytes(&self, sink: &str) -> u64 {
+        let log = self.shared.lock();
+        log.cursors.get(sink).map_or(0, |cursor| log.bytes_from(cursor.next))
     }
 
     /// The sequence number after the last committed event.

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};
 use tokio::sync::Notify;
@@ -21,6 +22,7 @@ use crate::budget::Budget;
 use crate::clock::{Clock, wall};
 use crate::desk::Batch;
 use crate::dialect::{Reading, read_inform};
+use crate::metrics::OPENED;
 use crate::registry::{Counters, StreamEntry};
 use crate::replay::Side;
 use crate::supervisor::Reports;
@@ -129,6 +131,7 @@ async fn run(tools: Tools, connect: Connect) {
         }
         Ok(response) => {
             Counters::add(&tools.entry.counters.connects, 1);
+            tools.entry.measured.connects.add(OPENED);
             tools.entry.is_news("");
             tools.reports.send(Input::Opened(connection));
             ReadLoop::new(tools, connection).read(response, &hold).await
@@ -145,6 +148,8 @@ struct ReadLoop {
     watchdog: Watchdog,
     /// Data came since the last poke, and was reported.
     data_reported: bool,
+    /// When the last read that brought frames was.
+    last_arrived: Option<Instant>,
     /// A garbled frame was logged: a service that sends nothing else would fill the log.
     garbled_told: bool,
 }
@@ -157,6 +162,7 @@ impl ReadLoop {
             tools,
             connection,
             data_reported: false,
+            last_arrived: None,
             garbled_told: false,
         }
     }
@@ -215,13 +221,13 @@ impl ReadLoop {
             events: Vec::new(),
             side: self.tools.side.clone(),
         };
-        let mut frames = 0;
+        let (mut frames, mut comments) = (0, 0);
         let mut proof = false;
         let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
             frames += 1;
             match frame.map_or(Reading::Garbled, read_inform) {
-                Reading::Alive => {}
+                Reading::Alive => comments += 1,
                 Reading::Poke { ts, members } => {
                     Counters::add(&self.tools.entry.counters.pokes, 1);
                     self.data_reported = false;
@@ -256,7 +262,7 @@ impl ReadLoop {
             return true;
         }
         Counters::add(&self.tools.entry.counters.frames, frames);
-        self.tools.entry.counters.last_frame.store(wall().as_micros(), Ordering::Relaxed);
+        self.measure(arrived, comments, batch.events.len() as u64);
         self.watchdog.frame(arrived);
         if let Reader::Slot(slot) = self.connection.reader {
             self.tools.entry.history.heard(slot.0);
@@ -265,6 +271,21 @@ impl ReadLoop {
             return true;
         }
         self.hand_over(batch, hold).await
+    }
+
+    /// Counts what a read brought.
+    fn measure(&mut self, arrived: Instant, comments: u64, events: u64) {
+        let StreamEntry { counters, measured, .. } = &*self.tools.entry;
+        let now = wall().as_micros();
+        counters.last_frame.store(now, Ordering::Relaxed);
+        Counters::add(&measured.comments, comments);
+        if events > 0 {
+            Counters::add(&measured.data, events);
+            measured.last_data.store(now, Ordering::Relaxed);
+        }
+        if let Some(before) = self.last_arrived.replace(arrived) {
+            measured.frame_gap.observe(arrived.since(before));
+        }
     }
 
     /// Hands a batch over, in parts if it is a large share of what the stream may hold.

@@ -19,7 +19,7 @@ use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _}
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -27,24 +27,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
-use crate::registry::{Status, StreamStatus};
+pub use crate::registry::ProcessStatus;
 use crate::replay::ReplaySpec;
 use crate::requests::{Act, Requests};
-
-/// What a running process says of itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProcessStatus {
-    /// The version of the library.
-    pub version: String,
-    /// The process id.
-    pub pid: u32,
-    /// Seconds since it has started.
-    pub uptime_s: u64,
-    /// The streams, by name.
-    pub streams: Vec<StreamStatus>,
-    /// The last changed configuration was refused: what runs is the one before.
-    pub last_reload_refused: bool,
-}
 
 /// Why a running process could not be asked.
 #[derive(Debug, thiserror::Error)]
@@ -249,7 +234,6 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 
 /// Answers one client after the other, some of them at the same time.
 async fn serve(listener: UnixListener, requests: Requests) {
-    let started = Instant::now();
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     while let Ok(place) = Arc::clone(&places).acquire_owned().await {
         let Ok((client, _)) = listener.accept().await else {
@@ -259,7 +243,7 @@ async fn serve(listener: UnixListener, requests: Requests) {
         };
         let requests = requests.clone();
         actix_rt::spawn(async move {
-            match tokio::time::timeout(ANSWER_TIME, answer(client, &requests, started)).await {
+            match tokio::time::timeout(ANSWER_TIME, answer(client, &requests)).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => tracing::debug!(%error, "a client of the control socket left"),
                 Err(_) => tracing::debug!("a client of the control socket said nothing"),
@@ -270,15 +254,11 @@ async fn serve(listener: UnixListener, requests: Requests) {
 }
 
 /// Reads a request and answers it.
-async fn answer(
-    mut client: tokio::net::UnixStream,
-    requests: &Requests,
-    started: Instant,
-) -> io::Result<()> {
+async fn answer(mut client: tokio::net::UnixStream, requests: &Requests) -> io::Result<()> {
     let mut request = String::new();
     let mut reader = BufReader::new((&mut client).take(REQUEST_BYTES_MAX));
     tokio::time::timeout(CLIENT_TIME, reader.read_line(&mut request)).await??;
-    let done = perform(request.trim_end(), requests, started).await;
+    let done = perform(request.trim_end(), requests).await;
     let mut answer = match done {
         Ok(answer) => answer.into_bytes(),
         Err(error) => serde_json::to_vec(&Refusal { error })?,
@@ -289,16 +269,9 @@ async fn answer(
 }
 
 /// Does what is asked; the answer, or why not.
-async fn perform(request: &str, requests: &Requests, started: Instant) -> Result<String, String> {
+async fn perform(request: &str, requests: &Requests) -> Result<String, String> {
     if request == STATUS {
-        let Status { streams, last_reload_refused } = requests.registry().status();
-        let status = ProcessStatus {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            pid: std::process::id(),
-            uptime_s: started.elapsed().as_secs(),
-            streams,
-            last_reload_refused,
-        };
+        let status = requests.registry().process_status();
         return serde_json::to_string(&status).map_err(|_| "the status is not JSON".to_owned());
     }
     let act =

@@ -45,7 +45,7 @@ impl Delivery {
             let mut acked = self.acked.lock().unwrap_or_else(PoisonError::into_inner);
             acked.ack(self.envelope.sequence)
         };
-        self.source.acknowledge(next, 1);
+        self.source.acknowledge(next, std::slice::from_ref(&self.envelope));
     }
 }
 

@@ -11,12 +11,13 @@ use std::time::Duration;
 
 use futures_util::future::{pending, select_all};
 use streamkeeper_core::backoff::{Backoff, BackoffConfig};
+use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Reader;
 use streamkeeper_sink::{Envelope, Resume, Sink, SinkError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::clock::seed;
+use crate::clock::{seed, wall};
 use crate::head;
 use crate::registry::{Consumer, StreamEntry};
 
@@ -53,17 +54,24 @@ impl Source {
         self.entry.outbox.cursor(self.name()).unwrap_or(FIRST)
     }
 
-    /// The consumer has everything before `next`, `count` events more than before.
-    pub(crate) fn acknowledge(&self, next: u64, count: u64) {
+    /// The consumer has everything before `next`, these events more than before.
+    pub(crate) fn acknowledge(&self, next: u64, events: &[Envelope]) {
         self.entry.outbox.acknowledge(self.name(), next);
         if let Some(consumer) = self.consumer() {
-            consumer.delivered.fetch_add(count, Ordering::Relaxed);
+            consumer.delivered.fetch_add(events.len() as u64, Ordering::Relaxed);
+            let now = wall();
+            for created in events.iter().filter_map(|event| event.time_us) {
+                consumer.delay.observe(now.since(Timestamp::from_micros(created)));
+            }
         }
     }
 
     pub(crate) fn failing(&self, reason: Option<&'static str>) {
         if let Some(consumer) = self.consumer() {
-            consumer.failures.fetch_add(u64::from(reason.is_some()), Ordering::Relaxed);
+            if let Some(reason) = reason {
+                consumer.failures.fetch_add(1, Ordering::Relaxed);
+                consumer.failed.add(reason);
+            }
             consumer.set_failing(reason);
         }
     }
@@ -145,7 +153,7 @@ impl Feed {
         let Some(last) = self.batch.last() else { return Ok(false) };
         let next = last.sequence + 1;
         sink.deliver(&self.batch).await?;
-        self.source.acknowledge(next, self.batch.len() as u64);
+        self.source.acknowledge(next, &self.batch);
         self.source.failing(None);
         self.batch.clear();
         Ok(true)

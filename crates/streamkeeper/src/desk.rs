@@ -25,6 +25,7 @@ use crate::budget::Budget;
 use crate::clock::wall;
 use crate::dialect::Event;
 use crate::head;
+use crate::metrics::TypeCounts;
 use crate::registry::{Counters, StreamEntry};
 use crate::replay::Side;
 use crate::supervisor::Reports;
@@ -146,6 +147,7 @@ struct Judged {
     span: Span,
     bytes: u64,
     conflicting: u64,
+    types: TypeCounts,
 }
 
 impl Desk {
@@ -281,7 +283,9 @@ impl Desk {
                 break;
             }
         }
+        let started = Instant::now();
         self.tools.ledger.commit()?;
+        self.tools.entry.measured.commit.observe(started.elapsed());
         for judged in group {
             if let Some(Job::Batch(batch)) = self.jobs.pop_front() {
                 self.committed(&batch, judged);
@@ -301,7 +305,7 @@ impl Desk {
     /// A batch is durable.
     fn committed(&mut self, batch: &Batch, judged: Judged) {
         let entry = &self.tools.entry;
-        let Judged { span, bytes, conflicting } = judged;
+        let Judged { span, bytes, conflicting, types } = judged;
         if batch.is_dry() {
             return self.answer(batch, span);
         }
@@ -311,6 +315,7 @@ impl Desk {
         let counters = &entry.counters;
         Counters::add(&counters.accepted, span.new);
         Counters::add(&counters.accepted_bytes, bytes);
+        entry.measured.accepted.add(types);
         Counters::add(&counters.duplicate, span.duplicate);
         Counters::add(&counters.conflicting, conflicting);
         if batch.replayed {
@@ -383,7 +388,7 @@ fn judge(
     let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
     let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };
-    let mut judged = Judged { span, bytes: 0, conflicting: 0 };
+    let mut judged = Judged { span, bytes: 0, conflicting: 0, types: TypeCounts::default() };
     for event in events {
         head::write(event, *replayed, head);
         let (kind, key) = event.key();
@@ -411,6 +416,7 @@ fn judge(
         if verdict.is_new() {
             judged.span.new += 1;
             judged.bytes += event.data.len() as u64;
+            judged.types.add(kind, event.identity.record_type.as_deref());
             judged.conflicting += u64::from(verdict == Verdict::Conflicting);
         } else {
             judged.span.duplicate += 1;

@@ -49,6 +49,16 @@ pub enum StartError {
         /// What is wrong.
         source: streamkeeper_ledger::LedgerError,
     },
+    /// The HTTP endpoint's address cannot be used: somebody else has it, as a rule.
+    #[error(
+        "service.listen: cannot listen on {address}: {source}; choose another address, or \"off\""
+    )]
+    Listen {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The operating system gave no thread.
     #[error("cannot start a thread: {0}")]
     Thread(#[from] std::io::Error),
@@ -199,6 +209,16 @@ impl Streamkeeper {
     #[must_use]
     pub fn deliveries(&self) -> Option<Deliveries> {
         self.inner.deliveries.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The address of the HTTP endpoint, if the configuration has one.
+    #[must_use]
+    pub fn listen(&self) -> Option<std::net::SocketAddr> {
+        self.requests().registry().process().listen.get().copied()
+    }
+
+    pub(crate) fn requests(&self) -> &Requests {
+        &self.inner.requests
     }
 
     /// A snapshot of the state of everything.

@@ -22,8 +22,9 @@
 //! `clock` (the only one).
 //! Around it: `embed` (the handle), `requests` (what it may ask), `system` (what runs: start, `reload`,
 //! stop), `stream` (one stream's parts), `consumers` (who takes the events; `deliveries` for an
-//! application), `replay` (one that an operator asks for). For commands: [`control`] (ask a running one), [`ledgers`] (look into what lies on
-//! disk).
+//! application), `replay` (one that an operator asks for). For operators: `metrics` (their names, and
+//! the scrape), [`http`] (the endpoint). For commands: [`control`] (ask a running one), [`ledgers`]
+//! (look into what lies on disk).
 
 mod budget;
 mod clock;
@@ -38,8 +39,10 @@ mod dialect;
 mod embed;
 mod head;
 mod history;
+pub mod http;
 pub mod ledgers;
 mod lifecycle;
+mod metrics;
 mod registry;
 mod reload;
 mod replay;
@@ -54,7 +57,7 @@ mod writer;
 
 pub use deliveries::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
-pub use registry::{ConsumerStatus, IncidentStatus, Status, StreamStatus};
+pub use registry::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use reload::{ReloadError, ReloadReport};
 pub use replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use requests::{Act, ControlRequest, SteerError};

@@ -5,17 +5,22 @@
 //! the configuration, the rest are counts, times and words.
 
 use std::borrow::Cow;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::Instant;
 
 use dashmap::DashMap;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Outbox;
 use tokio::sync::Notify;
 
 use crate::budget::Budget;
+use crate::clock::wall;
 use crate::history::Recorder;
+use crate::metrics::{END_TO_END, Histogram, Measured, Words};
 use crate::replay::{ReplayStatus, Side};
 
 /// Counts of one stream since the start of the process.
@@ -55,6 +60,7 @@ impl Counters {
 pub(crate) struct StreamEntry {
     pub(crate) name: Arc<str>,
     pub(crate) counters: Counters,
+    pub(crate) measured: Measured,
     /// What is read now is a replay.
     pub(crate) replaying: AtomicBool,
     pub(crate) outbox: Outbox,
@@ -78,7 +84,11 @@ pub(crate) struct Consumer {
     pub(crate) name: String,
     pub(crate) delivered: AtomicU64,
     pub(crate) failures: AtomicU64,
-    pub(crate) failing: RwLock<Option<&'static str>>,
+    /// The failures by reason.
+    pub(crate) failed: Words,
+    /// From an event's creation to its acknowledgement.
+    pub(crate) delay: Histogram,
+    failing: RwLock<Option<&'static str>>,
 }
 
 impl Consumer {
@@ -87,11 +97,13 @@ impl Consumer {
             name: name.to_owned(),
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            failed: Words::new(&[]),
+            delay: Histogram::new(&END_TO_END),
             failing: RwLock::new(None),
         }
     }
 
-    fn failing(&self) -> Option<&'static str> {
+    pub(crate) fn failing(&self) -> Option<&'static str> {
         *self.failing.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -126,6 +138,7 @@ impl StreamEntry {
         Self {
             name,
             counters: Counters::default(),
+            measured: Measured::default(),
             replaying: AtomicBool::new(false),
             outbox,
             appended: Notify::new(),
@@ -175,8 +188,12 @@ impl StreamEntry {
         self.view.read().unwrap_or_else(PoisonError::into_inner).mark
     }
 
+    pub(crate) fn view(&self) -> View {
+        self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn status(&self) -> StreamStatus {
-        let view = self.view.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let view = self.view();
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let counters = &self.counters;
         let micros = counters.last_frame.load(Ordering::Relaxed);
@@ -229,7 +246,33 @@ impl StreamEntry {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Registry {
     streams: Arc<DashMap<Arc<str>, Arc<StreamEntry>>>,
-    reload_failed: Arc<AtomicBool>,
+    process: Arc<Process>,
+}
+
+/// What is true of the process as a whole.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) started: Timestamp,
+    since: Instant,
+    /// Where the endpoint listens, once it does.
+    pub(crate) listen: OnceLock<SocketAddr>,
+    /// The last attempt to read the configuration was a success …
+    pub(crate) reloaded: AtomicBool,
+    /// … and when the last success was, in Unix microseconds.
+    pub(crate) reloaded_at: AtomicI64,
+}
+
+impl Default for Process {
+    fn default() -> Self {
+        let now = wall();
+        Self {
+            started: now,
+            since: Instant::now(),
+            listen: OnceLock::new(),
+            reloaded: AtomicBool::new(true),
+            reloaded_at: AtomicI64::new(now.as_micros()),
+        }
+    }
 }
 
 impl Registry {
@@ -239,7 +282,10 @@ impl Registry {
 
     /// Whether the last changed configuration was taken over.
     pub(crate) fn reloaded(&self, taken_over: bool) {
-        self.reload_failed.store(!taken_over, Ordering::Relaxed);
+        self.process.reloaded.store(taken_over, Ordering::Relaxed);
+        if taken_over {
+            self.process.reloaded_at.store(wall().as_micros(), Ordering::Relaxed);
+        }
     }
 
     pub(crate) fn remove(&self, stream: &str) {
@@ -250,12 +296,54 @@ impl Registry {
         self.streams.contains_key(stream)
     }
 
+    pub(crate) fn process(&self) -> Arc<Process> {
+        Arc::clone(&self.process)
+    }
+
+    /// The streams, by name.
+    pub(crate) fn entries(&self) -> Vec<Arc<StreamEntry>> {
+        let mut entries: Vec<_> = self.streams.iter().map(|entry| Arc::clone(&entry)).collect();
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        entries
+    }
+
+    /// What the process says of itself.
+    pub(crate) fn process_status(&self) -> ProcessStatus {
+        let Status { streams, last_reload_refused } = self.status();
+        ProcessStatus {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_s: self.process.since.elapsed().as_secs(),
+            listen: self.process.listen.get().copied(),
+            streams,
+            last_reload_refused,
+        }
+    }
+
     /// A snapshot, by name.
     pub(crate) fn status(&self) -> Status {
-        let mut streams: Vec<_> = self.streams.iter().map(|entry| entry.status()).collect();
-        streams.sort_by(|a, b| a.name.cmp(&b.name));
-        Status { streams, last_reload_refused: self.reload_failed.load(Ordering::Relaxed) }
+        let last_reload_refused = !self.process.reloaded.load(Ordering::Relaxed);
+        let streams = self.entries().iter().map(|entry| entry.status()).collect();
+        Status { streams, last_reload_refused }
     }
+}
+
+/// What a running process says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProcessStatus {
+    /// The version of the library.
+    pub version: String,
+    /// The process id.
+    pub pid: u32,
+    /// Seconds since it has started.
+    pub uptime_s: u64,
+    /// The address of its HTTP endpoint; `null` if it has none.
+    #[schemars(with = "Option<String>")]
+    pub listen: Option<SocketAddr>,
+    /// The streams, by name.
+    pub streams: Vec<StreamStatus>,
+    /// The last changed configuration was refused: what runs is the one before.
+    pub last_reload_refused: bool,
 }
 
 /// The state of everything that runs, at one moment.
@@ -268,7 +356,7 @@ pub struct Status {
 }
 
 /// The state of one stream. Counts are since the start of the process; times RFC 3339, UTC.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct StreamStatus {
     /// The configured name.
     pub name: String,
@@ -331,7 +419,7 @@ pub struct StreamStatus {
 }
 
 /// The state of one consumer of a stream.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ConsumerStatus {
     /// The sink's name, or `deliveries`.
     pub name: String,
@@ -346,7 +434,7 @@ pub struct ConsumerStatus {
 }
 
 /// An incident, under way or over.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct IncidentStatus {
     /// Its number within the stream, from 1.
     pub id: u64,

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use actix::Addr;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
 use streamkeeper_core::low_water::{Gate, Position, PositionConfig, ServiceClock};
@@ -22,11 +23,12 @@ use crate::registry::{StreamEntry, rfc3339};
 use crate::supervisor::{Reports, ReportsReceiver};
 
 /// What is to be read again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplaySpec {
     /// The configured name of the stream.
     pub stream: String,
     /// The UTC day to read from. The service keeps 30 days (Inform API, Replay).
+    #[schemars(with = "String")]
     pub from: jiff::civil::Date,
     /// Only records of these resource types; empty: what the stream is configured for.
     #[serde(default)]
@@ -37,7 +39,7 @@ pub struct ReplaySpec {
 }
 
 /// How a replay goes, or went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplayStatus {
     /// What was asked for.
     pub spec: ReplaySpec,

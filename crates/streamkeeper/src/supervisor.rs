@@ -112,7 +112,8 @@ impl Supervisor {
 
     /// Gives an input to the policy and carries out what it wants.
     fn handle_input(&mut self, now: Instant, input: Input, ctx: &mut Context<Self>) {
-        if let Input::Ended { connection, .. } = input {
+        if let Input::Ended { connection, end } = input {
+            self.tools.entry.measured.ended(end);
             self.holds.remove(&connection);
         }
         self.policy.handle(now, input);

@@ -14,6 +14,7 @@ use crate::control::Control;
 use crate::deliveries::Deliveries;
 use crate::delivery::SinkStop;
 use crate::embed::{GivenSink, StartError, StopReport};
+use crate::http::{Bound, Endpoint};
 use crate::reload::{Plan, ReloadError, ReloadReport};
 use crate::replay::ReplayError;
 use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
@@ -31,6 +32,7 @@ pub(crate) struct System {
     arbiters: Vec<Arbiter>,
     ground: Ground,
     control: Option<Control>,
+    endpoint: Option<Endpoint>,
 }
 
 impl System {
@@ -42,6 +44,7 @@ impl System {
         requests: &Requests,
         sink_stop: watch::Sender<SinkStop>,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
+        let bound = Bound::take(&config.service)?;
         let (consumers, deliveries) = Consumers::start(&config, &factories, given, sink_stop)?;
         let data_dir = &config.service.data_dir;
         let prepare = |stream| Prepared::new(stream, data_dir, consumers.names_of(&stream.name));
@@ -56,9 +59,19 @@ impl System {
         };
         // Every ledger is held: whatever lies there of another process's is stale.
         let control = Control::start(&config.service.data_dir, requests);
+        let endpoint = bound.map(|bound| bound.serve(requests)).transpose()?;
         let (streams, numbers) = (Vec::new(), 0);
-        let mut system =
-            Self { config, factories, streams, numbers, consumers, arbiters, ground, control };
+        let mut system = Self {
+            config,
+            factories,
+            streams,
+            numbers,
+            consumers,
+            arbiters,
+            ground,
+            control,
+            endpoint,
+        };
         system.start_streams(prepared)?;
         Ok((system, deliveries))
     }
@@ -202,6 +215,9 @@ impl System {
         let closed = futures_util::future::join_all(closed);
         if tokio::time::timeout_at(now + deadline, closed).await.is_err() {
             tracing::warn!("a ledger did not close in time; the sinks may get events again");
+        }
+        if let Some(endpoint) = self.endpoint {
+            endpoint.stop().await;
         }
         drop(self.consumers);
         for arbiter in &self.arbiters {

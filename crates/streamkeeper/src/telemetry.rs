@@ -101,6 +101,7 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
     match report {
         Report::RecoveryStarted { incident, cause, connections, mark } => {
             Counters::add(&entry.counters.recoveries, 1);
+            entry.measured.recovery(*incident, *cause);
             let mark = mark.and_then(rfc3339).unwrap_or_else(|| "the beginning".to_owned());
             error!(
                 stream, %incident, reason = cause.reason(), connections, mark,
@@ -125,6 +126,7 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
         }
         Report::CaughtUp { incident: Some(incident) } => {
             let IncidentSummary { id, cause, recovered, new, duplicate, duration, .. } = incident;
+            entry.measured.incident_duration.observe(*duration);
             info!(
                 stream, incident = %id, reason = cause.reason(), recovered, new, duplicate,
                 duration_ms = ms(*duration),

@@ -45,7 +45,7 @@ impl Settings {
     /// The configuration file; the sink's and the data's paths are relative to the keeper's folder.
     pub(crate) fn file(&self) -> String {
         format!(
-            "[service]\nlog_format = \"json\"\n\n{}\n\
+            "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n\n{}\n\
              [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n",
             self.stream(),
         )

@@ -159,7 +159,7 @@ impl Daemon {
 const fn start_code(error: &StartError) -> u8 {
     match error {
         StartError::Config(_) | StartError::Transport { .. } => CONFIGURATION,
-        StartError::Sink { .. } => CANNOT_CREATE,
+        StartError::Sink { .. } | StartError::Listen { .. } => CANNOT_CREATE,
         StartError::Ledger { source, .. } => match source {
             LedgerError::Locked { .. } => TRY_AGAIN,
             LedgerError::Io { .. } => CANNOT_CREATE,

@@ -7,7 +7,7 @@ use streamkeeper_sink::SinkFactory;
 use super::document::{Document, Layer, Places, Spot};
 use super::rules::Table;
 use super::secret::Surroundings;
-use super::{Config, ConfigErrors, Place, Problem, layers, read, rules};
+use super::{Config, ConfigErrors, Place, Problem, ServiceConfig, layers, read, rules};
 
 pub(super) fn file(
     path: &Path,
@@ -27,7 +27,12 @@ pub(super) fn file(
     let [service, defaults] = layers::from_environment(&surroundings.variables, &mut problems);
     document.service = layers::merge(document.service, &service);
     document.defaults = layers::merge(document.defaults, &defaults);
-    Loader::new(path, factories, surroundings, problems).load(document)
+    let listen = document.service.values.contains_key("listen");
+    let mut config = Loader::new(path, factories, surroundings, problems).load(document)?;
+    if !listen {
+        config.service.listen = Some(ServiceConfig::LISTEN_OF_FILES);
+    }
+    Ok(config)
 }
 
 /// `data_dir`, whatever is wrong elsewhere.

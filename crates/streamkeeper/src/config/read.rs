@@ -24,13 +24,14 @@ pub(super) fn service(
 ) -> ServiceConfig {
     let mut service = ServiceConfig::default();
     let mut reader = Reader::new(layer.values.clone(), &layer.places, problems);
-    let address = "an address and a port, such as \"127.0.0.1:9464\"";
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     reader.set("data_dir", &mut service.data_dir, values::path);
-    reader.set("listen", &mut service.listen, |given| values::parsed(given, address));
+    reader.set("listen", &mut service.listen, values::address_or_off);
     reader.set("log_format", &mut service.log_format, |given| one_of(given, &formats, &[]));
     reader.set("queue_bytes", &mut service.queue_bytes, bytes);
+    let is_file = reader.has("token_file");
     service.token = secret::take(&mut reader, surroundings);
+    service.steering = is_file && service.token.is_some();
     reader.finish();
     service
 }

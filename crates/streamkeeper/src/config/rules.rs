@@ -106,7 +106,11 @@ fn name<'a>(name: &'a str, names: &mut HashSet<&'a str>, what: &str, note: &mut 
 }
 
 fn service(service: &ServiceConfig, note: &mut Note<'_>) {
-    if !service.listen.ip().is_loopback() && service.token.is_none() {
+    if service.steering && service.token.is_none() {
+        note("steering", "needs a `token`".into());
+    }
+    let is_open = service.listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+    if is_open && service.token.is_none() {
         note(
             "listen",
             "is not a loopback address: give a `token` in [service], or listen on 127.0.0.1".into(),

@@ -4,6 +4,7 @@
 //! number, a flag and a list (parted by commas) are read from text; in a file they are
 //! not, so that `"5"` and `5` are not the same by accident.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -112,10 +113,15 @@ pub(super) fn date(given: &Given) -> Result<Date, String> {
     parsed.ok_or_else(|| "must be a day, written \"2026-11-01\"".into())
 }
 
-/// Anything that parses from text, with the words for what it has to be.
-pub(super) fn parsed<T: std::str::FromStr>(given: &Given, expected: &str) -> Result<T, String> {
+/// An address with a port, or `"off"`.
+pub(super) fn address_or_off(given: &Given) -> Result<Option<SocketAddr>, String> {
+    if given.value == "off" {
+        return Ok(None);
+    }
     let parsed = given.value.as_str().and_then(|text| text.trim().parse().ok());
-    parsed.ok_or_else(|| format!("must be {expected}"))
+    parsed.map(Some).ok_or_else(|| {
+        "must be an address and a port, such as \"127.0.0.1:9464\", or \"off\"".into()
+    })
 }
 
 /// One of several names; some may be known but not built.

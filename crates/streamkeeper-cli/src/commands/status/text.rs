@@ -23,10 +23,13 @@ pub(super) fn found(found: &Found) -> String {
 }
 
 fn running(process: &ProcessStatus, now: SystemTime) -> String {
-    let ProcessStatus { version, pid, uptime_s, streams, last_reload_refused } = process;
+    let ProcessStatus { version, pid, uptime_s, listen, streams, last_reload_refused } = process;
     let up = Duration::from_secs(*uptime_s);
     let mut text =
         format!("streamkeeper {version}, process {pid}, running for {}\n", format_duration(up));
+    if let Some(listen) = listen {
+        text += &format!("metrics, health and status at http://{listen}/\n");
+    }
     if *last_reload_refused {
         text += "its last changed configuration was refused: what runs is the one before\n";
     }

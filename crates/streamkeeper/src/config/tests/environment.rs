@@ -18,7 +18,7 @@ fn the_environment_sets_service_and_defaults() {
     .variable("STREAMKEEPER_LOG", "not ours")
     .load()
     .unwrap();
-    assert_eq!(config.service.listen, "127.0.0.1:2".parse().unwrap());
+    assert_eq!(config.service.listen, "127.0.0.1:2".parse().ok());
     assert_eq!(config.service.log_format, LogFormat::Json);
     assert_eq!(config.service.data_dir, std::path::Path::new("/data"));
     let stream = &config.streams[0];
@@ -79,7 +79,7 @@ fn problems_name_the_variable() {
         problems,
         format!(
             "{variable}SERVICE__LISTEN: service.listen: \
-             must be an address and a port, such as \"127.0.0.1:9464\"\n\
+             must be an address and a port, such as \"127.0.0.1:9464\", or \"off\"\n\
              {variable}DEFAULTS__CONNECTIONS: defaults.connections: \
              must be a whole number, 0 or more\n\
              {variable}DEFAULTS__WATCHDOG__STALE: defaults.watchdog.stale: \

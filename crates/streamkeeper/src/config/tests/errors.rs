@@ -230,7 +230,7 @@ fn everything_is_reported_together() {
     assert_eq!(
         Setting::new(&text).problems(),
         "main.toml:2:1: service.listen: \
-         must be an address and a port, such as \"127.0.0.1:9464\"\n\
+         must be an address and a port, such as \"127.0.0.1:9464\", or \"off\"\n\
          main.toml:7:1: stream.connections: must be a whole number, 0 or more\n\
          main.toml:8:1: stream.queue: is not a known key; known are name, server_name, dialect, \
          url, token, token_file, token_env, connections, resource_filter, event_types, start_date, \

@@ -19,6 +19,33 @@ fn load_with_token(text: &str) -> Config {
     setting.file("main.toml", text).load().unwrap_or_else(|errors| panic!("{errors}"))
 }
 
+/// Code listens nowhere, a file does.
+fn service_of_files() -> ServiceConfig {
+    ServiceConfig { listen: "127.0.0.1:9464".parse().ok(), ..ServiceConfig::default() }
+}
+
+#[test]
+fn a_file_listens_unless_it_says_otherwise_and_a_text_only_if_it_says_so() {
+    let file = |text: &str| Setting::new(text).load().unwrap().service.listen;
+    assert_eq!(file(STREAM), service_of_files().listen);
+    assert_eq!(file(&format!("[service]\nlisten = \"off\"\n{STREAM}")), None);
+    let text = crate::config::Config::from_toml_str(STREAM, &[]).unwrap();
+    assert_eq!(text.service.listen, None);
+}
+
+#[test]
+fn only_a_token_from_a_file_steers() {
+    let steering = |key: &str| {
+        let text = format!("[service]\n{key}\n{STREAM}");
+        let setting = Setting::new(&text).variable("TOKEN", "s3cret");
+        setting.load().unwrap().service.steering
+    };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "s3cret\n").unwrap();
+    assert!(steering(&format!("token_file = {:?}", file.path())));
+    assert!(!steering("token = \"s3cret\"") && !steering("token_env = \"TOKEN\""));
+}
+
 #[test]
 fn the_contract_is_understood() {
     let config = load_with_token(CONTRACT);
@@ -28,7 +55,7 @@ fn the_contract_is_understood() {
     stream.resource_filter = vec!["summary".into(), "measurement".into()];
     stream.start_date = Some(jiff::civil::date(2026, 11, 1));
     assert_eq!(config.streams, [stream]);
-    assert_eq!(config.service, ServiceConfig::default());
+    assert_eq!(config.service, service_of_files());
     let sink = &config.sinks[0];
     assert_eq!((sink.name.as_str(), sink.kind.as_str()), ("archive", "file"));
     assert_eq!(format!("{:?}", sink.table), r#"{"format", "path"}"#);
@@ -39,7 +66,7 @@ fn the_default_file_holds_the_defaults() {
     let config = load_with_token(DEFAULT_FILE);
     let url = "https://streams.v2.validic.com";
     assert_eq!(config.streams, [StreamConfig::inform("acme", url, Secret::new("s3cret"))]);
-    assert_eq!(config.service, ServiceConfig::default());
+    assert_eq!(config.service, service_of_files());
     assert_eq!(config.sinks.len(), 1);
 }
 
@@ -105,7 +132,7 @@ fn every_key_is_read() {
     "#;
     let config = Setting::new(text).load().unwrap();
     assert_eq!(config.service.log_format, LogFormat::Json);
-    assert_eq!(config.service.listen, "[::1]:1".parse().unwrap());
+    assert_eq!(config.service.listen, "[::1]:1".parse().ok());
     let stream = &config.streams[0];
     assert_eq!((stream.queue_bytes, stream.max_event_bytes), (8 << 20, 65536));
     assert_eq!(stream.server_name, "other name");

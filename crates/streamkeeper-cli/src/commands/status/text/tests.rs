@@ -48,6 +48,7 @@ fn said(stream: StreamStatus) -> String {
         version: "1.2.3".into(),
         pid: 42,
         uptime_s: 3_600,
+        listen: None,
         streams: vec![stream],
         last_reload_refused: false,
     };

@@ -1,0 +1,168 @@
+//! The HTTP endpoint: metrics, health, status and steering, for people, Prometheus and orchestrators.
+//!
+//! One listener (`[service] listen`), or the same routes inside an application's own server
+//! ([`configure`]). It reads the registry and disturbs nobody; its one worker is a thread of its own,
+//! so `/livez` can tell that the supervising thread hangs. No header and no body of a request is ever
+//! logged.
+//!
+//! - `access`: who may ask: host, token, throttle;
+//! - `routes`: what is answered; `readiness`: what `/readyz` checks; `steering`: the acts.
+
+mod access;
+mod readiness;
+mod routes;
+mod steering;
+mod throttle;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::middleware::{DefaultHeaders, from_fn};
+use actix_web::{App, HttpServer, web};
+
+use crate::Secret;
+use crate::Streamkeeper;
+use crate::config::ServiceConfig;
+use crate::embed::StartError;
+use crate::requests::Requests;
+use access::Access;
+
+pub use crate::metrics::reference as metrics_reference;
+pub use routes::status_schema;
+
+/// What the routes share.
+pub(crate) struct Shared {
+    pub(crate) requests: Requests,
+    pub(crate) access: Access,
+}
+
+/// Who may use the routes of [`configure`].
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// The bearer token for everything but `/livez` and `/readyz`; without one, whoever reaches the
+    /// routes may read them.
+    pub token: Option<Secret>,
+    /// Whether whoever has the token may steer streams; nobody may without a token.
+    pub steering: bool,
+}
+
+/// The endpoint's routes for the server of an embedding application.
+///
+/// Call it once, outside of the server's factory: its clones share what they know of wrong tokens.
+/// The routes look after their own token and headers. A check of the `Host` header is left to the
+/// application, which alone knows its names.
+///
+/// ```no_run
+/// use actix_web::{App, HttpServer, web};
+/// use streamkeeper::{Streamkeeper, http};
+///
+/// # async fn example(keeper: Streamkeeper) -> std::io::Result<()> {
+/// let endpoint = http::configure(&keeper, &http::Options::default());
+/// let server = HttpServer::new(move || {
+///     // /streams/metrics, /streams/livez, /streams/status, …
+///     App::new().service(web::scope("/streams").configure(endpoint.clone()))
+/// });
+/// server.bind("127.0.0.1:8080")?.run().await
+/// # }
+/// ```
+pub fn configure(
+    keeper: &Streamkeeper,
+    options: &Options,
+) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + Sync + 'static + use<> {
+    let access = Access::new(options.token.as_ref(), options.steering, false);
+    let shared = Arc::new(Shared { requests: keeper.requests().clone(), access });
+    move |config| mount(&shared, config)
+}
+
+/// Adds all routes, behind what guards them.
+fn mount(shared: &Arc<Shared>, config: &mut web::ServiceConfig) {
+    let guarding = Arc::clone(shared);
+    let headers = HEADERS.into_iter().fold(DefaultHeaders::new(), DefaultHeaders::add);
+    let scope = web::scope("")
+        .app_data(web::Data::from(Arc::clone(shared)))
+        .configure(routes::configure)
+        .configure(steering::configure)
+        .wrap(from_fn(move |request, next| access::guard(Arc::clone(&guarding), request, next)))
+        .wrap(headers);
+    config.service(scope);
+}
+
+/// On every answer. A route that needs more of the browser sets its own.
+const HEADERS: [(&str, &str); 7] = [
+    ("cache-control", "no-store"),
+    (
+        "content-security-policy",
+        "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    ("cross-origin-opener-policy", "same-origin"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
+
+/// An address that was taken, and is not served yet.
+#[derive(Debug)]
+pub(crate) struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+    access: Access,
+}
+
+impl Bound {
+    /// Takes the configured address, if there is one.
+    pub(crate) fn take(config: &ServiceConfig) -> Result<Option<Self>, StartError> {
+        let Some(address) = config.listen else { return Ok(None) };
+        let failed = |source| StartError::Listen { address, source };
+        let listener = TcpListener::bind(address).map_err(failed)?;
+        // Port 0 has become another.
+        let address = listener.local_addr().map_err(failed)?;
+        let is_local = address.ip().to_canonical().is_loopback();
+        let access = Access::new(config.token.as_ref(), config.steering, is_local);
+        Ok(Some(Self { listener, address, access }))
+    }
+
+    /// Serves it, from inside of an `actix_rt::System`.
+    pub(crate) fn serve(self, requests: &Requests) -> Result<Endpoint, StartError> {
+        let Self { listener, address, access } = self;
+        let failed = |source: io::Error| StartError::Listen { address, source };
+        let shared = Arc::new(Shared { requests: requests.clone(), access });
+        let server = HttpServer::new(move || App::new().configure(|config| mount(&shared, config)))
+            .workers(1)
+            .max_connections(CONNECTIONS_MAX)
+            .client_request_timeout(HEAD_TIME)
+            .disable_signals()
+            .listen(listener)
+            .map_err(failed)?
+            .run();
+        let handle = server.handle();
+        actix_rt::spawn(server);
+        if requests.registry().process().listen.set(address).is_err() {
+            tracing::debug!("there are two endpoints");
+        }
+        tracing::info!(%address, "listening: metrics, health and status at http://{address}/");
+        Ok(Endpoint { handle })
+    }
+}
+
+/// The served endpoint.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    handle: ServerHandle,
+}
+
+impl Endpoint {
+    /// Closes every connection and the address.
+    pub(crate) async fn stop(self) {
+        self.handle.stop(false).await;
+    }
+}
+
+/// So many clients are connected at once.
+const CONNECTIONS_MAX: usize = 512;
+
+/// How long a client may take for the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(5);

@@ -1,0 +1,81 @@
+//! What is read: metrics, health, version, status and its schema.
+
+use std::time::Duration;
+
+use actix_web::HttpMessage as _;
+use actix_web::http::header;
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use serde_json::json;
+
+use super::Shared;
+use super::access::Trusted;
+use super::readiness::Readiness;
+use crate::metrics;
+use crate::registry::ProcessStatus;
+
+pub(super) fn configure(config: &mut web::ServiceConfig) {
+    // As resources, so that another method is answered as such, and not as an unknown path.
+    config
+        .service(web::resource("/metrics").route(web::get().to(metrics)))
+        .service(web::resource("/livez").route(web::get().to(livez)))
+        .service(web::resource("/readyz").route(web::get().to(readyz)))
+        .service(web::resource("/version").route(web::get().to(version)))
+        .service(web::resource("/status").route(web::get().to(status)))
+        .service(web::resource("/status/schema").route(web::get().to(schema)));
+}
+
+/// The JSON Schema of `/status`, and of what the control socket answers.
+#[must_use]
+pub fn status_schema() -> serde_json::Value {
+    schemars::schema_for!(ProcessStatus).to_value()
+}
+
+async fn metrics(shared: web::Data<Shared>) -> impl Responder {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, metrics::CONTENT_TYPE))
+        .body(metrics::render(shared.requests.registry()))
+}
+
+/// Fails only if the thread that supervises the streams does not answer.
+async fn livez(shared: web::Data<Shared>) -> HttpResponse {
+    if shared.requests.is_alive(ALIVE_WITHIN).await {
+        text(HttpResponse::Ok(), "ok\n")
+    } else {
+        text(HttpResponse::ServiceUnavailable(), "the supervising thread does not answer\n")
+    }
+}
+
+async fn readyz(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
+    let Readiness { ready, lines } = Readiness::of(shared.requests.registry());
+    let is_trusted = request.extensions().get::<Trusted>().is_some_and(|trusted| trusted.0);
+    let is_verbose = request.query_string().split('&').any(|key| {
+        // Also `verbose=` and `verbose=1`.
+        key == "verbose" || key.starts_with("verbose=")
+    });
+    let verdict = if ready { "ok\n" } else { "not ready\n" };
+    let answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
+    // The lines name streams and sinks.
+    let lines = if is_verbose && is_trusted { lines } else { String::new() };
+    text(answer, lines + verdict)
+}
+
+async fn version() -> impl Responder {
+    web::Json(json!({ "name": "streamkeeper", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn status(shared: web::Data<Shared>) -> impl Responder {
+    web::Json(shared.requests.registry().process_status())
+}
+
+async fn schema() -> impl Responder {
+    HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "application/schema+json"))
+        .body(status_schema().to_string())
+}
+
+fn text(mut answer: actix_web::HttpResponseBuilder, text: impl Into<String>) -> HttpResponse {
+    answer.insert_header((header::CONTENT_TYPE, "text/plain; charset=utf-8")).body(text.into())
+}
+
+/// Half of what a probe waits, as a rule.
+const ALIVE_WITHIN: Duration = Duration::from_millis(500);
