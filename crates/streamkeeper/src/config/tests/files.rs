@@ -29,7 +29,7 @@ fn a_file_listens_unless_it_says_otherwise_and_a_text_only_if_it_says_so() {
     let file = |text: &str| Setting::new(text).load().unwrap().service.listen;
     assert_eq!(file(STREAM), service_of_files().listen);
     assert_eq!(file(&format!("[service]\nlisten = \"off\"\n{STREAM}")), None);
-    let text = crate::config::Config::from_toml_str(STREAM, &[]).unwrap();
+    let text = Config::from_toml_str(STREAM, &[]).unwrap();
     assert_eq!(text.service.listen, None);
 }
 
