@@ -56,7 +56,7 @@ const RULES: [Rule; 10] = [
             "streamkeeper-sse",
         ],
         only: None,
-        free_of: &["actix-web", "anyhow", "clap", "tracing-subscriber"],
+        free_of: &["anyhow", "clap", "tracing-subscriber"],
     },
     Rule { name: "streamkeeper-sink", uses: &[], only: None, free_of: &["actix*", "awc"] },
     Rule {

@@ -113,9 +113,10 @@ fn what_is_not_known_has_no_sample_and_what_is_gone_has_none() {
 
 #[test]
 fn the_documentation_lists_the_table() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/metrics.md");
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let path = docs.join("metrics.md");
     if std::env::var_os("WRITE_DOCS").is_some() {
-        std::fs::write(path, reference()).unwrap();
+        std::fs::write(&path, reference()).unwrap();
     }
     let page = std::fs::read_to_string(path).unwrap_or_default();
     assert!(page == reference(), "WRITE_DOCS=1 cargo test -p streamkeeper --lib metrics");
