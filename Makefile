@@ -11,7 +11,7 @@ KILLS ?= 100
 RATE ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench docs sim torture
+.PHONY: help demo run test lint bench docs image sim torture
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ sim: ## Run the seeded simulation (SEED=1 RUNS=10000)
 torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
 	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \
 		--package streamkeeper-cli --test e2e -- torture --nocapture
+
+image: ## Build the container image, with buildah
+	buildah bud --file config/Dockerfile --tag streamkeeper .
 
 docs: ## Build the book of docs/ into target/book
 	scripts/tool mdbook build

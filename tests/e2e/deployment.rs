@@ -15,11 +15,11 @@ use tempfile::TempDir;
 use super::support::{Ended, need, run_to_end, streamkeeper};
 
 /// A file or folder of the project.
-fn project(path: &str) -> PathBuf {
+pub(crate) fn project(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(project(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -116,7 +116,7 @@ fn the_program_finds_what_the_unit_gives_it() {
 }
 
 /// The manifests, by kind.
-fn manifest(kind: &str) -> Value {
+pub(crate) fn manifest(kind: &str) -> Value {
     let all = ["configuration", "streamkeeper"].iter().flat_map(|name| {
         let text = read(&format!("config/kubernetes/{name}.yaml"));
         serde_saphyr::from_multiple::<Value>(&text)

@@ -27,6 +27,7 @@ mod life_cycle;
 mod limits;
 mod logging;
 mod process;
+mod prometheus;
 mod recovery;
 mod refusals;
 mod restarts;

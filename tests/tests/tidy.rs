@@ -9,6 +9,8 @@
 mod dependencies;
 #[path = "tidy/documents.rs"]
 mod documents;
+#[path = "tidy/operations.rs"]
+mod operations;
 #[path = "tidy/purity.rs"]
 mod purity;
 #[path = "tidy/sources.rs"]
