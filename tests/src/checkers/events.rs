@@ -16,6 +16,8 @@ pub struct Events {
     missing: BTreeSet<(Millis, usize)>,
     of_record: HashMap<u32, Vec<(Millis, usize)>>,
     accepted: HashSet<usize>,
+    /// When the accepted versions of a record were created.
+    known: HashMap<u32, BTreeSet<Millis>>,
     newest: HashMap<u32, (usize, Millis)>,
 }
 
@@ -35,8 +37,14 @@ impl Events {
     /// A version was accepted, durably: the event at that place of the model's list.
     ///
     /// # Errors
-    /// It had been accepted before.
+    /// It had been accepted before, or a newer version of its day or the next one had been.
     pub fn accepted(&mut self, place: usize, event: &Event) -> Verdict {
+        let known = self.known.entry(event.record).or_default();
+        let newer = known.range(event.created_at + 1..).next();
+        if let Some(newer) = newer.filter(|&newer| newer / DAY <= event.created_at / DAY + 1) {
+            return Err(format!("event {place} was accepted after a version of {newer}"));
+        }
+        known.insert(event.created_at);
         // A version that arrives so late is let through (the ledger looks a day around its own): who
         // keeps state goes by the time.
         let newest = self.newest.entry(event.record).or_insert((place, event.created_at));
