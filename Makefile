@@ -10,8 +10,11 @@ RUNS ?= 10000
 KILLS ?= 100
 RATE ?= 2000
 
+# How many organizations, of five streams with two slots each.
+ORGANIZATIONS ?= 100
+
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench docs image sim torture
+.PHONY: help demo run test lint bench docs image many sim torture
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +44,10 @@ sim: ## Run the seeded simulation (SEED=1 RUNS=10000)
 torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
 	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \
 		--package streamkeeper-cli --test e2e -- torture --nocapture
+
+many: ## Keep many organizations in one process, and print what it costs (ORGANIZATIONS=100)
+	MANY_ORGANIZATIONS=$(ORGANIZATIONS) $(CARGO) test --release --locked \
+		--package streamkeeper-cli --test e2e -- many_organizations --nocapture
 
 image: ## Build the container image, with buildah
 	buildah bud --file config/Dockerfile --tag streamkeeper .

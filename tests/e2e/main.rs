@@ -26,6 +26,7 @@ mod ledger_commands;
 mod life_cycle;
 mod limits;
 mod logging;
+mod many;
 mod process;
 mod prometheus;
 mod recovery;

@@ -184,6 +184,12 @@ impl Keeper {
         self.process.id()
     }
 
+    /// Where its endpoint is, as a base URL; waits until it listens.
+    #[track_caller]
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.wait_said("listening: ", 1).text("address"))
+    }
+
     /// The folder that it runs in.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

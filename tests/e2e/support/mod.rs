@@ -18,7 +18,7 @@ pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, clock_moved_by, command, library, need, run_to_end, signal,
     streamkeeper,
 };
-pub(crate) use self::service::{Service, calls};
+pub(crate) use self::service::{Service, calls, request};
 pub(crate) use self::settings::{STREAM, Settings};
 
 /// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be
@@ -30,13 +30,23 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Waits until `look` finds something.
 #[track_caller]
-pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let ends = Instant::now() + PATIENCE;
+pub(crate) fn wait_for<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    wait_for_within(PATIENCE, what, look)
+}
+
+/// Waits until `look` finds something, for so long.
+#[track_caller]
+pub(crate) fn wait_for_within<T>(
+    patience: Duration,
+    what: &str,
+    mut look: impl FnMut() -> Option<T>,
+) -> T {
+    let ends = Instant::now() + patience;
     loop {
         if let Some(found) = look() {
             return found;
         }
-        assert!(Instant::now() < ends, "waited {PATIENCE:?} for {what}, in vain");
+        assert!(Instant::now() < ends, "waited {patience:?} for {what}, in vain");
         std::thread::sleep(LOOK_EVERY);
     }
 }

@@ -125,6 +125,20 @@ impl Service {
         assert_eq!(status, 200);
     }
 
+    /// The generator's rate of one organization, numbered from 1.
+    pub(crate) fn generate_for(&self, organization: usize, rate: f64) {
+        let path = format!("/generate?organization={organization}");
+        let (status, _) =
+            request(&self.control, "POST", &path, &json!({ "rate": rate }).to_string());
+        assert_eq!(status, 200);
+    }
+
+    /// Everything the service has published so far for one organization, numbered from 1.
+    pub(crate) fn truth_of(&self, organization: usize) -> Vec<TruthRow> {
+        let body = self.get(&format!("/truth?organization={organization}"));
+        serde_json::Deserializer::from_slice(&body).into_iter().map(Result::unwrap).collect()
+    }
+
     /// What goes on.
     pub(crate) fn state(&self) -> StateView {
         serde_json::from_slice(&self.get("/state")).unwrap()
@@ -137,8 +151,7 @@ impl Service {
 
     /// Everything the service has published so far.
     pub(crate) fn truth(&self) -> Vec<TruthRow> {
-        let body = self.get("/truth");
-        serde_json::Deserializer::from_slice(&body).into_iter().map(Result::unwrap).collect()
+        self.truth_of(1)
     }
 
     /// How many calls of this kind were made so far.

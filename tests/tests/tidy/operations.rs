@@ -1,7 +1,7 @@
 //! The operations guide is complete: who is called at night finds every word there.
 
 use super::tidy;
-use super::tree::{File, read};
+use super::tree::{File, files, read};
 
 const GUIDE: &str = "docs/operations.md";
 
@@ -47,6 +47,24 @@ fn every_state_has_an_entry() {
         }
     }
     tidy("What to do about each state, reason and cause is in docs/operations.md.", &findings);
+}
+
+#[test]
+fn every_metric_has_an_entry() {
+    let guide = read(GUIDE).text;
+    let mut findings = Vec::new();
+    let mut known = 0;
+    for file in files("crates/streamkeeper/src/metrics", &[".rs"]) {
+        for name in after(&file.text, "        name: \"") {
+            let name = format!("streamkeeper_{}", name.trim_end_matches("\","));
+            known += 1;
+            if !guide.contains(&format!("`{name}`")) {
+                findings.push(name);
+            }
+        }
+    }
+    assert!(known > 20, "the table of the metrics looks different now");
+    tidy("What question each metric answers is in docs/operations.md.", &findings);
 }
 
 /// What follows `start` on the lines that begin with it, indented or not.
