@@ -21,6 +21,7 @@ mod deployment;
 mod disk;
 mod embedded;
 mod endings;
+mod http;
 mod hygiene;
 mod ledger_commands;
 mod life_cycle;

@@ -18,7 +18,7 @@ pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, clock_moved_by, command, library, need, run_to_end, signal,
     streamkeeper,
 };
-pub(crate) use self::service::{Service, calls, request};
+pub(crate) use self::service::{Service, calls, request, request_with};
 pub(crate) use self::settings::{STREAM, Settings};
 
 /// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be

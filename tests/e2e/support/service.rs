@@ -215,14 +215,27 @@ pub(crate) fn calls(state: &StateView, call: Call) -> u64 {
 
 /// Makes a request to a base URL; gives status and body.
 pub(crate) fn request(base: &str, method: &str, path: &str, body: &str) -> (u16, Vec<u8>) {
+    request_with(base, method, path, &[], body)
+}
+
+/// The same, with further headers.
+pub(crate) fn request_with(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, Vec<u8>) {
     let addr = base.strip_prefix("http://").expect("a plain URL");
     let mut socket = TcpStream::connect(addr).expect("the service listens");
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     let length = body.len();
+    let headers: String =
+        headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     write!(
         socket,
         "{method} {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\
-         content-length: {length}\r\n\r\n{body}"
+         content-length: {length}\r\n{headers}\r\n{body}"
     )
     .unwrap();
     let mut answer = Vec::new();
