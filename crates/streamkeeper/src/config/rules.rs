@@ -106,6 +106,9 @@ fn name<'a>(name: &'a str, names: &mut HashSet<&'a str>, what: &str, note: &mut 
 }
 
 fn service(service: &ServiceConfig, note: &mut Note<'_>) {
+    if service.token.as_ref().is_some_and(|token| token.expose().is_empty()) {
+        note("token", "must not be empty".into());
+    }
     if service.steering && service.token.is_none() {
         note("steering", "needs a `token`".into());
     }

@@ -1,6 +1,8 @@
 //! Files that are wrong, with the whole text of what is said.
 
 use super::{STREAM, Setting, after_stream};
+use crate::Secret;
+use crate::config::{Config, StreamConfig};
 
 #[test]
 fn syntax() {
@@ -313,6 +315,11 @@ fn files_that_cannot_be_read() {
     );
 }
 
+fn config_of_code() -> Config {
+    let stream = StreamConfig::inform("acme", "http://127.0.0.1:1", Secret::new("t"));
+    Config { streams: vec![stream], ..Config::default() }
+}
+
 #[test]
 fn an_open_port_needs_a_token() {
     let listen = "[service]\nlisten = \"0.0.0.0:9464\"\n";
@@ -323,4 +330,11 @@ fn an_open_port_needs_a_token() {
     );
     let config = Setting::new(&format!("{listen}token = \"t\"\n{STREAM}")).load().unwrap();
     assert_eq!(config.service.token.unwrap().expose(), "t");
+    let mut config = config_of_code();
+    config.service.steering = true;
+    assert!(config.check(&[]).unwrap_err().to_string().contains("service.steering"));
+    config.service.token = Some(Secret::new(""));
+    assert!(config.check(&[]).unwrap_err().to_string().contains("service.token"));
+    config.service.token = Some(Secret::new("t"));
+    config.check(&[]).unwrap();
 }
