@@ -149,10 +149,8 @@ impl History {
         // Whole buckets only: the last one is still being filled.
         let last = bucket_of(now).saturating_sub(1);
         let bucket = self.buckets.get(last).unwrap_or_default();
-        let per_second = |count: u32| f64::from(count) / BUCKET.as_secs_f64();
         Brief {
-            events_per_second: per_second(bucket.events),
-            bytes_per_second: per_second(bucket.bytes),
+            events_per_second: f64::from(bucket.events) / BUCKET.as_secs_f64(),
             incident: self.story.under_way().map(|(since, why)| (since.into(), why.into())),
         }
     }
@@ -290,7 +288,6 @@ pub(crate) struct Cursor {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Brief {
     pub(crate) events_per_second: f64,
-    pub(crate) bytes_per_second: f64,
     /// The incident under way: since when (`HH:MM:SS`, UTC), and what was seen.
     pub(crate) incident: Option<(String, String)>,
 }

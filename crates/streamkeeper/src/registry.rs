@@ -292,6 +292,10 @@ impl Registry {
         self.streams.remove(stream);
     }
 
+    pub(crate) fn get(&self, stream: &str) -> Option<Arc<StreamEntry>> {
+        self.streams.get(stream).map(|entry| Arc::clone(&entry))
+    }
+
     pub(crate) fn contains(&self, stream: &str) -> bool {
         self.streams.contains_key(stream)
     }

@@ -3,6 +3,7 @@
 //! [`Service`] is the simulator with its control port, [`Keeper`] the process under test with its
 //! log, [`Scenario`] the two of them from the first event to the checker's report.
 
+mod browser;
 mod keeper;
 mod service;
 mod settings;
@@ -14,6 +15,7 @@ use std::time::{Duration, Instant};
 use streamkeeper_simulator::checker::{self, Expected, Report};
 use streamkeeper_simulator::server::StateView;
 
+pub(crate) use self::browser::Browser;
 pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, clock_moved_by, command, library, need, run_to_end, signal,
     streamkeeper,

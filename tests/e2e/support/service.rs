@@ -238,13 +238,22 @@ pub(crate) fn request_with(
          content-length: {length}\r\n{headers}\r\n{body}"
     )
     .unwrap();
-    let mut answer = Vec::new();
-    socket.read_to_end(&mut answer).expect("an answer");
-    let end = answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").expect("a head") + 4;
-    let body = answer.split_off(end);
-    let head = String::from_utf8(answer).expect("a head in ASCII").to_ascii_lowercase();
+    let mut answer = BufReader::new(socket);
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        assert!(answer.read_line(&mut head).expect("a head in ASCII") > 0, "a whole head");
+    }
+    let head = head.to_ascii_lowercase();
     let status = head[9..12].parse().expect("a status");
-    let chunked = head.contains("transfer-encoding: chunked");
+    let field = |name: &str| {
+        let mut fields = head.lines().filter_map(|line| line.split_once(':'));
+        fields.find(|(found, _)| *found == name).map(|(_, value)| value.trim())
+    };
+    let mut body = Vec::new();
+    // Not everybody closes when there is no more to say.
+    let length = field("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
+    answer.take(length).read_to_end(&mut body).expect("an answer");
+    let chunked = field("transfer-encoding") == Some("chunked");
     (status, if chunked { unchunked(&body) } else { body })
 }
 

@@ -54,12 +54,10 @@ impl Recorder {
     }
 
     /// What a list of streams shows.
-    #[expect(dead_code, reason = "the page reads it")]
     pub(crate) fn brief(&self) -> Brief {
         self.lock().brief(self.clock.now())
     }
 
-    #[expect(dead_code, reason = "the page reads it")]
     /// What is new since `cursor`, which moves on.
     pub(crate) fn view(&self, cursor: &mut Cursor) -> View {
         self.lock().view(self.clock.now(), cursor)

@@ -6,9 +6,10 @@
 //! logged.
 //!
 //! - `access`: who may ask: host, token, throttle;
-//! - `routes`: what is answered; `readiness`: what `/readyz` checks; `steering`: the acts.
+//! - `page`: the page at `/` and its feed; `routes`: what else is answered; `readiness`: what `/readyz` checks; `steering`: the acts.
 
 mod access;
+mod page;
 mod readiness;
 mod routes;
 mod steering;
@@ -29,6 +30,7 @@ use crate::config::ServiceConfig;
 use crate::embed::StartError;
 use crate::requests::Requests;
 use access::Access;
+use page::Page;
 
 pub use crate::metrics::reference as metrics_reference;
 pub use routes::status_schema;
@@ -37,6 +39,14 @@ pub use routes::status_schema;
 pub(crate) struct Shared {
     pub(crate) requests: Requests,
     pub(crate) access: Access,
+    page: Page,
+}
+
+impl Shared {
+    fn new(requests: &Requests, access: Access) -> Arc<Self> {
+        let page = Page::new(requests.registry().clone());
+        Arc::new(Self { requests: requests.clone(), access, page })
+    }
 }
 
 /// Who may use the routes of [`configure`].
@@ -73,7 +83,7 @@ pub fn configure(
     options: &Options,
 ) -> impl Fn(&mut web::ServiceConfig) + Clone + Send + Sync + 'static + use<> {
     let access = Access::new(options.token.as_ref(), options.steering, false);
-    let shared = Arc::new(Shared { requests: keeper.requests().clone(), access });
+    let shared = Shared::new(keeper.requests(), access);
     move |config| mount(&shared, config)
 }
 
@@ -85,6 +95,7 @@ fn mount(shared: &Arc<Shared>, config: &mut web::ServiceConfig) {
         .app_data(web::Data::from(Arc::clone(shared)))
         .configure(routes::configure)
         .configure(steering::configure)
+        .configure(|routes| shared.page.configure(routes))
         .wrap(from_fn(move |request, next| access::guard(Arc::clone(&guarding), request, next)))
         .wrap(headers);
     config.service(scope);
@@ -129,7 +140,7 @@ impl Bound {
     pub(crate) fn serve(self, requests: &Requests) -> Result<Endpoint, StartError> {
         let Self { listener, address, access } = self;
         let failed = |source: io::Error| StartError::Listen { address, source };
-        let shared = Arc::new(Shared { requests: requests.clone(), access });
+        let shared = Shared::new(requests, access);
         let server = HttpServer::new(move || App::new().configure(|config| mount(&shared, config)))
             .workers(1)
             .max_connections(CONNECTIONS_MAX)

@@ -1,0 +1,92 @@
+//! The page in a real browser: a hang turns a lane, makes an incident appear, and can be understood
+//! from the page alone.
+//!
+//! With `STREAMKEEPER_PICTURES` set to a folder, the pictures of docs/page.md are made there.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::support::{Browser, Scenario, Service, wait_for};
+
+/// WebDriver's name of the key.
+const ENTER: char = '\u{e007}';
+
+#[test]
+fn a_hang_is_seen_and_understood() {
+    let scenario = Scenario::with(Service::process(&["--rate=60"]), |settings| settings);
+    let browser = Browser::start();
+    browser.open(&scenario.keeper.url());
+    browser.wait_text("#sentence", "Nothing is lost: acme is live");
+    browser.wait_text("#sentence-mark", "behind");
+    assert_eq!(browser.count(".stream[open]"), 1, "the only stream is open");
+    wait_for("three lanes that are live", || {
+        (browser.count(".lanes .slot .span-live") >= 3).then_some(())
+    });
+    assert_eq!(browser.count(".lanes .span-late"), 0);
+    assert!(browser.text(".incidents").contains("None"));
+    let pictures = std::env::var_os("STREAMKEEPER_PICTURES").map(PathBuf::from);
+    if pictures.is_some() {
+        // A time line worth a picture.
+        (0..3).for_each(|_| scenario.service.wait_time(Duration::from_secs(50)));
+    }
+
+    let hung = scenario.service.fault(json!({"kind": "hang"}));
+    assert_eq!(hung.len(), 1);
+    browser.wait_text("#sentence", "was silent for 2.5 s");
+    let sentence = browser.text("#sentence");
+    assert!(sentence.contains("nothing is lost as long as"), "{sentence}");
+    wait_for("a lane that was late", || (browser.count(".lanes .span-late") > 0).then_some(()));
+    wait_for("the replay on the lanes", || {
+        (browser.count(".lanes .span-replaying") > 0).then_some(())
+    });
+    browser.wait_text(".incident summary .numbers", "events came back");
+    browser.wait_text("#sentence", "Nothing is lost");
+
+    // The story, by keyboard.
+    assert!(!browser.text(".incident .story").contains("CREATE"), "it is closed");
+    browser.run("document.querySelector('.incident > summary').focus()");
+    browser.press(ENTER);
+    let story = browser.wait_text(".incident .story", "caught up after");
+    for step in ["has been silent for 1 s: late", "all connections are closed", "DELETE", "CREATE"]
+    {
+        assert!(story.contains(step), "{step}: {story}");
+    }
+    let described = browser.run(
+        "return [...document.querySelectorAll('.body svg[role=img]')]
+            .every((picture) => picture.getAttribute('aria-label')?.length > 20)",
+    );
+    assert_eq!(described, true, "every picture has a text");
+    if let Some(folder) = &pictures {
+        scenario.service.wait_time(Duration::from_secs(40));
+        browser.run("document.querySelector('[name=zoom][value=\"300\"]').click()");
+        for scheme in ["light", "dark"] {
+            browser.prefer(scheme);
+            fits(&browser, 1_000);
+            std::fs::write(folder.join(format!("page-{scheme}.png")), browser.picture()).unwrap();
+        }
+    }
+    for scheme in ["light", "dark"] {
+        browser.prefer(scheme);
+        for width in [360, 720, 1_400] {
+            fits(&browser, width);
+        }
+    }
+    assert_eq!(browser.console(), [""; 0], "no error, and nothing that the policy forbids");
+    browser.run("document.body.setAttribute('style', 'color: red')");
+    let console = browser.console();
+    assert!(console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+
+    scenario.finish();
+    browser.wait_text("#link", "lost");
+    browser.wait_text("#sentence", "Not known");
+}
+
+/// Nothing is cut off, and nothing has to be scrolled sideways.
+#[track_caller]
+fn fits(browser: &Browser, width: u64) {
+    browser.widen(width, 900);
+    let shown = browser.run("return document.documentElement.scrollWidth").as_u64().unwrap();
+    assert!(shown <= width, "{shown} pixels on {width}");
+}
