@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_TYPE, IF_NONE_MATCH};
-use actix_web::{App, body::MessageBody as _, test};
+use actix_web::test as web_test;
+use actix_web::{App, body::MessageBody as _};
 use serde_json::Value;
 
 use super::*;
@@ -56,25 +57,25 @@ fn json(message: &[u8]) -> Value {
 #[actix_web::test]
 async fn every_file_is_served_with_the_policy_and_a_tag() {
     let page = Page::new(registry(1));
-    let app = test::init_service(App::new().configure(|routes| page.configure(routes))).await;
+    let app = web_test::init_service(App::new().configure(|routes| page.configure(routes))).await;
     for file in &FILES {
-        let request = test::TestRequest::get().uri(file.path).to_request();
-        let response = test::call_service(&app, request).await;
+        let request = web_test::TestRequest::get().uri(file.path).to_request();
+        let response = web_test::call_service(&app, request).await;
         assert_eq!(response.status(), StatusCode::OK, "{}", file.path);
         assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), file.kind);
         assert_eq!(response.headers().get(CONTENT_SECURITY_POLICY).unwrap(), POLICY);
         let tag = response.headers().get("etag").unwrap().clone();
-        let request = test::TestRequest::get()
+        let request = web_test::TestRequest::get()
             .uri(file.path)
             .insert_header((IF_NONE_MATCH, tag))
             .to_request();
-        let response = test::call_service(&app, request).await;
+        let response = web_test::call_service(&app, request).await;
         assert_eq!(response.status(), StatusCode::NOT_MODIFIED);
-        assert!(test::read_body(response).await.is_empty());
+        assert!(web_test::read_body(response).await.is_empty());
     }
 }
 
-#[::core::prelude::v1::test]
+#[test]
 fn nothing_is_inline_and_nothing_is_from_elsewhere() {
     for File { path, text, .. } in &FILES {
         let foreign = text.replace("http://www.w3.org/2000/svg", "");
@@ -91,15 +92,15 @@ fn nothing_is_inline_and_nothing_is_from_elsewhere() {
 #[actix_web::test]
 async fn a_feed_is_server_sent_events_and_their_number_is_bounded() {
     let page = Page::new(registry(1));
-    let app = test::init_service(App::new().configure(|routes| page.configure(routes))).await;
-    let ask = || test::TestRequest::get().uri("/api/feed?open=stream-000").to_request();
+    let app = web_test::init_service(App::new().configure(|routes| page.configure(routes))).await;
+    let ask = || web_test::TestRequest::get().uri("/api/feed?open=stream-000").to_request();
     let mut open = Vec::new();
     for _ in 0..places::PLACES {
-        let response = test::call_service(&app, ask()).await;
+        let response = web_test::call_service(&app, ask()).await;
         assert_eq!(response.headers().get(CONTENT_TYPE).unwrap(), "text/event-stream");
         open.push(response);
     }
-    let refused = test::call_service(&app, ask()).await;
+    let refused = web_test::call_service(&app, ask()).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     let mut body = Box::pin(open.pop().unwrap().into_body());
     let first = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await.unwrap().unwrap();
@@ -107,10 +108,10 @@ async fn a_feed_is_server_sent_events_and_their_number_is_bounded() {
     assert_eq!(message["whole"], true);
     assert_eq!(message["open"][0]["status"]["name"], "stream-000");
     drop(body);
-    assert_eq!(test::call_service(&app, ask()).await.status(), StatusCode::OK);
+    assert_eq!(web_test::call_service(&app, ask()).await.status(), StatusCode::OK);
 }
 
-#[::core::prelude::v1::test]
+#[test]
 fn only_changes_follow_the_whole() {
     let registry = registry(3);
     let mut feed = feed(&registry, &[]);
@@ -130,7 +131,7 @@ fn only_changes_follow_the_whole() {
     assert!(change.get("whole").is_none());
 }
 
-#[::core::prelude::v1::test]
+#[test]
 fn a_stream_that_was_replaced_is_told_anew() {
     let registry = registry(1);
     let mut feed = feed(&registry, &["stream-000"]);
@@ -143,7 +144,7 @@ fn a_stream_that_was_replaced_is_told_anew() {
     assert_eq!(json(&feed.turn())["gone"][0], "stream-000");
 }
 
-#[::core::prelude::v1::test]
+#[test]
 fn five_hundred_streams_are_told_in_a_tenth_of_a_second() {
     let registry = registry(500);
     let mut feed = feed(&registry, &["stream-000", "stream-250"]);
