@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::support::{Browser, Scenario, Service, wait_for};
+use super::support::{Browser, Keeper, Scenario, Service, Settings, wait_for};
 
-/// WebDriver's name of the key.
+/// WebDriver's names of the keys.
 const ENTER: char = '\u{e007}';
+const TAB: char = '\u{e004}';
 
 #[test]
 fn a_hang_is_seen_and_understood() {
@@ -81,6 +82,68 @@ fn a_hang_is_seen_and_understood() {
     scenario.finish();
     browser.wait_text("#link", "lost");
     browser.wait_text("#sentence", "Not known");
+}
+
+#[test]
+fn a_long_list_stays_usable() {
+    let service = Service::process(&["--organizations=8", "--rate=100"]);
+    let mut streams = String::new();
+    for (organization, number) in (1..=8).flat_map(|o| (0..5).map(move |n| (o, n))) {
+        let name = format!("org{organization}-{number}");
+        // One that is not let in.
+        let token = if name == "org7-2" { "wrong" } else { "simulated" };
+        streams += &Settings::scaled(&service.url)
+            .with("name", name.as_str())
+            .with("token", format!("{token}-{organization:04}").as_str())
+            .with("connections", 2)
+            .stream();
+    }
+    let sink = "[[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n";
+    let head = "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n";
+    let keeper = Keeper::start_with::<&str>(&format!("{head}{streams}{sink}"), &[]);
+    let browser = Browser::start();
+    browser.open(&keeper.url());
+    browser.wait_text("#sentence", "org7-2: the service refuses the token");
+    assert_eq!(browser.count(".stream"), 40);
+    assert_eq!(browser.count(".stream[open]"), 0, "nobody has asked for one");
+    assert_eq!(browser.count(".body > *"), 0, "and nothing is drawn of it");
+
+    // The first key leads to the list, past the controls.
+    browser.press(TAB);
+    assert_eq!(browser.run("return document.activeElement.className"), "skip");
+    assert_eq!(browser.run("return document.activeElement.matches(':focus-visible')"), true);
+
+    // By name, by keyboard.
+    browser.run("document.getElementById('filter').focus()");
+    "org3".chars().for_each(|key| browser.press(key));
+    browser.wait_text("#counted", "5 of 40");
+    assert_eq!(browser.count(".stream:not([hidden])"), 5);
+    browser.run("document.querySelector('[data-name=org3-1] > summary').focus()");
+    browser.press(ENTER);
+    wait_for("its lanes", || (browser.count("[data-name=org3-1] .lanes svg") == 2).then_some(()));
+    fits(&browser, 360);
+
+    // By need.
+    browser.run("document.getElementById('filter').value = ''");
+    browser.run("document.getElementById('attention').click()");
+    wait_for("the one that is in trouble", || {
+        (browser.text("#streams").contains("org7-2")
+            && browser.text("#counted").starts_with("1 of"))
+        .then_some(())
+    });
+    browser.run("document.getElementById('attention').click()");
+
+    // One more than may be open closes the first.
+    for number in 0..8 {
+        let name = format!("org{}-0", number + 1);
+        browser.run(&format!("document.querySelector('[data-name={name}] > summary').click()"));
+    }
+    wait_for("eight open streams", || {
+        let open = browser.count(".stream[open]");
+        (open == 8 && browser.count("[data-name=org8-0] .lanes svg") == 2).then_some(())
+    });
+    assert_eq!(browser.count("[data-name=org3-1][open]"), 0);
+    assert_eq!(browser.console(), [""; 0]);
 }
 
 /// Nothing is cut off, and nothing has to be scrolled sideways.

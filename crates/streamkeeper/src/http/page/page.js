@@ -75,7 +75,7 @@ function take(message) {
     if (open.whole) stream.view.reset();
     stream.view.update({ text: stream.line.text, ...open }, wall, zoom);
   }
-  if (message.whole) filter();
+  if (message.streams.length) filter();
 }
 
 function sentence(now, wall) {
