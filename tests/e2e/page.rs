@@ -18,7 +18,7 @@ const TAB: char = '\u{e004}';
 fn a_hang_is_seen_and_understood() {
     let scenario = Scenario::with(Service::process(&["--rate=60"]), |settings| settings);
     let browser = Browser::start();
-    browser.open(&scenario.keeper.url());
+    browser.open(&scenario.keeper.endpoint());
     browser.wait_text("#sentence", "Nothing is lost: acme is live");
     browser.wait_text("#sentence-mark", "behind");
     assert_eq!(browser.count(".stream[open]"), 1, "the only stream is open");
@@ -102,7 +102,7 @@ fn a_long_list_stays_usable() {
     let head = "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n";
     let keeper = Keeper::start_with::<&str>(&format!("{head}{streams}{sink}"), &[]);
     let browser = Browser::start();
-    browser.open(&keeper.url());
+    browser.open(&keeper.endpoint());
     browser.wait_text("#sentence", "org7-2: the service refuses the token");
     assert_eq!(browser.count(".stream"), 40);
     assert_eq!(browser.count(".stream[open]"), 0, "nobody has asked for one");
