@@ -1,12 +1,17 @@
-//! What must never be in the log is not there, at any level, whatever goes wrong.
+//! What must never be in the log is not there, at any level, whatever goes wrong; nor in anything else
+//! that a running process says: metrics, status, page and feed.
 
 use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use streamkeeper_simulator::record::{self, user_id};
 use streamkeeper_simulator::server::Token;
 
-use super::support::{Keeper, RECOVERED, Service, Settings, wait_for};
+use super::support::{
+    Keeper, RECOVERED, Service, Settings, command, request_with, run_to_end, wait_for,
+};
 
 const TOKEN: &str = "token-marker-4b1d";
 const SEED: u64 = 77;
@@ -24,6 +29,7 @@ fn no_token_no_user_and_no_payload_in_the_log() {
         let file = settings.file().replace("\"json\"", &format!("{format:?}"));
         let mut keeper = Keeper::start_with(&file, &[("RUST_LOG", "trace")]);
         provoke(&service, &keeper);
+        let told = told(&keeper);
         keeper.signal("TERM");
         assert_eq!(keeper.wait_end(), 0);
 
@@ -33,7 +39,7 @@ fn no_token_no_user_and_no_payload_in_the_log() {
         assert!(keeper.delivered() > 0 && written(&keeper, PAYLOAD[0]), "the markers are real");
         let mut ids: HashSet<_> = (0..users).map(|user| user_id(SEED, user)).collect();
         ids.extend(service.truth().iter().map(|row| record::record_id(SEED, row.record)));
-        for line in &log {
+        for line in log.iter().chain(&told) {
             let texts = [TOKEN, "token%2Dmarker", "?token="].into_iter().chain(PAYLOAD);
             for text in texts {
                 assert!(!line.contains(text), "{text}: {line}");
@@ -43,6 +49,27 @@ fn no_token_no_user_and_no_payload_in_the_log() {
             }
         }
     }
+}
+
+/// All that the process says when it is asked, line by line.
+fn told(keeper: &Keeper) -> Vec<String> {
+    let status = run_to_end(&mut command(keeper, &["status", "--json"])).stdout;
+    let listen = serde_json::from_str::<Value>(&status).expect("JSON")["process"]["listen"].clone();
+    let address = listen.as_str().expect("it listens").to_owned();
+    let mut told = status;
+    for path in ["/", "/page.js", "/metrics", "/status", "/readyz?verbose", "/version"] {
+        let (status, body) = request_with(&format!("http://{address}"), "GET", path, &[], "");
+        assert_eq!(status, 200, "{path}");
+        told.push_str(&String::from_utf8(body).expect("UTF-8"));
+    }
+    // It never ends: the snapshot is enough, it has the incidents and their stories.
+    let mut feed = TcpStream::connect(address).unwrap();
+    write!(feed, "GET /api/feed HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(feed).lines();
+    let snapshot = lines.find(|line| line.as_ref().is_ok_and(|line| line.starts_with("data:")));
+    told.push_str(&snapshot.expect("a snapshot").unwrap());
+    assert!(told.contains("stale"), "the incident is told of");
+    told.lines().map(ToOwned::to_owned).collect()
 }
 
 /// Fixed texts of the records' payloads.

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::stream_policy::Input;
@@ -140,6 +141,34 @@ async fn run(tools: Tools, connect: Connect) {
     ending.end = end;
 }
 
+/// What was read at once.
+struct Read {
+    batch: Batch,
+    frames: u64,
+    comments: u64,
+    /// A poke is among it, which has to be committed, too.
+    proof: bool,
+}
+
+impl Read {
+    fn new(reader: &ReadLoop) -> Self {
+        let ReadLoop { tools, connection, .. } = reader;
+        let batch = Batch {
+            connection: *connection,
+            arrived: tools.clock.now(),
+            replayed: connection.reader == Reader::Replay
+                || tools.entry.replaying.load(Ordering::Relaxed),
+            poke: None,
+            events: Vec::new(),
+            side: tools.side.clone(),
+        };
+        Self { batch, frames: 0, comments: 0, proof: false }
+    }
+}
+
+/// So much is read at once, if it is there: then the frames are handed on.
+const JOINED_BYTES_MAX: usize = 256 << 10;
+
 /// The read loop of one open connection.
 struct ReadLoop {
     tools: Tools,
@@ -183,13 +212,33 @@ impl ReadLoop {
             };
             match chunk {
                 Some(Ok(chunk)) => {
-                    if !self.chunk(chunk, hold).await {
+                    let (read, ended) = self.read_what_is_there(chunk, &mut response);
+                    if !self.take(read, hold).await {
                         return End::Killed;
+                    }
+                    if ended {
+                        return self.end(response.end());
                     }
                 }
                 Some(Err(_)) | None => return self.end(response.end()),
             }
         }
+    }
+
+    /// Decodes a chunk, and what has come behind it: a service that sends an HTTP chunk for each event
+    /// would cost a batch for each otherwise. The second value says that the body has ended.
+    fn read_what_is_there(&mut self, first: Bytes, response: &mut SseResponse) -> (Read, bool) {
+        let mut read = Read::new(self);
+        let mut bytes = first.len();
+        self.decode(first, &mut read);
+        while bytes < JOINED_BYTES_MAX
+            && let Some(next) = response.next_chunk().now_or_never()
+        {
+            let Some(Ok(chunk)) = next else { return (read, true) };
+            bytes += chunk.len();
+            self.decode(chunk, &mut read);
+        }
+        (read, false)
     }
 
     fn report(&self, input: Input) {
@@ -206,33 +255,22 @@ impl ReadLoop {
         }
     }
 
-    /// Decodes a chunk and hands its frames on. Returns false if it was killed while waiting.
-    async fn chunk(&mut self, chunk: Bytes, hold: &Hold) -> bool {
+    /// Decodes a chunk.
+    fn decode(&mut self, chunk: Bytes, read: &mut Read) {
         let counters = &self.tools.entry.counters;
         Counters::add(&counters.bytes_received, chunk.len() as u64);
         self.decoder.push(chunk);
-        let arrived = self.tools.clock.now();
-        let mut batch = Batch {
-            connection: self.connection,
-            arrived,
-            replayed: self.connection.reader == Reader::Replay
-                || self.tools.entry.replaying.load(Ordering::Relaxed),
-            poke: None,
-            events: Vec::new(),
-            side: self.tools.side.clone(),
-        };
-        let (mut frames, mut comments) = (0, 0);
-        let mut proof = false;
+        let Read { batch, frames, comments, proof } = read;
         let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
-            frames += 1;
+            *frames += 1;
             match frame.map_or(Reading::Garbled, read_inform) {
-                Reading::Alive => comments += 1,
+                Reading::Alive => *comments += 1,
                 Reading::Poke { ts, members } => {
                     Counters::add(&self.tools.entry.counters.pokes, 1);
                     self.data_reported = false;
                     batch.poke = ts.or(batch.poke);
-                    proof = true;
+                    *proof = true;
                     self.report(Input::Poke { connection: self.connection, members });
                 }
                 Reading::Event(event) => {
@@ -258,9 +296,15 @@ impl ReadLoop {
         }
         let replaced = self.decoder.replaced() - replaced;
         Counters::add(&self.tools.entry.counters.replaced, replaced);
+    }
+
+    /// Hands what was read on. Returns false if it was killed while waiting.
+    async fn take(&mut self, read: Read, hold: &Hold) -> bool {
+        let Read { batch, frames, comments, proof } = read;
         if frames == 0 {
             return true;
         }
+        let arrived = batch.arrived;
         Counters::add(&self.tools.entry.counters.frames, frames);
         self.measure(arrived, comments, batch.events.len() as u64);
         self.watchdog.frame(arrived);
