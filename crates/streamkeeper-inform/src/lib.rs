@@ -25,4 +25,6 @@ pub mod wire;
 pub use client::{CallError, CallErrorKind, Client, Deletion, Unprocessable};
 pub use event::{EventError, EventType, Identity, InformEvent, classify, version_id};
 pub use request::{Call, Method, NewStream, ReplayQuery, Request};
-pub use transport::{Response, Transport, TransportError, TransportErrorKind, retry_after};
+pub use transport::{
+    ProxyRefusal, Response, Transport, TransportError, TransportErrorKind, retry_after,
+};

@@ -54,6 +54,12 @@ pub enum TransportErrorKind {
     /// No address of the host accepted a connection.
     #[error("no connection could be made")]
     Connect,
+    /// The proxy between us and the server could not be reached.
+    #[error("the proxy could not be reached")]
+    Proxy,
+    /// The proxy does not connect us to the server.
+    #[error("{0}")]
+    ProxyRefused(ProxyRefusal),
     /// No secure connection: an unknown authority, a wrong name, no common version.
     #[error("no secure connection could be made")]
     Tls,
@@ -72,6 +78,33 @@ pub enum TransportErrorKind {
     /// The request could not be built: the URL or the token has characters that no URL can hold.
     #[error("the request could not be built")]
     Request,
+}
+
+/// A forward proxy's own answer, in place of a connection to the server. It says nothing about the
+/// server, which has not seen the request.
+///
+/// ```
+/// use streamkeeper_inform::ProxyRefusal;
+///
+/// let text = ProxyRefusal { status: 407 }.to_string();
+/// assert!(text.starts_with("the proxy answered 407: "));
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the proxy answered {status}: {}", self.advice())]
+pub struct ProxyRefusal {
+    /// The HTTP status.
+    pub status: u16,
+}
+
+impl ProxyRefusal {
+    const fn advice(self) -> &'static str {
+        match self.status {
+            407 => "check the user and password of the key proxy, or of HTTPS_PROXY",
+            400..=499 => "it does not allow connections to this host and port",
+            502..=504 => "it cannot reach the service",
+            _ => "it does not connect us to the service",
+        }
+    }
 }
 
 /// The longest wait that is taken from a `Retry-After`: beyond a day it is surely a mistake.

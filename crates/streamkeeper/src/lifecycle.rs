@@ -10,7 +10,9 @@ use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::StreamId;
 use streamkeeper_core::stream_policy::Input;
 use streamkeeper_core::time::UtcDay;
-use streamkeeper_inform::{CallError, CallErrorKind, Client, NewStream, Unprocessable};
+use streamkeeper_inform::{
+    CallError, CallErrorKind, Client, NewStream, TransportError, TransportErrorKind, Unprocessable,
+};
 
 use crate::registry::StreamEntry;
 use crate::supervisor::Reports;
@@ -115,7 +117,7 @@ async fn answer(
                 stream = %answering.entry.name,
                 reason = text,
                 "a call failed; trying again, ever more slowly: {}",
-                advice(failure),
+                advice(&error, failure),
             );
         }
         Answer::Failed(failure)
@@ -178,7 +180,13 @@ fn failure(error: &CallError) -> CallFailure {
 }
 
 /// What a person can do about a failure.
-const fn advice(failure: CallFailure) -> &'static str {
+const fn advice(error: &CallError, failure: CallFailure) -> &'static str {
+    use TransportErrorKind::{Proxy, ProxyRefused};
+    if let CallErrorKind::Transport(TransportError { kind: Proxy | ProxyRefused(_), .. }) =
+        error.kind
+    {
+        return "check proxy, proxy_file or proxy_env, or HTTPS_PROXY in the environment";
+    }
     match failure {
         CallFailure::Token { .. } => {
             "check token, token_file or token_env, and whether it belongs to this organization"

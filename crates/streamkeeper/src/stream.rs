@@ -289,6 +289,9 @@ pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StartErr
     let mut settings = TransportSettings::new(config.url.clone());
     settings.token = Some(config.token.clone());
     settings.ca_file = config.ca_file.clone();
+    settings.client_cert_file = config.client_cert_file.clone();
+    settings.client_key_file = config.client_key_file.clone();
+    settings.proxy = config.proxy.clone();
     settings.connect_timeout = config.watchdog.connect_timeout;
     settings.call_timeout = config.call_timeout;
     HttpTransport::new(settings)

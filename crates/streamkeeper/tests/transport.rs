@@ -2,14 +2,22 @@
 //! each with a test that fails without its cure.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
 
+#[path = "transport/authority.rs"]
+mod authority;
 #[path = "transport/calls.rs"]
 mod calls;
 #[path = "transport/control.rs"]
 mod control;
 #[path = "transport/ends.rs"]
 mod ends;
+#[path = "transport/identity.rs"]
+mod identity;
+#[path = "transport/look_up.rs"]
+mod look_up;
 #[path = "transport/open.rs"]
 mod open;
+#[path = "transport/proxy.rs"]
+mod proxy;
 #[path = "transport/server.rs"]
 mod server;
 #[path = "transport/tls.rs"]

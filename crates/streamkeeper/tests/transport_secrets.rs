@@ -9,7 +9,7 @@ mod server;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use server::{SSE_HEAD, Server, chunk, read_all, request, within};
+use server::{SSE_HEAD, Server, chunk, direct, read_all, request, within};
 use streamkeeper::Secret;
 use streamkeeper::transport::{Control, HttpTransport, TransportSettings};
 use streamkeeper_inform::{Client, NewStream};
@@ -75,7 +75,7 @@ async fn the_token_is_never_shown() {
     }
     // No connection, no host, no URL, no TLS.
     for url in ["http://127.0.0.1:9", "http://no.such.invalid", "https://127.0.0.1:9"] {
-        let settings = with_token(TransportSettings::new(format!("{url}/?secret={TOKEN}")));
+        let settings = with_token(direct(format!("{url}/?secret={TOKEN}")));
         match HttpTransport::new(settings) {
             Ok(transport) => {
                 let opening = transport.open_sse("", &[], &Control::new()).await;
@@ -84,7 +84,7 @@ async fn the_token_is_never_shown() {
             Err(error) => shown.push(whole(&error)),
         }
     }
-    let nonsense = TransportSettings::new(format!("nonsense {TOKEN}"));
+    let nonsense = direct(format!("nonsense {TOKEN}"));
     shown.push(whole(&HttpTransport::new(nonsense).unwrap_err()));
     // A server that hangs up in the middle of the request.
     let rude = Server::start(|mut tcp| async move {

@@ -17,8 +17,10 @@ use super::secret;
 /// `upper` over `lower`. A secret is taken as a whole: if `upper` has any form of it,
 /// none of `lower` counts.
 pub(super) fn merge(mut lower: Layer, upper: &Layer) -> Layer {
-    if secret::KEYS.iter().any(|key| upper.values.contains_key(*key)) {
-        lower.values.retain(|key, _| !secret::KEYS.contains(&key.as_str()));
+    for secret::Forms { keys, .. } in secret::ALL {
+        if keys.iter().any(|key| upper.values.contains_key(*key)) {
+            lower.values.retain(|key, _| !keys.contains(&key.as_str()));
+        }
     }
     let values = Config::builder()
         .add_source(Table(lower.values))

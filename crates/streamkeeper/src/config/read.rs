@@ -16,6 +16,7 @@ use super::values::{
 };
 use super::{Dialect, LogFormat, ServiceConfig, SinkConfig, Strategy, StreamConfig};
 use crate::Secret;
+use crate::transport::Proxy;
 
 pub(super) fn service(
     layer: &Layer,
@@ -30,7 +31,7 @@ pub(super) fn service(
     reader.set("log_format", &mut service.log_format, |given| one_of(given, &formats, &[]));
     reader.set("queue_bytes", &mut service.queue_bytes, bytes);
     let is_file = reader.has("token_file");
-    service.token = secret::take(&mut reader, surroundings);
+    service.token = secret::take(&mut reader, secret::TOKEN, surroundings);
     service.steering = is_file && service.token.is_some();
     reader.finish();
     service
@@ -53,15 +54,21 @@ pub(super) fn stream(
         one_of(given, &dialects, &["sse", "heartbeat"])
     });
     reader.require("url", &mut stream.url, text);
-    if !secret::KEYS.iter().any(|key| reader.has(key)) {
-        reader.problem("token", "is missing: give one of `token`, `token_file` and `token_env`");
+    if !secret::TOKEN.keys.iter().any(|key| reader.has(key)) {
+        reader.problem("token", secret::TOKEN.missing());
     }
-    stream.token = secret::take(&mut reader, surroundings).unwrap_or(stream.token);
+    stream.token = secret::take(&mut reader, secret::TOKEN, surroundings).unwrap_or(stream.token);
     reader.set("connections", &mut stream.connections, number);
     reader.set("resource_filter", &mut stream.resource_filter, texts);
     reader.set("event_types", &mut stream.event_types, texts);
     reader.set("start_date", &mut stream.start_date, |given| date(given).map(Some));
-    reader.set("ca_file", &mut stream.ca_file, |given| existing_file(given).map(Some));
+    let file = |given: &Given| existing_file(given, surroundings).map(Some);
+    reader.set("ca_file", &mut stream.ca_file, file);
+    reader.set("client_cert_file", &mut stream.client_cert_file, file);
+    reader.set("client_key_file", &mut stream.client_key_file, file);
+    if let Some(proxy) = secret::take(&mut reader, secret::PROXY, surroundings) {
+        stream.proxy = if proxy.expose() == "off" { Proxy::Off } else { Proxy::Url(proxy) };
+    }
     reader.set("max_event_bytes", &mut stream.max_event_bytes, bytes);
     reader.set("queue_bytes", &mut stream.queue_bytes, bytes);
     reader.set("call_timeout", &mut stream.call_timeout, duration);
@@ -124,8 +131,8 @@ pub(super) fn sink(layer: &Layer, problems: &mut Vec<Problem>) -> SinkConfig {
     sink
 }
 
-fn existing_file(given: &Given) -> Result<PathBuf, String> {
-    let file = values::path(given)?;
+fn existing_file(given: &Given, surroundings: &Surroundings) -> Result<PathBuf, String> {
+    let file = surroundings.locate(&values::path(given)?);
     match std::fs::File::open(&file) {
         Ok(_) => Ok(file),
         Err(error) => Err(format!("cannot read {}: {error}", file.display())),

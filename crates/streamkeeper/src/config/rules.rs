@@ -12,6 +12,7 @@ use streamkeeper_sink::SinkFactory;
 
 use super::sink::matches;
 use super::{Config, ServiceConfig, StreamConfig};
+use crate::transport::{PROXY_URL, Proxy, Route, SettingsError, read_authorities, read_identity};
 
 /// What breaks a rule.
 #[derive(Debug)]
@@ -124,6 +125,7 @@ fn service(service: &ServiceConfig, note: &mut Note<'_>) {
 
 fn stream(stream: &StreamConfig, today: Date, note: &mut Note<'_>) {
     url(&stream.url, note);
+    network(stream, note);
     if stream.token.expose().is_empty() {
         note("token", "must not be empty".into());
     }
@@ -182,6 +184,30 @@ fn url(url: &str, note: &mut Note<'_>) {
             "url",
             "must be an http or https URL, such as \"https://streams.v2.validic.com\"".into(),
         );
+    }
+}
+
+/// What stands between, and who vouches for whom.
+fn network(stream: &StreamConfig, note: &mut Note<'_>) {
+    if let Proxy::Url(url) = &stream.proxy
+        && Route::parse(url).is_none()
+    {
+        note("proxy", format!("must be \"off\" or {PROXY_URL}"));
+    }
+    let (cert, key) = (stream.client_cert_file.as_deref(), stream.client_key_file.as_deref());
+    let identity = read_identity(cert, key).err();
+    // The system's are looked at when they are needed.
+    let authorities = stream.ca_file.as_deref().and_then(|file| read_authorities(Some(file)).err());
+    for error in identity.into_iter().chain(authorities) {
+        match error {
+            SettingsError::File { key, file, fault } => {
+                note(key, format!("{} {fault}", file.display()));
+            }
+            SettingsError::Half { missing, given } => {
+                note(missing, format!("is missing: {given} needs it"));
+            }
+            other => note("", other.to_string()),
+        }
     }
 }
 

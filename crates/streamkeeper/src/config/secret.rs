@@ -1,8 +1,9 @@
-//! Where a secret comes from: exactly one of `token`, `token_file` and `token_env`.
+//! Where a secret comes from: exactly one of `token`, `token_file` and `token_env`, or of the same
+//! three of another name.
 //!
-//! A relative `token_file` is looked for in `$CREDENTIALS_DIRECTORY` first (systemd,
-//! `LoadCredential`), then in the current folder. A problem names the file or the
-//! variable, never the secret.
+//! A relative `token_file` (and a certificate, and its key) is looked for in
+//! `$CREDENTIALS_DIRECTORY` first (systemd, `LoadCredential`), then in the current folder. A problem
+//! names the file or the variable, never the secret.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +16,29 @@ use super::values::{self, Given};
 use crate::Secret;
 
 /// The forms in which a secret is given.
-pub(super) const KEYS: [&str; 3] = ["token", "token_file", "token_env"];
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Forms {
+    pub(super) keys: [&'static str; 3],
+    /// What the secret is.
+    noun: &'static str,
+}
+
+pub(super) const TOKEN: Forms = Forms { keys: ["token", "token_file", "token_env"], noun: "token" };
+
+/// A secret, since a password may stand in it.
+pub(super) const PROXY: Forms =
+    Forms { keys: ["proxy", "proxy_file", "proxy_env"], noun: "proxy URL" };
+
+/// Every kind of secret.
+pub(super) const ALL: [Forms; 2] = [TOKEN, PROXY];
+
+impl Forms {
+    /// The problem of a table in which none is given.
+    pub(super) fn missing(self) -> String {
+        let [plain, file, env] = self.keys;
+        format!("is missing: give one of `{plain}`, `{file}` and `{env}`")
+    }
+}
 
 /// What the configuration depends on besides its files.
 #[derive(Clone, Debug)]
@@ -35,7 +58,8 @@ impl Surroundings {
         Self { variables: std::env::vars_os().filter_map(text).collect(), today }
     }
 
-    fn locate(&self, file: &Path) -> PathBuf {
+    /// A file that may be a credential: where it is, if it is there, or else as it was given.
+    pub(super) fn locate(&self, file: &Path) -> PathBuf {
         let credential = self
             .variables
             .get("CREDENTIALS_DIRECTORY")
@@ -47,46 +71,53 @@ impl Surroundings {
 }
 
 /// Takes the secret out of the table; `None` if there is none, or after a problem.
-pub(super) fn take(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Option<Secret> {
-    let given: Vec<_> = KEYS.into_iter().filter(|key| reader.has(key)).collect();
+pub(super) fn take(
+    reader: &mut Reader<'_>,
+    forms: Forms,
+    surroundings: &Surroundings,
+) -> Option<Secret> {
+    let [plain, file, env] = forms.keys;
+    let given: Vec<_> = forms.keys.into_iter().filter(|key| reader.has(key)).collect();
     if let [first, .., last] = given.as_slice() {
-        let message = format!(
-            "stands beside `{first}`: give exactly one of `token`, `token_file` and `token_env`"
-        );
+        let message =
+            format!("stands beside `{first}`: give exactly one of `{plain}`, `{file}` and `{env}`");
         reader.problem(last, message);
     }
-    let [token, token_file, token_env] = KEYS;
     let secrets = [
-        reader.take(token, |given| checked(values::text(given)?)),
-        reader.take(token_file, |given| from_file(given, surroundings)),
-        reader.take(token_env, |given| from_variable(given, surroundings)),
+        reader.take(plain, |given| checked(values::text(given)?, forms)),
+        reader.take(file, |given| from_file(given, forms, surroundings)),
+        reader.take(env, |given| from_variable(given, forms, surroundings)),
     ];
     secrets.into_iter().flatten().next()
 }
 
-fn from_file(given: &Given, surroundings: &Surroundings) -> Result<Secret, String> {
+fn from_file(given: &Given, forms: Forms, surroundings: &Surroundings) -> Result<Secret, String> {
     let file = surroundings.locate(&values::path(given)?);
     let name = file.display();
     let bytes = fs::read(&file).map_err(|error| format!("cannot read {name}: {error}"))?;
     let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
     match text.trim() {
-        "" => Err(format!("{name} is empty: write the token into it")),
-        token => checked(token.to_owned()).map_err(|message| format!("{name} {message}")),
+        "" => Err(format!("{name} is empty: write the {} into it", forms.noun)),
+        secret => checked(secret.to_owned(), forms).map_err(|message| format!("{name} {message}")),
     }
 }
 
-fn from_variable(given: &Given, surroundings: &Surroundings) -> Result<Secret, String> {
+fn from_variable(
+    given: &Given,
+    forms: Forms,
+    surroundings: &Surroundings,
+) -> Result<Secret, String> {
     let name = values::text(given)?;
-    match surroundings.variables.get(&name).map(|token| token.trim()) {
+    match surroundings.variables.get(&name).map(|secret| secret.trim()) {
         // The name is not shown: who mistakes this key for `token` writes the token here.
         None | Some("") => Err("names a variable that is not set, or empty".into()),
-        Some(token) => checked(token.to_owned()),
+        Some(secret) => checked(secret.to_owned(), forms),
     }
 }
 
-fn checked(token: String) -> Result<Secret, String> {
-    if token.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err("must hold one token, without white space".into());
+fn checked(secret: String, forms: Forms) -> Result<Secret, String> {
+    if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err(format!("must hold one {}, without white space", forms.noun));
     }
-    Ok(Secret::new(token))
+    Ok(Secret::new(secret))
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use crate::Secret;
+use crate::transport::Proxy;
 
 /// One stream.
 ///
@@ -47,8 +48,16 @@ pub struct StreamConfig {
     /// Where the stream starts when it is created for the first time, UTC, not in the
     /// future. `None`: the service's last 30 days.
     pub start_date: Option<Date>,
-    /// A PEM file of certificates to trust in place of the system's.
+    /// A PEM file of certificates to trust in place of the system's: for the service, and for a
+    /// proxy that is reached over TLS.
     pub ca_file: Option<PathBuf>,
+    /// Our own certificate in PEM, shown to the service if it asks; with `client_key_file`.
+    pub client_cert_file: Option<PathBuf>,
+    /// The key of that certificate in PEM, not encrypted.
+    pub client_key_file: Option<PathBuf>,
+    /// The forward proxy, a secret since a password may stand in it: from `proxy`, `proxy_file` or
+    /// `proxy_env`; `off` for none. Default: as the environment says.
+    pub proxy: Proxy,
     /// The largest event that is accepted, in bytes: 1 KiB to 32 MiB. Default: 4 MiB.
     pub max_event_bytes: usize,
     /// The bound of what the stream holds in memory between socket and disk, in bytes;
@@ -186,6 +195,9 @@ impl StreamConfig {
             event_types: vec!["data".into()],
             start_date: None,
             ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
+            proxy: Proxy::Environment,
             max_event_bytes: 4 << 20,
             queue_bytes: QUEUE_BYTES,
             call_timeout: Duration::from_secs(30),

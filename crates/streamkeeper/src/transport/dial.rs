@@ -1,4 +1,4 @@
-//! From a host name to a connection: addresses, TCP, TLS.
+//! From a host name to a connection: addresses, TCP, the proxy's tunnel, TLS.
 //!
 //! awc's own connector tries one address after the other under one timer, sets no socket options
 //! and does TLS above the connection, so this one replaces it. Time is not limited here but
@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
-use tokio_rustls::TlsConnector;
 
 use super::control::Control;
-use super::error::{OpenErrorKind, Phase, TlsFault};
+use super::error::{OpenErrorKind, Phase};
+use super::look_up::{self, LookUp};
+use super::proxy::Route;
 use super::settings::{SettingsError, Target, TransportSettings};
-use super::tap::{Socket, Tap, Trace, Wire};
-use super::tls;
+use super::tap::{Tap, Trace};
+use super::tls::{self, Session};
+use super::wire::{Socket, Wire};
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
@@ -41,20 +41,39 @@ const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 /// Opens connections to one target.
 pub(super) struct Dialer {
     pub(super) target: Target,
-    connect_to: Vec<SocketAddr>,
-    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    look_up: LookUp,
+    tls: Option<Session>,
+    /// The proxy, and the session with it, if it is one that is reached over TLS.
+    proxy: Option<(Route, Option<Session>)>,
 }
 
 impl Dialer {
     pub(super) fn new(settings: &TransportSettings) -> Result<Self, SettingsError> {
         let target = Target::parse(&settings.url)?;
-        let tls = if target.https {
-            let name = target.host.clone().try_into().map_err(|_| SettingsError::Url)?;
-            Some((tls::client_config(settings.ca_file.as_deref())?, name))
-        } else {
-            None
-        };
-        Ok(Self { target, connect_to: settings.connect_to.clone(), tls })
+        let variable = |name: &str| std::env::var(name).ok();
+        let route = Route::choose(&settings.proxy, &target, variable)?;
+        // Checked without TLS, too: a mistake shall not wait for the change to it.
+        let identity = tls::read_identity(
+            settings.client_cert_file.as_deref(),
+            settings.client_key_file.as_deref(),
+        )?;
+        let mut tls = None;
+        let mut proxy = route.map(|route| (route, None));
+        let is_secure = |(route, _): &(Route, Option<Session>)| route.https;
+        if target.https || proxy.as_ref().is_some_and(is_secure) {
+            let authorities = Arc::new(tls::read_authorities(settings.ca_file.as_deref())?);
+            if let Some((route, session)) = proxy.as_mut().filter(|proxy| is_secure(proxy)) {
+                // The client's certificate is for the service, not for whoever stands between.
+                let config = tls::client_config(Arc::clone(&authorities), None)?;
+                let new = Session::new(&config, &route.host);
+                *session = Some(new.ok_or(SettingsError::Proxy("proxy"))?);
+            }
+            if target.https {
+                let config = tls::client_config(authorities, identity)?;
+                tls = Some(Session::new(&config, &target.host).ok_or(SettingsError::Url)?);
+            }
+        }
+        Ok(Self { target, look_up: Arc::clone(&settings.look_up), tls, proxy })
     }
 
     /// Opens a connection. The phase it is in shows in `trace`.
@@ -63,10 +82,41 @@ impl Dialer {
         control: &Control,
         trace: &Rc<Trace>,
     ) -> Result<Tap, OpenErrorKind> {
+        let mut wire = match &self.proxy {
+            None => {
+                trace.phase.set(Phase::Dns);
+                let connecting = || trace.phase.set(Phase::Connect);
+                self.connect(&self.target.host, self.target.port, connecting, control).await?
+            }
+            Some((route, session)) => {
+                trace.phase.set(Phase::Proxy);
+                let mut wire = self.connect(&route.host, route.port, || {}, control).await?;
+                if let Some(session) = session {
+                    wire = session.begin(wire).await?;
+                }
+                route.open_tunnel(&mut wire, &self.target).await?;
+                wire
+            }
+        };
+        if let Some(session) = &self.tls {
+            trace.phase.set(Phase::Tls);
+            wire = session.begin(wire).await?;
+        }
+        trace.phase.set(Phase::Head);
+        Ok(Tap::new(wire, control.clone(), Rc::clone(trace)))
+    }
+
+    /// TCP to whichever address of the host answers.
+    async fn connect(
+        &self,
+        host: &str,
+        port: u16,
+        found: impl FnOnce(),
+        control: &Control,
+    ) -> Result<Wire, OpenErrorKind> {
         let network = |error: io::Error| OpenErrorKind::Network(error.kind());
-        trace.phase.set(Phase::Dns);
-        let addresses = self.addresses().await.map_err(network)?;
-        trace.phase.set(Phase::Connect);
+        let addresses = look_up::addresses(&self.look_up, host, port).await.map_err(network)?;
+        found();
         let tcp = connect_any(addresses).await.map_err(network)?;
         set_options(&tcp).map_err(network)?;
         let socket = Socket::new(tcp, control).ok_or(OpenErrorKind::Request)?;
@@ -74,27 +124,7 @@ impl Dialer {
         if control.is_killed() {
             return Err(OpenErrorKind::Killed);
         }
-        let wire = match &self.tls {
-            None => Wire::Plain(socket),
-            Some((config, name)) => {
-                trace.phase.set(Phase::Tls);
-                let connector = TlsConnector::from(Arc::clone(config));
-                let session = connector.connect(name.clone(), socket).await;
-                Wire::Tls(Box::new(session.map_err(|error| {
-                    TlsFault::of(&error).map_or_else(|| network(error), OpenErrorKind::Tls)
-                })?))
-            }
-        };
-        trace.phase.set(Phase::Head);
-        Ok(Tap::new(wire, control.clone(), Rc::clone(trace)))
-    }
-
-    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
-        if !self.connect_to.is_empty() {
-            return Ok(self.connect_to.clone());
-        }
-        let host = (self.target.host.as_str(), self.target.port);
-        Ok(tokio::net::lookup_host(host).await?.collect())
+        Ok(Wire::Plain(socket))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use streamkeeper_inform::{CallErrorKind, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, ProxyRefusal, TransportErrorKind};
 
 /// How far an attempt to connect had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub enum Phase {
     Dns,
     /// Opening a TCP connection to one of them.
     Connect,
+    /// Reaching the proxy, from looking it up to its leave to speak to the service.
+    Proxy,
     /// The TLS handshake.
     Tls,
     /// Sending the request and reading the head of the response.
@@ -26,6 +28,7 @@ impl std::fmt::Display for Phase {
         f.write_str(match self {
             Self::Dns => "looking up the host",
             Self::Connect => "connecting",
+            Self::Proxy => "reaching the proxy",
             Self::Tls => "securing the connection",
             Self::Head => "asking for the stream",
         })
@@ -89,6 +92,9 @@ pub enum OpenErrorKind {
     /// What came was not HTTP, or its head was too large.
     #[error("the answer was not valid HTTP")]
     Protocol,
+    /// The proxy does not connect us to the service, which has heard nothing of us.
+    #[error("{0}")]
+    ProxyRefused(ProxyRefusal),
     /// [`Control::kill`](super::Control::kill) was called.
     #[error("killed")]
     Killed,
@@ -158,8 +164,10 @@ impl OpenError {
         match (self.kind, self.phase) {
             (OpenErrorKind::Timeout, _) => TransportErrorKind::Timeout,
             (OpenErrorKind::Request, _) => TransportErrorKind::Request,
+            (OpenErrorKind::ProxyRefused(refusal), _) => TransportErrorKind::ProxyRefused(refusal),
             (_, Phase::Dns) => TransportErrorKind::Dns,
             (_, Phase::Connect) => TransportErrorKind::Connect,
+            (_, Phase::Proxy) => TransportErrorKind::Proxy,
             (_, Phase::Tls) => TransportErrorKind::Tls,
             (OpenErrorKind::Network(_) | OpenErrorKind::Killed, Phase::Head) => {
                 TransportErrorKind::Lost

@@ -6,8 +6,10 @@
 //! from any thread. Each module holds one part:
 //!
 //! - `settings`: where to connect, with which token and which authorities.
-//! - `dial`: addresses, TCP, TLS. `tap`: the connection as awc sees it. `head`: the response
-//!   heads that awc would misread.
+//! - `look_up`: names into addresses. `dial`: TCP to one of them. `proxy`: which proxy, and the
+//!   tunnel through it. `tls`: authorities, certificates, sessions. `wire`: the socket with what
+//!   lies on it.
+//! - `tap`: the connection as awc sees it. `head`: the response heads that awc would misread.
 //! - `control`: the handle by which others close a connection. `body`: what is read, and its end.
 //! - `error`: why a connection could not be opened, and in which phase.
 //!
@@ -21,12 +23,21 @@ mod dial;
 mod error;
 mod exchange;
 mod head;
+mod look_up;
+mod proxy;
 mod settings;
 mod tap;
 mod tls;
+mod wire;
 
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
 pub use self::error::{OpenError, OpenErrorKind, Phase, TlsFault};
 pub use self::exchange::HttpTransport;
-pub use self::settings::{SettingsError, TransportSettings};
+pub use self::look_up::{LookUp, system_look_up};
+pub use self::proxy::Proxy;
+pub use self::settings::{FileFault, SettingsError, TransportSettings};
+
+pub(crate) use self::proxy::Route;
+pub(crate) use self::settings::PROXY_URL;
+pub(crate) use self::tls::{read_authorities, read_identity};

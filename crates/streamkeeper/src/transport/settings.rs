@@ -1,13 +1,14 @@
 //! Where to connect, with which token, and whose certificates to believe.
 
 use std::fmt;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use awc::http::Uri;
 use streamkeeper_inform::request::encode;
 
+use super::look_up::{LookUp, system_look_up};
+use super::proxy::Proxy;
 use crate::Secret;
 
 /// The settings of an [`HttpTransport`](super::HttpTransport).
@@ -25,15 +26,23 @@ pub struct TransportSettings {
     pub url: String,
     /// Sent as `token=` in the query of every request.
     pub token: Option<Secret>,
-    /// Authorities in PEM, in addition to the system's (for which `SSL_CERT_FILE` is honoured).
+    /// Authorities in PEM, in place of the system's (for which `SSL_CERT_FILE` is honoured). For the
+    /// service, and for a proxy that is reached over TLS.
     pub ca_file: Option<PathBuf>,
-    /// The limit on look-up, TCP, TLS and the whole head of the response together, for an event
-    /// stream. 10 s by default.
+    /// Our own certificate in PEM, with those between it and the authority that the service knows;
+    /// shown to the service alone, if it asks. Needs `client_key_file`.
+    pub client_cert_file: Option<PathBuf>,
+    /// The key of that certificate in PEM, not encrypted.
+    pub client_key_file: Option<PathBuf>,
+    /// Through which proxy connections go. As the environment says, by default.
+    pub proxy: Proxy,
+    /// The limit on look-up, TCP, the proxy's tunnel, TLS and the whole head of the response
+    /// together, for an event stream. 10 s by default.
     pub connect_timeout: Duration,
     /// The limit on a whole call on a stream resource. 30 s by default.
     pub call_timeout: Duration,
-    /// Addresses to use, in this order, instead of looking up the host; empty: look it up.
-    pub connect_to: Vec<SocketAddr>,
+    /// How names become addresses; by default as the system does it.
+    pub look_up: LookUp,
 }
 
 impl TransportSettings {
@@ -43,9 +52,12 @@ impl TransportSettings {
             url: url.into(),
             token: None,
             ca_file: None,
+            client_cert_file: None,
+            client_key_file: None,
+            proxy: Proxy::Environment,
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
-            connect_to: Vec::new(),
+            look_up: system_look_up(),
         }
     }
 }
@@ -61,7 +73,7 @@ impl fmt::Debug for TransportSettings {
 }
 
 /// Settings that cannot work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
     /// Not a URL, or one of another scheme than `http` or `https`.
     #[error("url: expected http:// or https:// and a host")]
@@ -69,18 +81,58 @@ pub enum SettingsError {
     /// A user name or password in the URL, which would not be sent.
     #[error("url: user and password are not supported")]
     UserInfo,
-    /// `ca_file` cannot be read.
-    #[error("ca_file: {0}")]
-    CaFile(std::io::ErrorKind),
-    /// `ca_file` holds no certificate, or one that cannot be read.
-    #[error("ca_file: no certificate in PEM form could be read")]
-    CaPem,
+    /// A file of certificates or a key that cannot be used.
+    #[error("{key}: {}: {fault}", file.display())]
+    File {
+        /// The key that names it.
+        key: &'static str,
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        fault: FileFault,
+    },
+    /// A certificate without its key, or a key without its certificate.
+    #[error("{missing}: is missing: {given} needs it")]
+    Half {
+        /// The key that is not there.
+        missing: &'static str,
+        /// The one that is.
+        given: &'static str,
+    },
+    /// The proxy's URL is none, or that of another kind of proxy. The name is that of the key or of
+    /// the environment variable.
+    #[error("{0}: expected {PROXY_URL}")]
+    Proxy(&'static str),
     /// Neither the system nor `ca_file` offers an authority to believe.
-    #[error("no certificate authorities were found; set ca_file or SSL_CERT_FILE")]
+    #[error("no certificate authorities were found: set ca_file or SSL_CERT_FILE")]
     NoAuthorities,
     /// The TLS library refuses its own defaults.
     #[error("TLS could not be set up")]
     Tls,
+}
+
+/// What a proxy's URL looks like.
+pub(crate) const PROXY_URL: &str = "http://host:port or https://host:port, with user:password@ \
+                                    before the host if the proxy asks for them, percent-encoded";
+
+/// What is wrong with a file of certificates or a key. Nothing of its content.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum FileFault {
+    /// It cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(std::io::ErrorKind),
+    /// No certificate is in it, or one that is broken.
+    #[error("holds no certificate in PEM form")]
+    NoCertificate,
+    /// No private key is in it, or one of a kind that is not supported.
+    #[error("holds no private key in PEM form that can be used: RSA, ECDSA or Ed25519")]
+    NoKey,
+    /// The key can be used only with a password, which nobody could type in at a restart.
+    #[error("is encrypted: decrypt it with openssl pkey, and protect the file instead")]
+    EncryptedKey,
+    /// The key is that of another certificate.
+    #[error("is not the key of the certificate in client_cert_file")]
+    OtherKey,
 }
 
 /// A base URL, taken apart.
@@ -119,6 +171,12 @@ impl Target {
             path: url.path().to_owned(),
             query: url.query().map(Into::into),
         })
+    }
+
+    /// Host and port, as a proxy is told them.
+    pub(super) fn place(&self) -> String {
+        let Self { host, port, .. } = self;
+        if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
     /// The URI that awc is given: always `http`, since TLS is done below it. The one place where

@@ -9,23 +9,18 @@
 use std::cell::Cell;
 use std::fmt;
 use std::io;
-use std::net::Shutdown;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf as _, BytesMut};
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio_rustls::client::TlsStream;
 
-use super::control::{Control, OpenGuard};
+use super::control::Control;
 use super::error::{OpenErrorKind, Phase};
 use super::head::{HEAD_BYTES_MAX, Head, inspect};
+use super::wire::Wire;
 
 /// What is known about one attempt beyond awc's answer.
 pub(super) struct Trace {
@@ -60,80 +55,6 @@ impl Trace {
     }
 }
 
-/// A TCP connection whose handle can be reached from other threads.
-pub(super) struct Socket {
-    read: OwnedReadHalf,
-    write: Arc<OwnedWriteHalf>,
-    /// The last field: dropped when the socket is closed.
-    _open: OpenGuard,
-}
-
-impl Socket {
-    /// `None` if the control belongs to another connection already.
-    pub(super) fn new(tcp: TcpStream, control: &Control) -> Option<Self> {
-        let (read, write) = tcp.into_split();
-        let write = Arc::new(write);
-        let open = control.attach(&write)?;
-        Some(Self { read, write, _open: open })
-    }
-}
-
-impl AsyncRead for Socket {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.read).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Socket {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            ready!((*self.write).as_ref().poll_write_ready(cx))?;
-            match self.write.try_write(buf) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from((*self.write).as_ref()).shutdown(Shutdown::Write))
-    }
-}
-
-/// A socket, or a TLS session on one.
-pub(super) enum Wire {
-    Plain(Socket),
-    Tls(Box<TlsStream<Socket>>),
-}
-
-impl Wire {
-    fn reader(&mut self) -> Pin<&mut (dyn AsyncRead + Unpin)> {
-        match self {
-            Self::Plain(socket) => Pin::new(socket),
-            Self::Tls(session) => Pin::new(session),
-        }
-    }
-
-    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Unpin)> {
-        match self {
-            Self::Plain(socket) => Pin::new(socket),
-            Self::Tls(session) => Pin::new(session),
-        }
-    }
-}
-
 /// What awc reads from and writes to.
 pub(super) struct Tap {
     wire: Wire,
@@ -153,14 +74,14 @@ impl Tap {
     fn poll_half_close(&mut self, cx: &mut Context<'_>) {
         if self.control.wants_half_close(cx.waker()) && !self.half_closed {
             // A failure shows on reading, if it matters.
-            self.half_closed = self.wire.writer().poll_shutdown(cx).is_ready();
+            self.half_closed = Pin::new(&mut self.wire).poll_shutdown(cx).is_ready();
         }
     }
 
     /// Reads from the wire, and notes the end.
     fn poll_wire(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        let result = ready!(self.wire.reader().poll_read(cx, buf));
+        let result = ready!(Pin::new(&mut self.wire).poll_read(cx, buf));
         let end = match &result {
             Ok(()) if buf.filled().len() > before => return Poll::Ready(result),
             _ if self.control.is_killed() => ConnectionEnd::Killed,
@@ -240,17 +161,17 @@ impl AsyncWrite for Tap {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let result = ready!(self.wire.writer().poll_write(cx, buf));
+        let result = ready!(Pin::new(&mut self.wire).poll_write(cx, buf));
         self.trace.sent.set(self.trace.sent.get() || result.is_ok());
         Poll::Ready(result)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire.writer().poll_flush(cx)
+        Pin::new(&mut self.wire).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.wire.writer().poll_shutdown(cx)
+        Pin::new(&mut self.wire).poll_shutdown(cx)
     }
 }
 

@@ -3,48 +3,129 @@
 //! The ring provider is named, so that the embedding program's choice of a default provider is
 //! neither needed nor made. `http/1.1` alone is offered: over HTTP/2 all streams would share one
 //! connection, hang together and outlive their termination.
+//!
+//! The parser's errors quote the file, which may be a private key: they are not passed on.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::{Error as PemError, PemObject};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::TlsConnector;
 
-use super::settings::SettingsError;
+use super::error::{OpenErrorKind, TlsFault};
+use super::settings::{FileFault, SettingsError};
+use super::wire::Wire;
 
-/// The TLS configuration, with the system's authorities and those in `ca_file`.
-pub(super) fn client_config(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, SettingsError> {
-    let mut roots = RootCertStore::empty();
-    // Single unreadable certificates among the system's hundreds are not our business; that
-    // there are none at all is.
-    let (_added, _ignored) =
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    if let Some(path) = ca_file {
-        add_file(&mut roots, path)?;
+/// Secures connections to one host.
+pub(super) struct Session {
+    config: Arc<ClientConfig>,
+    host: ServerName<'static>,
+}
+
+impl Session {
+    /// `None` if the host is neither a name nor an address.
+    pub(super) fn new(config: &Arc<ClientConfig>, host: &str) -> Option<Self> {
+        let host = host.to_owned().try_into().ok()?;
+        Some(Self { config: Arc::clone(config), host })
     }
-    if roots.is_empty() {
-        return Err(SettingsError::NoAuthorities);
+
+    /// The handshake.
+    pub(super) async fn begin(&self, wire: Wire) -> Result<Wire, OpenErrorKind> {
+        let connector = TlsConnector::from(Arc::clone(&self.config));
+        match connector.connect(self.host.clone(), wire).await {
+            Ok(session) => Ok(Wire::Tls(Box::new(session))),
+            Err(error) => Err(TlsFault::of(&error)
+                .map_or(OpenErrorKind::Network(error.kind()), OpenErrorKind::Tls)),
+        }
     }
+}
+
+/// Who we are, to a server that asks.
+pub(crate) struct Identity {
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+}
+
+/// A TLS configuration that believes these authorities.
+pub(super) fn client_config(
+    authorities: Arc<RootCertStore>,
+    identity: Option<Identity>,
+) -> Result<Arc<ClientConfig>, SettingsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = ClientConfig::builder_with_provider(provider)
+    let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| SettingsError::Tls)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(authorities);
+    let mut config = match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity { chain, key }) => {
+            builder.with_client_auth_cert(chain, key).map_err(|_| SettingsError::Tls)?
+        }
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 
-fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), SettingsError> {
-    let unreadable = |error| match error {
-        PemError::Io(error) => SettingsError::CaFile(error.kind()),
-        _ => SettingsError::CaPem,
-    };
-    let mut found = false;
-    for certificate in CertificateDer::pem_file_iter(path).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?).map_err(|_| SettingsError::CaPem)?;
-        found = true;
+/// The authorities to believe: those in `ca_file`, or else the system's.
+pub(crate) fn read_authorities(ca_file: Option<&Path>) -> Result<RootCertStore, SettingsError> {
+    let mut roots = RootCertStore::empty();
+    if let Some(file) = ca_file {
+        let fault = |fault| SettingsError::File { key: "ca_file", file: file.to_owned(), fault };
+        for certificate in certificates(file).map_err(fault)? {
+            roots.add(certificate).map_err(|_| fault(FileFault::NoCertificate))?;
+        }
+        return Ok(roots);
     }
-    if found { Ok(()) } else { Err(SettingsError::CaPem) }
+    // Single unreadable certificates among the system's hundreds are not our business; that
+    // there are none at all is.
+    let (_added, _ignored) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() { Err(SettingsError::NoAuthorities) } else { Ok(roots) }
+}
+
+/// The client's certificate and its key, if there are any; checked, as far as that can be done
+/// without a server.
+pub(crate) fn read_identity(
+    cert_file: Option<&Path>,
+    key_file: Option<&Path>,
+) -> Result<Option<Identity>, SettingsError> {
+    const CERT: &str = "client_cert_file";
+    const KEY: &str = "client_key_file";
+    let (cert_file, key_file) = match (cert_file, key_file) {
+        (None, None) => return Ok(None),
+        (Some(cert_file), Some(key_file)) => (cert_file, key_file),
+        (Some(_), None) => return Err(SettingsError::Half { missing: KEY, given: CERT }),
+        (None, Some(_)) => return Err(SettingsError::Half { missing: CERT, given: KEY }),
+    };
+    let error = |key, file: &Path, fault| SettingsError::File { key, file: file.into(), fault };
+    let chain = certificates(cert_file).map_err(|fault| error(CERT, cert_file, fault))?;
+    let of_key = |fault| error(KEY, key_file, fault);
+    let pem = read(key_file).map_err(of_key)?;
+    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
+        // Of either form: `BEGIN ENCRYPTED PRIVATE KEY`, or a header `Proc-Type: 4,ENCRYPTED`.
+        let encrypted = pem.windows(9).any(|window| window == b"ENCRYPTED");
+        of_key(if encrypted { FileFault::EncryptedKey } else { FileFault::NoKey })
+    })?;
+    let signing = rustls::crypto::ring::sign::any_supported_type(&key)
+        .map_err(|_| of_key(FileFault::NoKey))?;
+    match rustls::sign::CertifiedKey::new(chain.clone(), signing).keys_match() {
+        // Unknown: the TLS library cannot tell for this kind of key.
+        Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
+        Err(rustls::Error::InconsistentKeys(_)) => return Err(of_key(FileFault::OtherKey)),
+        Err(_) => return Err(error(CERT, cert_file, FileFault::NoCertificate)),
+    }
+    Ok(Some(Identity { chain, key }))
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, FileFault> {
+    std::fs::read(file).map_err(|error: io::Error| FileFault::Unreadable(error.kind()))
+}
+
+fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
+    let pem = read(file)?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    found.ok().filter(|found| !found.is_empty()).ok_or(FileFault::NoCertificate)
 }

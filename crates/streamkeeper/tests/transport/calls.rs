@@ -4,13 +4,13 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use streamkeeper::Secret;
-use streamkeeper::transport::{HttpTransport, TransportSettings};
+use streamkeeper::transport::HttpTransport;
 use streamkeeper_inform::{
     CallErrorKind, Client, Deletion, NewStream, TransportError, TransportErrorKind,
 };
 use tokio::io::AsyncWriteExt as _;
 
-use super::server::{Server, request, until_closed, within};
+use super::server::{Server, direct, request, until_closed, within};
 
 fn client(server: &Server) -> Client<HttpTransport> {
     let mut settings = server.settings();
@@ -119,7 +119,7 @@ async fn a_body_that_trickles_times_out_and_one_without_end_is_too_large() {
 #[actix_rt::test]
 async fn without_a_connection_nothing_was_sent() {
     let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let settings = TransportSettings::new(format!("http://{dead}"));
+    let settings = direct(format!("http://{dead}"));
     let client = Client::new(HttpTransport::new(settings).unwrap());
     let error = client.create(&NewStream::default()).await.unwrap_err();
     let kind = TransportErrorKind::Connect;

@@ -134,7 +134,7 @@ async fn a_connection_can_be_killed_before_it_has_answered() {
     // A listener that drops what it cannot queue: the connection is never made.
     let hole = BlackHole::new();
     let mut settings = server.settings();
-    settings.connect_to = vec![hole.addr];
+    settings.url = format!("http://{}", hole.addr);
     let stuck = HttpTransport::new(settings).unwrap();
     let control = Control::new();
     {

@@ -1,7 +1,6 @@
 //! Opening a stream: what is sent, and every way in which it fails.
 
 use std::io::ErrorKind;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -9,20 +8,17 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use streamkeeper::Secret;
 use streamkeeper::transport::{
-    Control, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError, TransportSettings,
+    Control, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError,
 };
 use streamkeeper_inform::{CallErrorKind, Unprocessable};
 use tokio::io::AsyncWriteExt as _;
 
-use super::server::{BlackHole, SSE_HEAD, Server, chunk, request, until_closed, within};
+use super::server::{
+    BlackHole, SSE_HEAD, Server, chunk, direct, found, refusing, request, until_closed, within,
+};
 
 async fn refused(server: &Server) -> OpenError {
     server.transport().open_sse("/s", &[], &Control::new()).await.unwrap_err()
-}
-
-/// An address where nobody listens.
-fn refusing() -> SocketAddr {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 #[actix_rt::test]
@@ -129,8 +125,9 @@ async fn a_dead_first_address_costs_little() {
     let hole = BlackHole::new();
     for dead in [vec![refusing()], vec![hole.addr], vec![hole.addr, refusing(), hole.addr]] {
         let mut settings = server.settings();
-        settings.connect_to = dead.clone();
-        settings.connect_to.push(server.addr);
+        let addresses = dead.iter().copied().chain([server.addr]).collect();
+        settings.url = "http://example.invalid".to_owned();
+        settings.look_up = found(addresses);
         settings.connect_timeout = Duration::from_secs(5);
         let transport = HttpTransport::new(settings).unwrap();
         let begun = Instant::now();
@@ -146,8 +143,8 @@ async fn without_a_connection_nothing_was_sent() {
         (vec![refusing(), refusing()], OpenErrorKind::Network(ErrorKind::ConnectionRefused)),
         (vec![hole.addr], OpenErrorKind::Timeout),
     ] {
-        let mut settings = TransportSettings::new("http://example.invalid");
-        settings.connect_to = dead;
+        let mut settings = direct("http://example.invalid");
+        settings.look_up = found(dead);
         settings.connect_timeout = Duration::from_millis(300);
         let transport = HttpTransport::new(settings).unwrap();
         let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
@@ -157,7 +154,7 @@ async fn without_a_connection_nothing_was_sent() {
 
 #[actix_rt::test]
 async fn an_unknown_host_fails_in_the_look_up() {
-    let transport = HttpTransport::new(TransportSettings::new("http://no.such.invalid")).unwrap();
+    let transport = HttpTransport::new(direct("http://no.such.invalid")).unwrap();
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
     assert_eq!((error.phase, error.sent), (Phase::Dns, false));
 }
@@ -269,8 +266,5 @@ async fn impossible_requests_are_refused() {
     let _first = transport.open_sse("/", &[], &control).await.unwrap();
     let error = transport.open_sse("/", &[], &control).await.unwrap_err();
     assert_eq!(error.kind, OpenErrorKind::Request);
-    assert_eq!(
-        HttpTransport::new(TransportSettings::new("nonsense")).unwrap_err(),
-        SettingsError::Url
-    );
+    assert_eq!(HttpTransport::new(direct("nonsense")).unwrap_err(), SettingsError::Url);
 }

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use streamkeeper::transport::{Control, HttpTransport, SseResponse, TransportSettings};
+use streamkeeper::transport::{
+    Control, HttpTransport, LookUp, Proxy, SseResponse, TransportSettings,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -31,7 +33,16 @@ impl Server {
         F: Fn(TcpStream) -> Fut + Send + 'static,
         Fut: Future<Output = ()> + 'static,
     {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::start_at("127.0.0.1:0", serve)
+    }
+
+    /// The same at a given address.
+    pub(crate) fn start_at<F, Fut>(addr: &str, serve: F) -> Self
+    where
+        F: Fn(TcpStream) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        let listener = std::net::TcpListener::bind(addr).unwrap();
         listener.set_nonblocking(true).unwrap();
         let addr = listener.local_addr().unwrap();
         let accepted = Arc::new(AtomicUsize::new(0));
@@ -72,7 +83,7 @@ impl Server {
     }
 
     pub(crate) fn settings(&self) -> TransportSettings {
-        TransportSettings::new(format!("http://{}", self.addr))
+        direct(format!("http://{}", self.addr))
     }
 
     pub(crate) fn transport(&self) -> HttpTransport {
@@ -82,6 +93,23 @@ impl Server {
     pub(crate) async fn open(&self) -> SseResponse {
         self.transport().open_sse("/s", &[], &Control::new()).await.unwrap()
     }
+}
+
+/// The settings for this URL, whatever the environment of the tests says about proxies.
+pub(crate) fn direct(url: impl Into<String>) -> TransportSettings {
+    let mut settings = TransportSettings::new(url);
+    settings.proxy = Proxy::Off;
+    settings
+}
+
+/// A look-up that always finds these.
+pub(crate) fn found(addresses: Vec<SocketAddr>) -> LookUp {
+    Arc::new(move |_, _| Ok(addresses.clone()))
+}
+
+/// An address where nobody listens.
+pub(crate) fn refusing() -> SocketAddr {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
 
 /// Reads a request up to the end of its head, and its body by `Content-Length`.
@@ -154,14 +182,20 @@ pub(crate) struct BlackHole {
 
 impl BlackHole {
     pub(crate) fn new() -> Self {
+        Self::at("127.0.0.1:0")
+    }
+
+    pub(crate) fn at(addr: &str) -> Self {
         use socket2::{Domain, Socket, Type};
-        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        listener.bind(&"127.0.0.1:0".parse::<SocketAddr>().unwrap().into()).unwrap();
+        let addr: SocketAddr = addr.parse().unwrap();
+        let domain = Domain::for_address(addr);
+        let listener = Socket::new(domain, Type::STREAM, None).unwrap();
+        listener.bind(&addr.into()).unwrap();
         listener.listen(0).unwrap();
         let addr = listener.local_addr().unwrap();
         let mut queued = Vec::new();
         loop {
-            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            let socket = Socket::new(domain, Type::STREAM, None).unwrap();
             let full = socket.connect_timeout(&addr, Duration::from_millis(100)).is_err();
             queued.push(socket);
             if full {

@@ -1,95 +1,19 @@
 //! TLS: which authorities are believed, one connection per stream, and honest ends.
 
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
-use rustls::ServerConfig;
-use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use streamkeeper::transport::{
-    Control, EndKind, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError, TlsFault,
-    TransportSettings,
+    Control, EndKind, FileFault, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError,
+    TlsFault,
 };
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
+use super::authority::Authority;
 use super::server::{
-    SSE_HEAD, Server, chunk, read_all, request, say_and_wait, until_closed, within,
+    SSE_HEAD, Server, chunk, direct, found, read_all, request, say_and_wait, until_closed, within,
 };
-
-/// An authority, and a server for `localhost` that it vouches for.
-struct Authority {
-    acceptor: TlsAcceptor,
-    dir: TempDir,
-}
-
-impl Authority {
-    fn new() -> Self {
-        Self::named("authority")
-    }
-
-    fn named(name: &str) -> Self {
-        let mut ca = CertificateParams::new(Vec::new()).unwrap();
-        ca.distinguished_name.push(DnType::CommonName, name);
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let ca_key = KeyPair::generate().unwrap();
-        let ca_certificate = ca.self_signed(&ca_key).unwrap();
-        let issuer = Issuer::new(ca, ca_key);
-        let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec!["localhost".to_owned()])
-            .unwrap()
-            .signed_by(&key, &issuer)
-            .unwrap();
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("ca.pem"), ca_certificate.pem()).unwrap();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let mut config =
-            ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate.der().clone()], key)
-                .unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { acceptor: TlsAcceptor::from(Arc::new(config)), dir }
-    }
-
-    fn ca_file(&self) -> PathBuf {
-        self.dir.path().join("ca.pem")
-    }
-
-    fn serve<F, Fut>(&self, serve: F) -> Server
-    where
-        F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
-        Fut: Future<Output = ()> + 'static,
-    {
-        let acceptor = self.acceptor.clone();
-        Server::start(move |tcp| {
-            let (acceptor, serve) = (acceptor.clone(), serve.clone());
-            async move {
-                if let Ok(tls) = acceptor.accept(tcp).await {
-                    serve(tls).await;
-                }
-            }
-        })
-    }
-
-    fn settings(&self, server: &Server, host: &str) -> TransportSettings {
-        let mut settings = TransportSettings::new(format!("https://{host}:{}", server.addr.port()));
-        settings.connect_to = vec![server.addr];
-        settings.ca_file = Some(self.ca_file());
-        settings
-    }
-
-    fn transport(&self, server: &Server) -> HttpTransport {
-        HttpTransport::new(self.settings(server, "localhost")).unwrap()
-    }
-}
 
 #[actix_rt::test]
 async fn a_server_of_http_2_gets_one_http_1_connection_per_stream() {
@@ -159,18 +83,35 @@ async fn a_server_without_tls_fails_the_handshake() {
 #[test]
 fn a_ca_file_without_certificates_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let mut settings = TransportSettings::new("https://localhost");
-    settings.ca_file = Some(dir.path().join("missing.pem"));
-    let missing = SettingsError::CaFile(std::io::ErrorKind::NotFound);
-    assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), missing);
+    let mut settings = direct("https://localhost");
+    let refused = |file: &std::path::Path, fault| SettingsError::File {
+        key: "ca_file",
+        file: file.to_owned(),
+        fault,
+    };
+    let path = dir.path().join("missing.pem");
+    settings.ca_file = Some(path.clone());
+    let missing = FileFault::Unreadable(std::io::ErrorKind::NotFound);
+    assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), refused(&path, missing));
     for content in
         ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
     {
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, content).unwrap();
-        settings.ca_file = Some(path);
-        assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), SettingsError::CaPem);
+        settings.ca_file = Some(path.clone());
+        let error = HttpTransport::new(settings.clone()).unwrap_err();
+        assert_eq!(error, refused(&path, FileFault::NoCertificate));
     }
+}
+
+/// Runs one ignored test of this binary again, in a process with another environment.
+fn run_inner(test: &str, environment: &[(&str, &str)]) {
+    let inner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored"])
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    assert!(inner.status.success(), "{}", String::from_utf8_lossy(&inner.stdout));
 }
 
 /// Reads the system's authorities from the environment, which a test may only set for a process
@@ -182,14 +123,14 @@ async fn ssl_cert_file_is_honoured() {
         request(&mut tls).await;
         say_and_wait(&mut tls, SSE_HEAD).await;
     });
-    let inner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "tls::inner_with_ssl_cert_file", "--ignored"])
-        .env("SSL_CERT_FILE", authority.ca_file())
-        .env("STREAMKEEPER_TEST_ADDR", server.addr.to_string())
-        .output()
-        .unwrap();
-    assert!(inner.status.success(), "{}", String::from_utf8_lossy(&inner.stdout));
-    assert_eq!(server.accepted(), 1);
+    let addr = server.addr.to_string();
+    let environment = [
+        ("SSL_CERT_FILE", authority.ca_file().to_str().unwrap().to_owned()),
+        ("STREAMKEEPER_TEST_ADDR", addr),
+    ];
+    let environment: Vec<_> = environment.iter().map(|(name, at)| (*name, at.as_str())).collect();
+    run_inner("tls::inner_with_ssl_cert_file", &environment);
+    assert_eq!(server.accepted(), 2);
 }
 
 #[actix_rt::test]
@@ -197,10 +138,16 @@ async fn ssl_cert_file_is_honoured() {
 async fn inner_with_ssl_cert_file() {
     let addr: std::net::SocketAddr =
         std::env::var("STREAMKEEPER_TEST_ADDR").unwrap().parse().unwrap();
-    let mut settings = TransportSettings::new(format!("https://localhost:{}", addr.port()));
-    settings.connect_to = vec![addr];
-    let transport = HttpTransport::new(settings).unwrap();
+    let mut settings = direct(format!("https://localhost:{}", addr.port()));
+    settings.look_up = found(vec![addr]);
+    let transport = HttpTransport::new(settings.clone()).unwrap();
     within(transport.open_sse("/s", &[], &Control::new())).await.unwrap();
+    // `ca_file` takes the place of the system's authorities, and so of these.
+    let stranger = Authority::named("stranger");
+    settings.ca_file = Some(stranger.ca_file());
+    let transport = HttpTransport::new(settings).unwrap();
+    let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
+    assert_eq!(error.kind, OpenErrorKind::Tls(TlsFault::UnknownAuthority));
 }
 
 #[actix_rt::test]

@@ -1,0 +1,114 @@
+//! An authority of a test's own, and what it vouches for.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use streamkeeper::transport::{HttpTransport, TransportSettings};
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+use super::server::{Server, direct, found};
+
+/// An authority, with a folder of its own.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    pub(crate) dir: TempDir,
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        Self::named("authority")
+    }
+
+    pub(crate) fn named(name: &str) -> Self {
+        let mut ca = CertificateParams::new(Vec::new()).unwrap();
+        ca.distinguished_name.push(DnType::CommonName, name);
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = ca.self_signed(&key).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), certificate.pem()).unwrap();
+        Self { issuer: Issuer::new(ca, key), dir }
+    }
+
+    pub(crate) fn ca_file(&self) -> PathBuf {
+        self.dir.path().join("ca.pem")
+    }
+
+    /// A certificate for a host or a client, and its key.
+    pub(crate) fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new(vec![name.to_owned()])
+            .unwrap()
+            .signed_by(&key, &self.issuer)
+            .unwrap();
+        (certificate, key)
+    }
+
+    /// What does the TLS of a server for `host`, which asks its clients for a certificate of the
+    /// authority `clients`, if one is given.
+    pub(crate) fn acceptor(&self, host: &str, clients: Option<&Self>) -> TlsAcceptor {
+        let (certificate, key) = self.issue(host);
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_safe_default_protocol_versions()
+            .unwrap();
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let mut roots = RootCertStore::empty();
+                roots.add(CertificateDer::from_pem_file(authority.ca_file()).unwrap()).unwrap();
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+                builder.with_client_cert_verifier(verifier.unwrap())
+            }
+        };
+        let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// A server for `localhost`.
+    pub(crate) fn serve<F, Fut>(&self, serve: F) -> Server
+    where
+        F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = ()> + 'static,
+    {
+        secured(self.acceptor("localhost", None), "127.0.0.1:0", serve)
+    }
+
+    pub(crate) fn settings(&self, server: &Server, host: &str) -> TransportSettings {
+        let mut settings = direct(format!("https://{host}:{}", server.addr.port()));
+        settings.look_up = found(vec![server.addr]);
+        settings.ca_file = Some(self.ca_file());
+        settings
+    }
+
+    pub(crate) fn transport(&self, server: &Server) -> HttpTransport {
+        HttpTransport::new(self.settings(server, "localhost")).unwrap()
+    }
+}
+
+/// A server that gives every session to `serve`.
+pub(crate) fn secured<F, Fut>(acceptor: TlsAcceptor, addr: &str, serve: F) -> Server
+where
+    F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
+    Fut: Future<Output = ()> + 'static,
+{
+    Server::start_at(addr, move |tcp| {
+        let (acceptor, serve) = (acceptor.clone(), serve.clone());
+        async move {
+            if let Ok(tls) = acceptor.accept(tcp).await {
+                serve(tls).await;
+            }
+        }
+    })
+}
