@@ -31,6 +31,7 @@ mod many;
 mod page;
 mod process;
 mod prometheus;
+mod proxy;
 mod recovery;
 mod refusals;
 mod restarts;

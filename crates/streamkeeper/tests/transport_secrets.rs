@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use server::{SSE_HEAD, Server, chunk, direct, read_all, request, within};
 use streamkeeper::Secret;
-use streamkeeper::transport::{Control, HttpTransport, TransportSettings};
+use streamkeeper::transport::{Control, HttpTransport, Proxy, TransportSettings};
 use streamkeeper_inform::{Client, NewStream};
 use tokio::io::AsyncWriteExt as _;
 
@@ -95,10 +95,26 @@ async fn the_token_is_never_shown() {
     let transport = HttpTransport::new(with_token(rude.settings())).unwrap();
     shown.push(whole(&transport.open_sse("/s", &[], &Control::new()).await.unwrap_err()));
 
+    // A proxy that refuses, one that quotes what it was told, one that is none.
+    for answer in ["HTTP/1.1 407 No\r\nX: u:MARKER dTpNQVJLRVI=\r\n\r\n", "u:MARKER", ""] {
+        let server = Server::saying(answer);
+        let mut settings = with_token(direct("https://service.example"));
+        settings.proxy = Proxy::Url(Secret::new(format!("http://u:MARKER@{}", server.addr)));
+        shown.push(format!("{settings:?} {:?}", settings.proxy));
+        let transport = HttpTransport::new(settings).unwrap();
+        let opening = within(transport.open_sse("/s", &[], &Control::new())).await;
+        shown.push(whole(&opening.unwrap_err()));
+        let client = Client::new(transport);
+        shown.push(format!("{client:?} {}", whole(&client.list().await.unwrap_err())));
+    }
+    let mut settings = direct("https://service.example");
+    settings.proxy = Proxy::Url(Secret::new("socks5://u:MARKER@p"));
+    shown.push(whole(&HttpTransport::new(settings).unwrap_err()));
+
     let logged = String::from_utf8(capture.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("TRACE"), "nothing was captured");
     for text in shown.iter().chain([&logged]) {
-        assert!(!text.contains("MARKER"), "{text}");
+        assert!(!text.contains("MARKER") && !text.contains("dTpNQVJLRVI="), "{text}");
     }
 }
 

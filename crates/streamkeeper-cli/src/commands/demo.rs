@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use streamkeeper::config::{Config, SinkConfig, StreamConfig};
+use streamkeeper::transport::Proxy;
 use streamkeeper::{Secret, StreamStatus, Streamkeeper};
 use streamkeeper_simulator::fault::{Break, ConnectionFault, Fault, Target};
 use streamkeeper_simulator::model;
@@ -95,6 +96,8 @@ fn configuration(
     output: &std::path::Path,
 ) -> Result<Config, anyhow::Error> {
     let mut stream = StreamConfig::inform(STREAM, simulator.url(), Secret::new("simulated"));
+    // It is on this machine, which a proxy of the environment need not know.
+    stream.proxy = Proxy::Off;
     stream.connections = 3;
     stream.watchdog.late_after = Duration::from_millis(1_200);
     stream.watchdog.stale_after = Duration::from_secs(3);

@@ -19,7 +19,7 @@ use super::settings::{SettingsError, Target};
 use super::wire::Wire;
 use crate::Secret;
 
-/// The most that a proxy may say before the tunnel stands.
+/// The most that a proxy may say before the tunnel stands, interim answers included.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
 /// As many headers as awc accepts of the service.
@@ -135,7 +135,7 @@ impl Route {
         wire.flush().await.map_err(network)?;
 
         let mut head = Vec::new();
-        while head.len() < HEAD_BYTES_MAX {
+        for _ in 0..HEAD_BYTES_MAX {
             // Byte by byte, which is cheap once for each connection: what follows the head is the
             // service's, and must stay where the session with the service looks for it.
             head.push(wire.read_u8().await.map_err(network)?);

@@ -96,6 +96,8 @@ fn what_cannot_be_used_is_refused_by_key_and_file() {
 /// Both forms in which OpenSSL encrypts a key.
 #[test]
 fn an_encrypted_key_is_refused_and_says_what_to_do() {
+    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
+    assert!(Command::new(need).arg("openssl").status().unwrap().success(), "openssl is not there");
     let authority = Authority::new();
     let (cert, key) = client(&authority, "client");
     for (name, command) in [("pkcs8", "pkcs8 -topk8 -v2 aes-256-cbc"), ("legacy", "ec -aes256")] {
@@ -107,7 +109,7 @@ fn an_encrypted_key_is_refused_and_says_what_to_do() {
             .arg("-out")
             .arg(&file)
             .output()
-            .expect("openssl is installed");
+            .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let error = error_of(Some(&cert), Some(&file));
         let fault = FileFault::EncryptedKey;

@@ -197,6 +197,38 @@ fn names_and_urls() {
 }
 
 #[test]
+fn what_stands_between() {
+    let proxy = "must be \"off\" or http://host:port or https://host:port, with user:password@ \
+                 before the host if the proxy asks for them, percent-encoded";
+    for bad in ["on", "proxy:3128", "socks5://proxy:1080", "http://u:marker%20p:w@", "http://"] {
+        let problem = after_stream(&format!("proxy = {bad:?}"));
+        assert_eq!(problem, format!("main.toml:5:1: stream.proxy: {proxy}"));
+    }
+    assert_eq!(after_stream("proxy = \"\""), "main.toml:5:1: stream.proxy: must not be empty");
+    for (line, problem) in [
+        ("ca_file = \"{}\"", "5:1: stream.ca_file: some.pem holds no certificate in PEM form"),
+        (
+            "client_cert_file = \"{}\"",
+            "1:1: stream.client_key_file: is missing: client_cert_file needs it",
+        ),
+        (
+            "client_key_file = \"{}\"",
+            "1:1: stream.client_cert_file: is missing: client_key_file needs it",
+        ),
+        (
+            "client_key_file = \"{}\"\nclient_cert_file = \"{}\"",
+            "6:1: stream.client_cert_file: some.pem holds no certificate in PEM form",
+        ),
+    ] {
+        let setting = Setting::new("").file("some.pem", "marker");
+        let path = setting.path("some.pem");
+        let line = line.replace("{}", path.to_str().unwrap());
+        let setting = setting.file("main.toml", format!("{STREAM}{line}"));
+        assert_eq!(setting.problems(), format!("main.toml:{problem}"));
+    }
+}
+
+#[test]
 fn missing_keys_are_reported_at_their_table() {
     assert_eq!(
         Setting::new("\n[[stream]]\n[[sink]]\n").problems(),
@@ -236,7 +268,7 @@ fn everything_is_reported_together() {
          main.toml:7:1: stream.connections: must be a whole number, 0 or more\n\
          main.toml:8:1: stream.queue: is not a known key; known are name, server_name, dialect, \
          url, token, token_file, token_env, connections, resource_filter, event_types, start_date, \
-         ca_file, max_event_bytes, queue_bytes, call_timeout, watchdog, hygiene, \
+         ca_file, client_cert_file, client_key_file, proxy, proxy_file, proxy_env, max_event_bytes, queue_bytes, call_timeout, watchdog, hygiene, \
          recovery, backoff, ledger\n\
          main.toml:13:1: sink.streams: has \"other\", which matches no stream"
     );

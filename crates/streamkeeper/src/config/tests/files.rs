@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{STREAM, Setting, factories};
 use crate::Secret;
 use crate::config::{Config, LogFormat, ServiceConfig, SinkConfig, StreamConfig};
+use crate::transport::Proxy;
 
 const CONTRACT: &str = include_str!("contract.toml");
 const DEFAULT_FILE: &str = include_str!("../../../../../config/streamkeeper.toml");
@@ -100,6 +101,7 @@ fn every_key_is_read() {
         resource_filter = []
         event_types = ["data", "rule", "connection"]
         start_date = 2026-11-20
+        proxy = "https://user:password@proxy.example"
         max_event_bytes = 65536
         call_timeout = "1m 1s"
         [stream.watchdog]
@@ -137,6 +139,8 @@ fn every_key_is_read() {
     assert_eq!((stream.queue_bytes, stream.max_event_bytes), (8 << 20, 65536));
     assert_eq!(stream.server_name, "other name");
     assert_eq!(stream.start_date, Some(jiff::civil::date(2026, 11, 20)));
+    let proxy = Secret::new("https://user:password@proxy.example");
+    assert_eq!(stream.proxy, Proxy::Url(proxy));
     assert_eq!(stream.call_timeout, Duration::from_secs(61));
     assert_eq!(stream.watchdog.late_after, Duration::from_millis(500));
     assert!(!stream.hygiene.enabled);

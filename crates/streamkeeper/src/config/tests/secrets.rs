@@ -1,6 +1,8 @@
 //! Where secrets come from, and that they are never shown.
 
 use super::{STREAM, Setting};
+use crate::Secret;
+use crate::transport::Proxy;
 
 /// A stream whose secret is given by `line`, on line 4.
 fn with_secret(line: &str) -> Setting {
@@ -67,6 +69,41 @@ fn a_secret_that_cannot_be_had_names_its_source_only() {
         "main.toml:4:1: stream.token_file: \
          creds/credential must hold one token, without white space"
     );
+}
+
+#[test]
+fn a_proxy_is_a_secret_too() {
+    let proxy = |setting: &Setting| setting.load().unwrap().streams[0].proxy.clone();
+    let url = "http://u:s3cret@proxy:3128";
+    let given = Proxy::Url(Secret::new(url));
+    let setting = Setting::new(STREAM);
+    assert_eq!(proxy(&setting), Proxy::Environment);
+    let setting = with_secret(&format!("token = \"t\"\nproxy = {url:?}"));
+    assert_eq!(proxy(&setting), given);
+    assert!(!format!("{:?}", setting.load()).contains("s3cret"));
+    let setting = with_secret("token = \"t\"\nproxy_env = \"P\"").variable("P", url);
+    assert_eq!(proxy(&setting), given);
+    let setting = with_secret("token = \"t\"\nproxy_file = \"proxy\"").file("creds/proxy", url);
+    let folder = setting.path("creds");
+    let setting = setting.variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
+    assert_eq!(proxy(&setting), given);
+    assert_eq!(
+        with_secret("token = \"t\"\nproxy = \"off\"\nproxy_env = \"P\"").problems(),
+        "main.toml:6:1: stream.proxy_env: stands beside `proxy`: \
+         give exactly one of `proxy`, `proxy_file` and `proxy_env`\n\
+         main.toml:6:1: stream.proxy_env: names a variable that is not set, or empty"
+    );
+}
+
+#[test]
+fn a_stream_may_go_another_way_than_the_defaults() {
+    let text = format!("[defaults]\nproxy_env = \"P\"\n{STREAM}proxy = \"off\"\n");
+    let config = Setting::new(&text).variable("P", "http://proxy:1").load().unwrap();
+    assert_eq!(config.streams[0].proxy, Proxy::Off);
+    let text = format!("[defaults]\nproxy = \"http://a:1\"\n{STREAM}");
+    let setting = Setting::new(&text).variable("STREAMKEEPER__DEFAULTS__PROXY", "http://b:2");
+    let expected = Proxy::Url(Secret::new("http://b:2"));
+    assert_eq!(setting.load().unwrap().streams[0].proxy, expected);
 }
 
 #[test]
