@@ -123,7 +123,11 @@ fn a_hang_is_recovered_through_squid() {
     });
     let to_service = format!("CONNECT {place} keeper ");
     assert!(tunnels.iter().all(|line| line.contains(&to_service)), "{tunnels:?}");
-    assert_eq!(squid.asked("").len(), squid.asked("TCP_TUNNEL/200").len(), "nothing beside them");
+    let mut others = squid.asked("");
+    // The second is our own look whether it listens.
+    let known = ["TCP_TUNNEL/200", "error:transaction-end-before-headers"];
+    others.retain(|line| !known.iter().any(|known| line.contains(known)));
+    assert!(others.is_empty(), "{others:?}");
     assert!(!squid.read("access.log").contains("token"), "a URL would show the token");
 }
 

@@ -101,14 +101,22 @@ impl Route {
             // SOCKS, which the matcher knows and we do not.
             _ => return None,
         };
-        let host = found.uri().host()?.trim_matches(['[', ']']);
+        let authority = found.uri().authority()?;
+        let port = match authority.port_u16() {
+            Some(port) => port,
+            // Something behind the host, and no port.
+            None if authority.as_str() != authority.host() => return None,
+            None if https => 443,
+            None => 80,
+        };
+        let host = authority.host().trim_matches(['[', ']']);
         if host.is_empty() {
             return None;
         }
         Some(Self {
             https,
             host: host.to_owned(),
-            port: found.uri().port_u16().unwrap_or(if https { 443 } else { 80 }),
+            port,
             authorization: found.basic_auth().cloned(),
         })
     }
