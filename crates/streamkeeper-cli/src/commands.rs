@@ -1,7 +1,9 @@
 //! The commands, a module each.
 
 mod check;
+mod completion;
 mod config_file;
+mod confirm;
 mod data_dir;
 mod demo;
 mod ledger;
@@ -12,10 +14,13 @@ mod run;
 mod signals;
 mod simulate;
 mod status;
+mod steer;
 mod systemd;
+mod version;
 mod watch;
 
 use clap::Subcommand;
+use streamkeeper::Act;
 
 use crate::exit::Outcome;
 
@@ -32,6 +37,14 @@ pub(crate) enum Command {
     Reload(reload::Reload),
     /// Read a stream's history again, beside it.
     Replay(replay::Replay),
+    /// Make a stream anew on the service, and read it again.
+    Recover(steer::Recover),
+    /// End a stream's connections in order, until it is resumed.
+    Pause(steer::Steer),
+    /// Connect a paused stream again.
+    Resume(steer::Steer),
+    /// End a stream's connections in order and open them again at once.
+    Reconnect(steer::Steer),
     /// Change what the log of the running Streamkeeper shows.
     Log(reload::Log),
     /// Look into the ledgers on disk.
@@ -41,6 +54,10 @@ pub(crate) enum Command {
     Simulate(Box<simulate::Simulate>),
     /// Show a hang and its recovery, against a simulator of its own.
     Demo(demo::Demo),
+    /// Write a completion script for a shell.
+    Completion(completion::Completion),
+    /// Show the version of this binary.
+    Version(version::Version),
 }
 
 impl Command {
@@ -51,10 +68,16 @@ impl Command {
             Self::Status(status) => status.run(),
             Self::Reload(reload) => reload.run(),
             Self::Replay(replay) => replay.run(),
+            Self::Recover(recover) => recover.run(),
+            Self::Pause(stream) => stream.run(Act::Pause),
+            Self::Resume(stream) => stream.run(Act::Resume),
+            Self::Reconnect(stream) => stream.run(Act::Reconnect),
             Self::Log(log) => log.run(),
             Self::Ledger(ledger) => ledger.run(),
             Self::Simulate(simulate) => simulate.run(),
             Self::Demo(demo) => demo.run(),
+            Self::Completion(completion) => completion.run(),
+            Self::Version(version) => version.run(),
         }
     }
 }

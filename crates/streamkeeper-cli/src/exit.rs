@@ -12,6 +12,8 @@ pub(crate) struct Failure {
 
 /// Something went wrong that has no code of its own.
 pub(crate) const GENERAL: u8 = 1;
+/// Wrong usage; clap's own code for it.
+pub(crate) const USAGE: u8 = 2;
 /// The service cannot be reached, or does not answer as it should.
 pub(crate) const UNAVAILABLE: u8 = 69;
 /// A bug, or an operating system that gives no thread.
