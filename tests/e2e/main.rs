@@ -28,6 +28,7 @@ mod life_cycle;
 mod limits;
 mod logging;
 mod many;
+mod operator;
 mod page;
 mod process;
 mod prometheus;

@@ -2,12 +2,16 @@
 
 mod check;
 mod completion;
+mod config;
 mod config_file;
 mod confirm;
 mod data_dir;
 mod demo;
+mod doctor;
 mod ledger;
+mod organization;
 mod output;
+mod probe;
 mod reload;
 mod replay;
 mod run;
@@ -15,6 +19,7 @@ mod signals;
 mod simulate;
 mod status;
 mod steer;
+mod streams;
 mod systemd;
 mod version;
 mod watch;
@@ -47,6 +52,13 @@ pub(crate) enum Command {
     Reconnect(steer::Steer),
     /// Change what the log of the running Streamkeeper shows.
     Log(reload::Log),
+    /// Look for what could stand in the way on this machine.
+    Doctor(doctor::Doctor),
+    /// Measure a service, without taking events from anybody.
+    Probe(probe::Probe),
+    /// List, create and delete streams on the service.
+    #[command(subcommand)]
+    Streams(streams::Streams),
     /// Look into the ledgers on disk.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
@@ -54,6 +66,9 @@ pub(crate) enum Command {
     Simulate(Box<simulate::Simulate>),
     /// Show a hang and its recovery, against a simulator of its own.
     Demo(demo::Demo),
+    /// Show the configuration: the default file, what is in effect, the schema.
+    #[command(subcommand)]
+    Config(config::Config),
     /// Write a completion script for a shell.
     Completion(completion::Completion),
     /// Show the version of this binary.
@@ -73,9 +88,13 @@ impl Command {
             Self::Resume(stream) => stream.run(Act::Resume),
             Self::Reconnect(stream) => stream.run(Act::Reconnect),
             Self::Log(log) => log.run(),
+            Self::Doctor(doctor) => doctor.run(),
+            Self::Probe(probe) => probe.run(),
+            Self::Streams(streams) => streams.run(),
             Self::Ledger(ledger) => ledger.run(),
             Self::Simulate(simulate) => simulate.run(),
             Self::Demo(demo) => demo.run(),
+            Self::Config(config) => config.run(),
             Self::Completion(completion) => completion.run(),
             Self::Version(version) => version.run(),
         }

@@ -335,7 +335,7 @@ impl Establish {
 }
 
 /// Whether a stream's name on the server is `base`, or `base~N` made alongside it.
-fn is_ours(name: &str, base: &str) -> bool {
+pub fn is_ours(name: &str, base: &str) -> bool {
     let Some(rest) = name.strip_prefix(base) else { return false };
     rest.is_empty()
         || rest.strip_prefix('~').is_some_and(|number| {

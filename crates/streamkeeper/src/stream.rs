@@ -298,6 +298,23 @@ pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StartErr
         .map_err(|source| StartError::Transport { stream: config.name.clone(), source })
 }
 
+impl StreamConfig {
+    /// The connections that the stream is read over, for calls besides it.
+    ///
+    /// # Errors
+    /// [`StartError::Transport`] for a URL or certificates that cannot be used.
+    pub fn transport(&self) -> Result<HttpTransport, StartError> {
+        transport(self)
+    }
+
+    /// Whether a stream of this name on the server is one that is made for this one: of its
+    /// `server_name`, or made alongside when the service did not let go of that.
+    #[must_use]
+    pub fn has_made(&self, name: &str) -> bool {
+        streamkeeper_core::establish::is_ours(name, &self.server_name)
+    }
+}
+
 const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
     WatchdogConfig {
         late_after: config.watchdog.late_after,

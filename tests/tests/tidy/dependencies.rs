@@ -30,9 +30,11 @@ const RULES: [Rule; 10] = [
         name: "streamkeeper-cli",
         uses: &[
             "streamkeeper",
+            "streamkeeper-inform",
             "streamkeeper-simulator",
             "streamkeeper-sink",
             "streamkeeper-sinks",
+            "streamkeeper-sse",
         ],
         only: None,
         free_of: &[],

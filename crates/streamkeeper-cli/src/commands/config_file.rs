@@ -1,9 +1,9 @@
 //! Where the configuration comes from: the same arguments for every command that reads it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use streamkeeper::config::Config;
+use streamkeeper::config::{Config, Effective};
 
 use crate::exit::{CONFIGURATION, Failure};
 
@@ -23,6 +23,37 @@ pub(crate) struct ConfigFile {
     drop_ins: Option<PathBuf>,
 }
 
+/// The configuration file, for commands that take other names.
+#[derive(Debug, Args)]
+pub(crate) struct NamedConfig {
+    /// The configuration file [env: STREAMKEEPER_CONFIG] [default: streamkeeper.toml here, or in
+    /// /etc/streamkeeper]
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// A folder of further files whose streams and sinks are added [default: FILE.d, if it exists]
+    #[arg(long, value_name = "DIR")]
+    drop_ins: Option<PathBuf>,
+}
+
+impl NamedConfig {
+    pub(super) fn path(&self) -> Result<PathBuf, Failure> {
+        place(self.config.clone())
+    }
+
+    /// Reads it, as one file would have it.
+    pub(super) fn effective(&self) -> Result<Effective, Failure> {
+        effective(&self.path()?, self.drop_ins.as_deref())
+    }
+
+    /// Reads it; nothing here delivers, so sinks need not take every stream.
+    pub(super) fn load(&self) -> Result<Config, Failure> {
+        let factories = streamkeeper_sinks::factories();
+        Config::load(&self.path()?, self.drop_ins.as_deref(), &factories)
+            .map_err(|errors| Failure::new(CONFIGURATION, errors))
+    }
+}
+
 impl ConfigFile {
     fn path(&self) -> Result<PathBuf, Failure> {
         place(self.file.clone().or_else(|| self.config.clone()))
@@ -32,6 +63,11 @@ impl ConfigFile {
     pub(crate) fn drop_in_folder(&self) -> Result<Option<PathBuf>, Failure> {
         let folder = Config::drop_in_folder(&self.path()?, self.drop_ins.as_deref());
         Ok(folder.is_dir().then_some(folder))
+    }
+
+    /// Reads it, as one file would have it.
+    pub(super) fn effective(&self) -> Result<Effective, Failure> {
+        effective(&self.path()?, self.drop_ins.as_deref())
     }
 
     /// Reads it.
@@ -55,6 +91,11 @@ impl ConfigFile {
             None => Ok(config),
         }
     }
+}
+
+fn effective(path: &Path, drop_ins: Option<&Path>) -> Result<Effective, Failure> {
+    Config::effective(path, drop_ins, &streamkeeper_sinks::factories())
+        .map_err(|errors| Failure::new(CONFIGURATION, errors))
 }
 
 /// The file that was given, or the environment's, or the first that is in its place.

@@ -34,7 +34,7 @@ enum Form {
 
 impl Output {
     /// Writes `answer`, as JSON or as `text` words it.
-    pub(super) fn write<T: Serialize>(
+    pub(super) fn write<T: Serialize + ?Sized>(
         &self,
         answer: &T,
         text: impl FnOnce(&T) -> String,

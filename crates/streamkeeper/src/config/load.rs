@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use streamkeeper_sink::SinkFactory;
 
 use super::document::{Document, Layer, Places, Spot};
+use super::effective::Effective;
 use super::rules::Table;
 use super::secret::Surroundings;
 use super::{Config, ConfigErrors, Place, Problem, ServiceConfig, layers, read, rules};
@@ -16,23 +17,48 @@ pub(super) fn file(
     surroundings: &Surroundings,
 ) -> Result<Config, ConfigErrors> {
     let mut problems = Vec::new();
-    let mut document = Document::read(path, &mut problems);
-    for file in drop_in_files(path, drop_ins, &mut problems) {
-        let drop_in = Document::read(&file, &mut problems);
-        if let (Some(document), Some(drop_in)) = (&mut document, drop_in) {
-            document.append(drop_in, &mut problems);
-        }
-    }
-    let Some(mut document) = document else { return Err(ConfigErrors(problems)) };
-    let [service, defaults] = layers::from_environment(&surroundings.variables, &mut problems);
-    document.service = layers::merge(document.service, &service);
-    document.defaults = layers::merge(document.defaults, &defaults);
+    let document = gather(path, drop_ins, surroundings, &mut problems);
+    let Some(document) = document else { return Err(ConfigErrors(problems)) };
     let listen = document.service.values.contains_key("listen");
     let mut config = Loader::new(path, factories, surroundings, problems).load(document)?;
     if !listen {
         config.service.listen = Some(ServiceConfig::LISTEN_OF_FILES);
     }
     Ok(config)
+}
+
+/// The same, as one file would have it.
+pub(super) fn effective(
+    path: &Path,
+    drop_ins: Option<&Path>,
+    factories: &[Box<dyn SinkFactory>],
+    surroundings: &Surroundings,
+) -> Result<Effective, ConfigErrors> {
+    file(path, drop_ins, factories, surroundings)?;
+    let mut problems = Vec::new();
+    let document = gather(path, drop_ins, surroundings, &mut problems);
+    document.map(Effective::new).ok_or(ConfigErrors(problems))
+}
+
+/// All files, and the environment over them.
+fn gather(
+    path: &Path,
+    drop_ins: Option<&Path>,
+    surroundings: &Surroundings,
+    problems: &mut Vec<Problem>,
+) -> Option<Document> {
+    let mut document = Document::read(path, problems);
+    for file in drop_in_files(path, drop_ins, problems) {
+        let drop_in = Document::read(&file, problems);
+        if let (Some(document), Some(drop_in)) = (&mut document, drop_in) {
+            document.append(drop_in, problems);
+        }
+    }
+    let mut document = document?;
+    let [service, defaults] = layers::from_environment(&surroundings.variables, problems);
+    document.service = layers::merge(document.service, &service);
+    document.defaults = layers::merge(document.defaults, &defaults);
+    Some(document)
 }
 
 /// `data_dir`, whatever is wrong elsewhere.

@@ -16,7 +16,9 @@
 //! Left to others: what a sink's own keys mean (its factory), and reloading.
 
 mod document;
+mod effective;
 mod error;
+pub mod keys;
 mod layers;
 mod load;
 mod read;
@@ -39,6 +41,7 @@ use document::{Places, Spot};
 use rules::{Finding, Table};
 use secret::Surroundings;
 
+pub use effective::Effective;
 pub use error::{ConfigErrors, Place, Problem};
 pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
@@ -92,6 +95,19 @@ impl Config {
         factories: &[Box<dyn SinkFactory>],
     ) -> Result<Self, ConfigErrors> {
         load::file(path, drop_ins, factories, &Surroundings::of_this_process())
+    }
+
+    /// What is in effect after [`Config::load`] of the same, as one file would have it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn effective(
+        path: &Path,
+        drop_ins: Option<&Path>,
+        factories: &[Box<dyn SinkFactory>],
+    ) -> Result<Effective, ConfigErrors> {
+        load::effective(path, drop_ins, factories, &Surroundings::of_this_process())
     }
 
     /// The folder in which [`Config::load`] looks for drop-ins; it need not exist.

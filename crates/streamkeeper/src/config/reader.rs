@@ -61,6 +61,8 @@ impl<'a> Reader<'a> {
         parse: impl FnOnce(&Given) -> Result<T, String>,
     ) -> Option<T> {
         self.known.push(key);
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| asked.insert(format!("{}{key}", self.prefix)));
         let value = self.table.remove(key)?;
         let is_variable = self.places.is_variable(&format!("{}{key}", self.prefix));
         match parse(&Given { value, is_variable }) {
@@ -111,4 +113,19 @@ impl<'a> Reader<'a> {
     pub(super) fn problem(&mut self, key: &str, message: impl Into<String>) {
         self.problems.push(self.places.problem(&format!("{}{key}", self.prefix), message));
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    static ASKED: std::cell::RefCell<std::collections::BTreeSet<String>> = const {
+        std::cell::RefCell::new(std::collections::BTreeSet::new())
+    };
+}
+
+/// The key paths that readers on this thread ask for while this runs.
+#[cfg(test)]
+pub(super) fn asked_for(read: impl FnOnce()) -> std::collections::BTreeSet<String> {
+    ASKED.take();
+    read();
+    ASKED.take()
 }

@@ -35,8 +35,7 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// How long the peer may leave anything of ours unacknowledged. Far beyond any limit on silence:
 /// that a connection is stale is for the watchdog to say, and TCP mends an outage of a minute
 /// without losing an event.
-#[cfg(target_os = "linux")]
-const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
+pub const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 
 /// Opens connections to one target.
 pub(super) struct Dialer {

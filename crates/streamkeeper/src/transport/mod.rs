@@ -32,6 +32,7 @@ mod wire;
 
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
+pub use self::dial::USER_TIMEOUT;
 pub use self::error::{OpenError, OpenErrorKind, Phase, TlsFault};
 pub use self::exchange::HttpTransport;
 pub use self::look_up::{LookUp, system_look_up};

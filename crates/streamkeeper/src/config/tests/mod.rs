@@ -1,5 +1,6 @@
 //! Tests of the configuration: files, errors, environment, secrets.
 
+mod effective;
 mod environment;
 mod errors;
 mod files;

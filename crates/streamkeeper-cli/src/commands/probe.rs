@@ -1,0 +1,157 @@
+//! `probe`: what a service is like, measured over its replay endpoint.
+//!
+//! A connection to a stream would take events from whoever reads it; a replay gets the whole history
+//! beside it, and changes nothing. It holds one of the five replays of an organization for as long as
+//! it looks. Nothing of an event is kept but its time.
+
+mod measure;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime};
+
+use clap::Args;
+use indicatif::ProgressBar;
+use streamkeeper::config::{Config, StreamConfig};
+use streamkeeper::transport::{Control, HttpTransport, OpenError, OpenErrorKind};
+use streamkeeper_inform::{CallErrorKind, ReplayQuery, Request, Unprocessable, classify};
+use streamkeeper_sse::{Decoder, Frame, Limits};
+
+use self::measure::{Findings, Measure, text};
+use super::config_file::NamedConfig;
+use super::organization::{advice, block_on, choose, code, transport};
+use super::output::Output;
+use crate::exit::{CONFIGURATION, Failure, GENERAL, Outcome, TRY_AGAIN, UNAVAILABLE, USAGE};
+
+/// Measure a service: heartbeat, clock, delay, and which settings suit it.
+///
+/// Reads `/replay` from today on, which takes no events from whoever reads the streams.
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// A configured stream, or the base URL of a service
+    #[arg(value_name = "NAME|URL")]
+    target: String,
+
+    /// How long to look
+    #[arg(long = "for", value_name = "DURATION", default_value = "30s", value_parser = humantime::parse_duration)]
+    span: Duration,
+
+    /// With a URL: the file that holds the token
+    #[arg(long, value_name = "FILE", conflicts_with = "token_env")]
+    token_file: Option<PathBuf>,
+
+    /// With a URL: the environment variable that holds the token
+    #[arg(long, value_name = "VARIABLE")]
+    token_env: Option<String>,
+
+    #[command(flatten)]
+    file: NamedConfig,
+
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Probe {
+    pub(crate) fn run(self) -> Outcome {
+        let transport = transport(&self.stream()?)?;
+        let findings = block_on(look(&transport, self.span))??;
+        self.output.write(&findings, text)?;
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn stream(&self) -> Result<StreamConfig, Failure> {
+        if !self.target.contains("://") {
+            let config = self.file.load()?;
+            return choose(&config, Some(&self.target)).cloned();
+        }
+        let (key, value) = match (&self.token_file, &self.token_env) {
+            (Some(file), _) => ("token_file", file.display().to_string()),
+            (None, Some(variable)) => ("token_env", variable.clone()),
+            (None, None) => {
+                let message = "a URL needs --token-file or --token-env";
+                return Err(Failure::new(USAGE, message));
+            }
+        };
+        // Read and checked as a file is. A string of JSON is one of TOML.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        let text = format!(
+            "[[stream]]\nname = \"probe\"\nurl = {}\n{key} = {}\n",
+            quoted(&self.target),
+            quoted(&value),
+        );
+        let config = Config::from_toml_str(&text, &[])
+            .map_err(|errors| Failure::new(CONFIGURATION, errors))?;
+        choose(&config, None).cloned()
+    }
+}
+
+/// Reads a replay for a while.
+async fn look(transport: &HttpTransport, span: Duration) -> Result<Findings, Failure> {
+    let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let request = Request::replay(&ReplayQuery { date: today, ..ReplayQuery::default() });
+    let control = Control::new();
+    let began = Instant::now();
+    let mut stream = transport
+        .open_sse(&request.path_and_query, &[], &control)
+        .await
+        .map_err(|error| unopened(&error))?;
+    let mut measure = Measure::new(began.elapsed());
+    let mut decoder = Decoder::new(Limits::default());
+    let bar = progress();
+    let ends = tokio::time::Instant::now() + span;
+    // Until the time is over, or the service ends it.
+    while let Ok(chunk) = tokio::time::timeout_at(ends, stream.next_chunk()).await {
+        let Some(Ok(chunk)) = chunk else {
+            measure.ended();
+            break;
+        };
+        decoder.push(chunk);
+        let (at, wall) = (began.elapsed(), micros(SystemTime::now()));
+        while let Some(frame) = decoder.next_frame() {
+            let Ok(Frame::Event(event)) = frame else { continue };
+            let name = event.name.as_ref().map(|name| name.as_str());
+            if let Ok(event) = classify(name, event.data.as_str().as_bytes()) {
+                measure.event(&event, at, wall);
+            }
+            bar.set_message(measure.so_far());
+        }
+    }
+    bar.finish_and_clear();
+    measure.findings().ok_or_else(|| {
+        let message = "nothing came: look for longer (--for), or ask who runs the service";
+        Failure::new(UNAVAILABLE, message)
+    })
+}
+
+fn progress() -> ProgressBar {
+    if !std::io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new_spinner();
+    bar.enable_steady_tick(TICK);
+    bar
+}
+
+fn unopened(error: &OpenError) -> Failure {
+    let OpenErrorKind::Answer { refusal, .. } = error.kind else {
+        return Failure::new(UNAVAILABLE, error);
+    };
+    let code = match refusal {
+        CallErrorKind::Unprocessable(Unprocessable::TooManyClients) => TRY_AGAIN,
+        refusal => match code(refusal) {
+            GENERAL => UNAVAILABLE,
+            code => code,
+        },
+    };
+    Failure::new(code, format!("{error}{}", advice(refusal)))
+}
+
+/// Microseconds since the Unix epoch.
+fn micros(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// How often the progress is drawn.
+const TICK: Duration = Duration::from_millis(200);

@@ -1,0 +1,154 @@
+//! Every key of the file in one table: the source of its JSON Schema and of its reference page.
+//!
+//! The reader is written by hand, for its messages; this table says the same as data. Tests hold the
+//! two together: a key that the reader asks for has a row and the other way round, each default is
+//! what the reader takes without the key, and each limit is where the rules begin to refuse.
+
+mod rows;
+mod schema;
+
+use serde_json::Value;
+
+pub use rows::{SERVICE, SINK, STREAM};
+
+/// One key.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Inside of its table: `watchdog.late_after`.
+    pub path: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// Its default as it is written in a file, if it is a value of its own.
+    pub default: Option<&'static str>,
+    /// What it means.
+    pub help: &'static str,
+}
+
+/// What a value is, with its limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Kind {
+    /// Text in quotes.
+    Text,
+    /// Text that is never shown.
+    Secret,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// Text with the path of a file or folder.
+    Path,
+    /// An address and a port, or `off`.
+    AddressOrOff,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number, least and most.
+    Number(u64, u64),
+    /// Bytes, least and most; [`u64::MAX`]: no limit.
+    Bytes(u64, u64),
+    /// Longer than zero and at most a year.
+    Duration,
+    /// The same, or `off`.
+    DurationOrOff,
+    /// A day.
+    Date,
+}
+
+impl Key {
+    /// Its default as a value.
+    #[must_use]
+    pub fn default_value(&self) -> Option<Value> {
+        let text = self.default?;
+        Some(match self.kind {
+            Kind::Number(..) | Kind::Flag | Kind::Texts => serde_json::from_str(text).ok()?,
+            _ => Value::from(text),
+        })
+    }
+
+    /// A value from an environment variable, which is text, as a file has it.
+    pub(super) fn of_variable(&self, text: &str) -> Value {
+        let plain = || Value::from(text);
+        match self.kind {
+            Kind::Number(..) => text.trim().parse::<u64>().map_or_else(|_| plain(), Value::from),
+            Kind::Flag => text.trim().parse::<bool>().map_or_else(|_| plain(), Value::from),
+            Kind::Texts => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
+            _ => plain(),
+        }
+    }
+}
+
+/// The JSON Schema (2020-12) of the configuration file. What holds between keys is not in it: for
+/// that there is `check`.
+#[must_use]
+pub fn schema() -> Value {
+    schema::schema()
+}
+
+/// The reference page, in Markdown.
+#[must_use]
+pub fn reference() -> String {
+    let mut page = HEAD.to_owned();
+    for (title, about, rows) in [
+        ("[service]", "The process.", SERVICE),
+        (
+            "[[stream]]",
+            "One stream. All keys but `name` and `server_name` may stand in `[defaults]`, too.",
+            STREAM,
+        ),
+        (
+            "[[sink]]",
+            "One sink. Its other keys are those of its `type`; the commented file has them.",
+            SINK,
+        ),
+    ] {
+        page += &format!(
+            "\n## {title}\n\n{about}\n\n| key | value | default | means |\n| --- | --- | --- | --- |\n"
+        );
+        for key in rows {
+            let default = match (key.default, key.kind) {
+                (None, _) => String::new(),
+                (Some(text), Kind::Number(..) | Kind::Flag | Kind::Texts) => format!("`{text}`"),
+                (Some(text), _) => format!("`\"{text}\"`"),
+            };
+            page += &format!("| `{}` | {} | {default} | {} |\n", key.path, key.kind, key.help);
+        }
+    }
+    page
+}
+
+const HEAD: &str = "# Configuration reference\n\n\
+    Every key, made from the table that the program has of them. [configuration.md](configuration.md) says how\n\
+    files, drop-ins and the environment go together; `streamkeeper config default` writes a commented file,\n\
+    `config print` shows what is in effect, and `config schema` gives the JSON Schema for an editor.\n";
+
+impl std::fmt::Display for Kind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let size = |bytes: u64| {
+            let units = [(30, "GiB"), (20, "MiB"), (10, "KiB")];
+            let unit =
+                units.iter().find(|(shift, _)| bytes != 0 && bytes.is_multiple_of(1 << shift));
+            unit.map_or(format!("{bytes} B"), |(shift, unit)| format!("{} {unit}", bytes >> shift))
+        };
+        match *self {
+            Self::Text => f.write_str("text"),
+            Self::Secret => f.write_str("text, never shown"),
+            Self::OneOf(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+                f.write_str(&words.join(" or "))
+            }
+            Self::Texts => f.write_str("list of texts"),
+            Self::Path => f.write_str("path"),
+            Self::AddressOrOff => f.write_str("address and port, or `\"off\"`"),
+            Self::Flag => f.write_str("`true` or `false`"),
+            Self::Number(least, most) => write!(f, "number, {least} to {most}"),
+            Self::Bytes(least, u64::MAX) => write!(f, "bytes, at least {}", size(least)),
+            Self::Bytes(least, most) => write!(f, "bytes, {} to {}", size(least), size(most)),
+            Self::Duration => f.write_str("duration"),
+            Self::DurationOrOff => f.write_str("duration, or `\"off\"`"),
+            Self::Date => f.write_str("day, `\"YYYY-MM-DD\"`"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

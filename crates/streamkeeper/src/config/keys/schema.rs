@@ -1,0 +1,92 @@
+//! The rows as a JSON Schema.
+
+use serde_json::{Map, Value, json};
+
+use super::{Key, Kind, SERVICE, SINK, STREAM};
+
+pub(super) fn schema() -> Value {
+    let defaults: Vec<_> =
+        STREAM.iter().filter(|key| !matches!(key.path, "name" | "server_name")).copied().collect();
+    let list = |rows: &[Key], closed: bool, required: &[&str]| {
+        let mut item = table(rows, closed);
+        item.insert("required".into(), json!(required));
+        json!({ "type": "array", "items": item })
+    };
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Streamkeeper configuration",
+        "type": "object",
+        "additionalProperties": false,
+        "properties": {
+            "service": table(SERVICE, true),
+            "defaults": table(&defaults, true),
+            "stream": list(STREAM, true, &["name"]),
+            "sink": list(SINK, false, &["name", "type"]),
+        },
+    })
+}
+
+/// A table; its own tables are those of dotted paths. A closed one has no other keys.
+fn table(rows: &[Key], closed: bool) -> Map<String, Value> {
+    let mut properties = Map::new();
+    for key in rows {
+        match key.path.split_once('.') {
+            None => drop(properties.insert(key.path.to_owned(), property(key))),
+            Some((inner, _)) if properties.contains_key(inner) => {}
+            Some((inner, _)) => {
+                let below = |key: &Key| {
+                    let (table, path) = key.path.split_once('.')?;
+                    (table == inner).then_some(Key { path, ..*key })
+                };
+                let rows: Vec<_> = rows.iter().filter_map(below).collect();
+                properties.insert(inner.to_owned(), table(&rows, closed).into());
+            }
+        }
+    }
+    let mut schema = Map::from_iter([
+        ("type".to_owned(), json!("object")),
+        ("properties".to_owned(), properties.into()),
+    ]);
+    if closed {
+        schema.insert("additionalProperties".into(), json!(false));
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let duration = json!({ "type": "string", "pattern": DURATION });
+    let mut schema = match key.kind {
+        Kind::Text | Kind::Secret | Kind::Path => text,
+        Kind::AddressOrOff => json!({ "type": "string", "pattern": ADDRESS }),
+        Kind::OneOf(words) => json!({ "enum": words }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Number(least, most) => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
+        // Of a size in text the limits cannot be said.
+        Kind::Bytes(least, most) => {
+            let mut number = json!({ "type": "integer", "minimum": least });
+            if let (Some(number), true) = (number.as_object_mut(), most < u64::MAX) {
+                number.insert("maximum".into(), json!(most));
+            }
+            json!({ "anyOf": [number, { "type": "string", "pattern": BYTES }] })
+        }
+        Kind::Duration => duration,
+        Kind::DurationOrOff => json!({ "anyOf": [{ "const": "off" }, duration] }),
+        Kind::Date => json!({ "type": "string", "pattern": DATE }),
+    };
+    if let Some(schema) = schema.as_object_mut() {
+        schema.insert("description".into(), json!(key.help));
+        if let Some(default) = key.default_value() {
+            schema.insert("default".into(), default);
+        }
+    }
+    schema
+}
+
+const DURATION: &str = "^\\s*([0-9]+\\s*[a-zA-Zµ]+\\s*)+$";
+const BYTES: &str = "^\\s*[0-9]+\\s*(B|kB|KB|MB|GB|KiB|MiB|GiB)?\\s*$";
+const DATE: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}$";
+const ADDRESS: &str = "^(off|.+:[0-9]{1,5})$";
