@@ -49,6 +49,15 @@ pub const STREAM: &[Key] = &[
     key("event_types", Texts, "[\"data\"]", "of `data`, `rule`, `connection`"),
     bare("start_date", Date, "first creation only; default: the last 30 days of the service"),
     bare("ca_file", Path, "trust the certificates in this PEM file in place of the system's"),
+    bare("client_cert_file", Path, "our own certificate, PEM, for a service that asks for one"),
+    bare("client_key_file", Path, "its private key, PEM, not encrypted; both or neither"),
+    bare(
+        "proxy",
+        Secret,
+        "`http://[user:password@]host:port` of a forward proxy, or `off`; default: that of the environment",
+    ),
+    bare("proxy_file", Path, "a file with it"),
+    bare("proxy_env", Text, "an environment variable with it"),
     key("max_event_bytes", Bytes(KIB, 32 * MIB), "4MiB", "the largest event that is accepted"),
     bare(
         "queue_bytes",
