@@ -48,6 +48,7 @@ fn analyze(command: &[&str], drop_in: Option<&str>) -> Ended {
 
 #[test]
 fn systemd_takes_the_unit() {
+    need("systemd");
     let version = run_to_end(Command::new("systemd-analyze").arg("--version")).stdout;
     let version: u32 = version.split_whitespace().nth(1).unwrap().parse().unwrap();
     for drop_in in [None, Some("config/systemd/before-253.conf")] {
