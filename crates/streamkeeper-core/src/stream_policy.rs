@@ -579,14 +579,7 @@ impl StreamPolicy {
         let until = Some(now + drain.min(self.config.drain_limit()));
         for slot in &mut self.slots {
             match slot.state {
-                SlotState::Live => {
-                    slot.state = SlotState::Draining { until, rest: None };
-                    self.outputs.push_back(Output::Drain(slot.connection()));
-                }
-                SlotState::Connecting => {
-                    slot.state = SlotState::Closing;
-                    self.outputs.push_back(Output::Kill(slot.connection()));
-                }
+                SlotState::Live | SlotState::Connecting => self.outputs.extend(slot.end(until)),
                 SlotState::Draining { until: Some(earlier), .. } => {
                     slot.state =
                         SlotState::Draining { until: until.min(Some(earlier)), rest: None };

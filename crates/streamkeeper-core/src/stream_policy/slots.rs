@@ -79,6 +79,22 @@ impl Slot {
         ConnectionId { reader: Reader::Slot(self.id), epoch: self.epoch }
     }
 
+    /// Ends its connection, if it has one that is not ending: one that reads is half-closed and read to
+    /// its end, until then at the latest; one that is being opened is closed.
+    pub(super) fn end(&mut self, until: Option<Instant>) -> Option<Output> {
+        match self.state {
+            SlotState::Live => {
+                self.state = SlotState::Draining { until, rest: None };
+                Some(Output::Drain(self.connection()))
+            }
+            SlotState::Connecting => {
+                self.state = SlotState::Closing;
+                Some(Output::Kill(self.connection()))
+            }
+            _ => None,
+        }
+    }
+
     /// Whether frames come on it.
     pub(super) const fn reads(&self) -> bool {
         matches!(self.state, SlotState::Live) && self.proven
@@ -342,13 +358,8 @@ impl StreamPolicy {
                 SlotState::Idle | SlotState::Resting { .. } if !used => {
                     slot.state = SlotState::Limited;
                 }
-                SlotState::Live if !used => {
-                    slot.state = SlotState::Draining { until: Some(now + drain_limit), rest: None };
-                    self.outputs.push_back(Output::Drain(slot.connection()));
-                }
-                SlotState::Connecting if !used => {
-                    slot.state = SlotState::Closing;
-                    self.outputs.push_back(Output::Kill(slot.connection()));
+                SlotState::Live | SlotState::Connecting if !used => {
+                    self.outputs.extend(slot.end(Some(now + drain_limit)));
                 }
                 _ => {}
             }

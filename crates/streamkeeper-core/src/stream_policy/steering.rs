@@ -46,17 +46,7 @@ impl StreamPolicy {
         }
         let until = Some(now + self.config.drain_limit());
         for slot in &mut self.slots {
-            match slot.state {
-                SlotState::Live => {
-                    slot.state = SlotState::Draining { until, rest: None };
-                    self.outputs.push_back(Output::Drain(slot.connection()));
-                }
-                SlotState::Connecting => {
-                    slot.state = SlotState::Closing;
-                    self.outputs.push_back(Output::Kill(slot.connection()));
-                }
-                _ => {}
-            }
+            self.outputs.extend(slot.end(until));
         }
         self.position.changed(now);
     }
