@@ -85,6 +85,33 @@ fn a_running_process_tells_its_state() {
 }
 
 #[test]
+fn who_watches_sees_a_stop_and_a_restart() {
+    let mut scenario = Scenario::start();
+    let Scenario { keeper, .. } = &mut scenario;
+    let ended = told(keeper, &["status", "--watch=0s"]);
+    assert_eq!(ended.code, Some(2), "not without a pause: {ended:?}");
+    let mut watch = command(keeper, &["status", "--watch=100ms", "--json"]);
+    let mut watch = watch.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let mut wait_seen = |what: &str, is_it: &dyn Fn(&Value) -> bool| {
+        wait_for(what, || {
+            let look: Value = serde_json::from_str(&lines.next()?.unwrap()).unwrap();
+            is_it(&look).then_some(())
+        });
+    };
+    let process = keeper.process();
+    wait_seen("the process", &|look| look["process"]["pid"] == process);
+    keeper.stop();
+    wait_seen("what is on disk", &|look| look["running"] == false);
+    keeper.restart();
+    let process = keeper.process();
+    wait_seen("the next process", &|look| look["process"]["pid"] == process);
+    // Nobody reads any more: it ends, and that is no failure.
+    drop(lines);
+    assert!(wait_for("the watch to end", || watch.try_wait().unwrap()).success());
+}
+
+#[test]
 fn an_incident_under_way_is_in_the_status() {
     let mut scenario = Scenario::start();
     // The new stream does not come to life, so that the incident lasts.

@@ -1,6 +1,8 @@
 //! The commands of an operator: steer a stream, look at the service, show the configuration.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::{Value, json};
 
@@ -157,4 +159,74 @@ fn a_shell_can_complete_and_a_version_is_told() {
     assert_eq!(alone(&folder, &["completion", "nonsense"]).code, Some(2));
     let version = json_of(&alone(&folder, &["version", "--json"]));
     assert_eq!(version["version"], env!("CARGO_PKG_VERSION"));
+}
+
+/// The level of what `doctor` found, by what it looked at.
+#[track_caller]
+fn levels(ended: &Ended) -> BTreeMap<String, String> {
+    let found: Value = serde_json::from_str(&ended.stdout).unwrap_or_else(|_| panic!("{ended:?}"));
+    let findings = found["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    for bad in findings.clone().filter(|finding| finding["level"] != "good") {
+        assert!(!text(&bad["advice"]).is_empty(), "what to do: {bad}");
+    }
+    findings.map(|finding| (text(&finding["about"]), text(&finding["level"]))).collect()
+}
+
+#[test]
+fn a_doctor_says_at_which_step_it_fails_and_what_to_do() {
+    let service = Service::process(&["--rate=0", "--history=0s"]);
+    let folder = tempfile::tempdir().unwrap();
+    let token = folder.path().join("token");
+    let settings = |url: &str| {
+        let file = Settings::scaled(url).with("token_file", token.to_str().unwrap()).file();
+        file.replace("token = \"simulated\"\n", "")
+    };
+    let write = |file: String| fs::write(folder.path().join("streamkeeper.toml"), file).unwrap();
+    let examine = |more: &[&str]| {
+        let ended = alone(&folder, &[&["doctor", "--json"], more].concat());
+        assert!(!ended.stdout.contains("simulated") && !ended.stderr.contains("simulated"));
+        ended
+    };
+
+    write(settings(&service.url));
+    fs::write(&token, "simulated\n").unwrap();
+    fs::set_permissions(&token, Permissions::from_mode(0o644)).unwrap();
+    let found = levels(&examine(&[]));
+    let expect = |found: &BTreeMap<String, String>, about: &str, level: &str| {
+        assert_eq!(found.get(about).map(String::as_str), Some(level), "{about}: {found:?}");
+    };
+    for step in ["DNS", "connection", "answer", "token", "clock"] {
+        expect(&found, &format!("service of acme, {step}"), "good");
+    }
+    expect(&found, "service of acme, TLS", "warning");
+    expect(&found, &format!("token in {}", token.display()), "warning");
+    for about in ["configuration", "detection", "tcp_retries2"] {
+        expect(&found, about, "good");
+    }
+    assert!(found.contains_key("open files") && found.contains_key("data_dir ./data"), "{found:?}");
+
+    fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
+    fs::write(&token, "wrong").unwrap();
+    let refused = examine(&[]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    expect(&levels(&refused), "service of acme, token", "serious");
+    expect(&levels(&refused), &format!("token in {}", token.display()), "good");
+
+    // Nobody is called: nothing is said about the service.
+    let offline = levels(&examine(&["--offline"]));
+    assert!(!offline.keys().any(|about| about.starts_with("service")), "{offline:?}");
+
+    write(settings("http://no-such-host.invalid"));
+    let lost = examine(&[]);
+    assert_eq!(lost.code, Some(1), "{lost:?}");
+    expect(&levels(&lost), "service of acme, DNS", "serious");
+    write(settings(&service.url));
+    drop(service);
+    expect(&levels(&examine(&[])), "service of acme, connection", "serious");
+
+    write("[[stream]]\nname = \"acme\"\ntokne = \"x\"\n".into());
+    let wrong = alone(&folder, &["doctor"]);
+    assert_eq!(wrong.code, Some(78), "{wrong:?}");
+    assert!(wrong.stderr.contains("tokne"), "{wrong:?}");
 }

@@ -39,7 +39,7 @@ impl Output {
         answer: &T,
         text: impl FnOnce(&T) -> String,
     ) -> Result<(), Failure> {
-        let text = if self.json || self.output == Form::Json {
+        let text = if self.is_json() {
             let mut json = serde_json::to_string_pretty(answer).map_err(failed)?;
             json.push('\n');
             json
@@ -48,12 +48,36 @@ impl Output {
         };
         say(&text)
     }
+
+    /// Whether the answer is for programs.
+    pub(super) fn is_json(&self) -> bool {
+        self.json || self.output == Form::Json
+    }
+}
+
+/// An answer of many, as a line of its own.
+pub(super) fn json_line<T: Serialize + ?Sized>(answer: &T) -> Result<String, Failure> {
+    let mut line = serde_json::to_string(answer).map_err(failed)?;
+    line.push('\n');
+    Ok(line)
 }
 
 /// Writes `text`, as it is.
 pub(super) fn say(text: &str) -> Result<(), Failure> {
+    quiet_at_the_end(write_out(text))
+}
+
+/// Writes `text`, as it is; false if the reader has gone.
+pub(super) fn still_read(text: &str) -> Result<bool, Failure> {
+    match write_out(text) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        written => written.map(|()| true).map_err(failed),
+    }
+}
+
+fn write_out(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
-    quiet_at_the_end(stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()))
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }
 
 /// A reader that has gone has seen enough.

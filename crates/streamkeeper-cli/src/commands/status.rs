@@ -2,10 +2,11 @@
 //! the last one has left on disk.
 
 mod text;
+mod watch;
 
 use std::io::ErrorKind;
 use std::process::ExitCode;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use serde::Serialize;
@@ -26,9 +27,31 @@ pub(crate) struct Status {
     #[arg(value_name = "STREAM")]
     streams: Vec<String>,
 
+    /// Look again and again, until Ctrl-C, so often [default: 2s]
+    #[arg(
+        long,
+        value_name = "INTERVAL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "2s",
+        value_parser = interval,
+    )]
+    watch: Option<Duration>,
+
     #[command(flatten)]
     output: Output,
 }
+
+/// An interval that leaves the process time for its work.
+fn interval(text: &str) -> Result<Duration, String> {
+    let interval = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if interval < INTERVAL_MIN {
+        return Err(format!("at least {}", humantime::format_duration(INTERVAL_MIN)));
+    }
+    Ok(interval)
+}
+
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// What was found: one of the two.
 #[derive(Serialize)]
@@ -44,21 +67,30 @@ struct Found {
 
 impl Status {
     pub(crate) fn run(self) -> Outcome {
+        match self.watch {
+            Some(every) => watch::until_gone(&self, every)?,
+            None => {
+                let found = self.look()?;
+                self.output.write(&found, |found| text::found(found, None, SystemTime::now()))?;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn look(&self) -> Result<Found, Failure> {
         let data_dir = self.data_dir.find()?;
-        let found = match control::status(&data_dir) {
-            Ok(process) => Found::running(process, &self.streams)?,
+        match control::status(&data_dir) {
+            Ok(process) => Found::running(process, &self.streams),
             Err(
                 error @ (ControlError::NobodyListens { .. } | ControlError::PathTooLong { .. }),
             ) => {
                 let Ledgers { data_dir, streams } = Ledgers::find(data_dir, &self.streams)?;
                 let stats = streams.iter().map(|stream| ledgers::stats(&data_dir, stream));
                 let stats = stats.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
-                Found::on_disk(stats, &error)
+                Ok(Found::on_disk(stats, &error))
             }
-            Err(error) => return Err(unanswered(&error)),
-        };
-        self.output.write(&found, text::found)?;
-        Ok(ExitCode::SUCCESS)
+            Err(error) => Err(unanswered(&error)),
+        }
     }
 }
 
@@ -99,9 +131,4 @@ pub(super) fn unanswered(error: &ControlError) -> Failure {
         ControlError::Io { source, .. } => Failure::new(GENERAL, format!("{error}: {source}")),
         _ => Failure::new(GENERAL, error),
     }
-}
-
-/// The present, for ages.
-fn now() -> SystemTime {
-    SystemTime::now()
 }

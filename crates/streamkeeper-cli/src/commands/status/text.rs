@@ -8,21 +8,22 @@ use streamkeeper::control::ProcessStatus;
 use streamkeeper::{ConsumerStatus, IncidentStatus, StreamStatus};
 
 use super::Found;
+use super::watch::Earlier;
 use crate::commands::ledger::text::stats;
 
-/// What was found.
-pub(super) fn found(found: &Found) -> String {
+/// What was found at `now`; rates are those since `earlier`, if that was the same process.
+pub(super) fn found(found: &Found, earlier: Option<&Earlier>, now: SystemTime) -> String {
     let mut text = String::new();
     if let Some(note) = &found.note {
         text += &format!("{note}\n\n");
     }
     if let Some(process) = &found.process {
-        text += &running(process, super::now());
+        text += &running(process, earlier, now);
     }
     text + &found.ledgers.as_deref().map(stats).unwrap_or_default()
 }
 
-fn running(process: &ProcessStatus, now: SystemTime) -> String {
+fn running(process: &ProcessStatus, earlier: Option<&Earlier>, now: SystemTime) -> String {
     let ProcessStatus { version, pid, uptime_s, listen, streams, last_reload_refused } = process;
     let up = Duration::from_secs(*uptime_s);
     let mut text =
@@ -34,12 +35,32 @@ fn running(process: &ProcessStatus, now: SystemTime) -> String {
         text += "its last changed configuration was refused: what runs is the one before\n";
     }
     for stream in streams {
-        text += &table(stream, up, now);
+        let rate = rate_since(earlier, *pid, stream, now);
+        let rate = rate.map_or_else(
+            || format!("{:.1}/s on average", stream.accepted as f64 / up.as_secs_f64().max(1.0)),
+            |rate| format!("{rate:.1}/s now"),
+        );
+        text += &table(stream, &rate, now);
     }
     text
 }
 
-fn table(stream: &StreamStatus, up: Duration, now: SystemTime) -> String {
+/// Events in a second since `earlier`, if that is of the same process and knows the stream.
+fn rate_since(
+    earlier: Option<&Earlier>,
+    pid: u32,
+    stream: &StreamStatus,
+    now: SystemTime,
+) -> Option<f64> {
+    let Earlier { found, at } = earlier?;
+    let process = found.process.as_ref().filter(|process| process.pid == pid)?;
+    let then = process.streams.iter().find(|then| then.name == stream.name)?;
+    let new = stream.accepted.saturating_sub(then.accepted);
+    let seconds = now.duration_since(*at).ok()?.as_secs_f64();
+    (seconds > 0.0).then(|| new as f64 / seconds)
+}
+
+fn table(stream: &StreamStatus, rate: &str, now: SystemTime) -> String {
     let mut text = format!("\nstream {}: {}", stream.name, stream.state);
     if let Some(detail) = &stream.detail {
         text += &format!(" ({detail})");
@@ -55,7 +76,7 @@ fn table(stream: &StreamStatus, up: Duration, now: SystemTime) -> String {
         row("members", &format!("{count} of {max} that the service allows"));
     }
     row("frames", &frames(stream, now));
-    row("events", &events(stream, up));
+    row("events", &events(stream, rate));
     row("repairs", &repairs(stream));
     if let Some(under_way) = &stream.incident {
         row("incident", &incident(under_way, "under way"));
@@ -88,10 +109,9 @@ fn frames(stream: &StreamStatus, now: SystemTime) -> String {
     format!("{frames}, {pokes} of them pokes, {bytes}; the last {last}")
 }
 
-fn events(stream: &StreamStatus, up: Duration) -> String {
+fn events(stream: &StreamStatus, rate: &str) -> String {
     let (accepted, known) = (HumanCount(stream.accepted), HumanCount(stream.duplicate));
-    let rate = stream.accepted as f64 / up.as_secs_f64().max(1.0);
-    let mut text = format!("{accepted} accepted ({rate:.1}/s on average), {known} known already");
+    let mut text = format!("{accepted} accepted ({rate}), {known} known already");
     for (count, what) in [(stream.conflicting, "conflicting"), (stream.garbled, "garbled")] {
         if count > 0 {
             text += &format!(", {} {what}", HumanCount(count));

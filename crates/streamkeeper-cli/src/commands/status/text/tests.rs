@@ -44,15 +44,36 @@ fn stream() -> StreamStatus {
 }
 
 fn said(stream: StreamStatus) -> String {
-    let process = ProcessStatus {
+    running(&process(stream), None, now())
+}
+
+fn now() -> SystemTime {
+    parse_rfc3339("2026-11-21T09:00:03.5Z").unwrap()
+}
+
+fn process(stream: StreamStatus) -> ProcessStatus {
+    ProcessStatus {
         version: "1.2.3".into(),
         pid: 42,
         uptime_s: 3_600,
         listen: None,
         streams: vec![stream],
         last_reload_refused: false,
+    }
+}
+
+#[test]
+fn whoever_watches_sees_the_rate_since_the_last_look() {
+    let then = StreamStatus { accepted: 12_325, ..stream() };
+    let earlier = |process| {
+        let found = Found { running: true, process: Some(process), ledgers: None, note: None };
+        Earlier { found, at: now() - Duration::from_secs(2) }
     };
-    running(&process, parse_rfc3339("2026-11-21T09:00:03.5Z").unwrap())
+    let same = earlier(process(then.clone()));
+    let restarted = earlier(ProcessStatus { pid: 41, ..process(then) });
+    let said = |earlier| running(&process(stream()), Some(earlier), now());
+    assert!(said(&same).contains("12,345 accepted (10.0/s now)"));
+    assert!(said(&restarted).contains("12,345 accepted (3.4/s on average)"));
 }
 
 #[test]
