@@ -116,6 +116,10 @@ pub enum Fault {
     Flips { records: u32 },
     /// The operator wants a recovery.
     Recover,
+    /// The operator wants no connection for a while.
+    Pause { lasts: Millis },
+    /// The operator wants every connection opened afresh.
+    Reconnect,
 }
 
 impl Fault {
@@ -166,6 +170,15 @@ impl Fault {
             33 => Self::Burst { events: rng.u32(20..=200) },
             34 => Self::Flips { records: rng.u32(1..=10) },
             _ => Self::Recover,
+        }
+    }
+
+    /// Draws what an operator does.
+    #[must_use]
+    pub fn draw_steering(rng: &mut fastrand::Rng, scale: u64) -> Self {
+        match rng.u8(..3) {
+            0 => Self::Reconnect,
+            _ => Self::Pause { lasts: Self::draw_down(rng, scale) },
         }
     }
 

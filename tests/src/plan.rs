@@ -116,6 +116,7 @@ impl Plan {
         plan.draw_shell(rng);
         plan.draw_faults(rng);
         plan.draw_storage(rng);
+        plan.draw_steering(rng);
         plan.leave_foreigners_alone();
         plan
     }
@@ -236,6 +237,14 @@ impl Plan {
     fn draw_storage(&mut self, rng: &mut fastrand::Rng) {
         self.storage = Storage::draw(rng, self.scale);
         self.faults.extend(storage::draw_faults(rng, self.scale, self.faults_end));
+    }
+
+    /// An operator meddles now and then, and then more than once: a pause may end in another.
+    fn draw_steering(&mut self, rng: &mut fastrand::Rng) {
+        for _ in 0..one_of(rng, [0, 0, 0, 1, 4]) {
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::draw_steering(rng, self.scale)));
+        }
         self.faults.sort_by_key(|&(at, _)| at);
     }
 

@@ -52,6 +52,8 @@ enum Happening {
     CallArrives(u64, Call),
     /// A foreign client leaves.
     ForeignLeaves(ClientId),
+    /// The operator's pause is over.
+    Resume,
     /// The disk is well again, unless another fault has come.
     DiskHeals,
     /// A process is started.
@@ -252,6 +254,7 @@ impl World {
                 self.foreign.retain(|other| *other != client);
                 self.model.abort(client, self.now);
             }
+            Happening::Resume => self.resume_keeper(),
             Happening::DiskHeals => self.disk_heals(),
             Happening::Start => self.start_process(),
             Happening::Shell(process, what) => {

@@ -64,6 +64,7 @@ pub(super) struct Conditions {
     pub(super) silence_deaf: bool,
     pub(super) half_close_ignored_until: Millis,
     pub(super) suspended_until: Millis,
+    pub(super) paused_until: Millis,
     pub(super) slow_commits_until: Millis,
     pub(super) slow_commit: Millis,
     pub(super) disk: Option<DiskFault>,
@@ -84,6 +85,7 @@ impl Conditions {
             self.silent_until,
             self.half_close_ignored_until,
             self.suspended_until,
+            self.paused_until,
             self.slow_commits_until,
             self.disk_fails_until,
         ]

@@ -93,6 +93,8 @@ impl World {
             Fault::Burst { events } => self.burst(events),
             Fault::Flips { records } => self.flip(records),
             Fault::Recover => self.report(Input::Recover),
+            Fault::Pause { lasts } => self.pause_keeper(lasts),
+            Fault::Reconnect => self.report(Input::Reconnect),
         }
     }
 
@@ -262,10 +264,34 @@ impl World {
 
     fn away(&mut self, down: Millis) {
         self.conditions.suspended_until = 0;
+        // A pause is not written down: the next process reads.
+        self.conditions.paused_until = 0;
         if down > HOUR {
             self.model.set_rate(self.plan.rate_away, self.now);
         }
         self.agenda.add(self.now + down, Happening::Start);
+    }
+
+    /// The operator wants no connection, and wants them back after a while.
+    fn pause_keeper(&mut self, lasts: Millis) {
+        if self.process.is_none() {
+            return;
+        }
+        let until = self.now + lasts;
+        self.report(Input::Pause);
+        self.conditions.paused_until = self.conditions.paused_until.max(until);
+        self.agenda.add(until, Happening::Resume);
+        if lasts > HOUR {
+            self.model.set_rate(self.plan.rate_away, self.now);
+        }
+    }
+
+    /// A pause is over, unless another one lasts longer.
+    pub(super) fn resume_keeper(&mut self) {
+        if self.process.is_some() && self.now >= self.conditions.paused_until {
+            self.model.set_rate(self.plan.rate, self.now);
+            self.report(Input::Resume);
+        }
     }
 
     fn restart(&mut self, down: Millis) {
