@@ -6,12 +6,15 @@
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
 //! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
-//! (suspects read again), `steering` (what an operator asks), and here the life of the stream and what committed frames prove.
+//! (suspects read again), `steering` (what an operator asks), `proof` (what committed frames prove), `durable` (what is
+//! written down, and the stop), and here what every input leads to.
 
 mod admission;
+mod durable;
 mod incident;
 mod input;
 mod output;
+mod proof;
 mod settings;
 mod slots;
 mod steering;
@@ -24,7 +27,7 @@ use crate::backoff::Backoff;
 use crate::establish::{Call, Establish};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use crate::low_water::{Datum, Gate, LowWater, Position, ServiceClock};
+use crate::low_water::{LowWater, Position, ServiceClock};
 use crate::restart::Restart;
 use crate::time::{Instant, Timestamp, UtcDay};
 
@@ -415,207 +418,6 @@ impl StreamPolicy {
         }
         self.go_on_terminating(now);
         self.flush_if_ended();
-    }
-
-    /// What durable frames prove about the position.
-    fn committed(&mut self, connection: ConnectionId, span: &Span, now: Instant) {
-        if let Some(incident) = &mut self.incident {
-            let before = incident.terminated_at();
-            let old = span.data.iter().filter(|datum| datum.new && datum.created_at <= before);
-            incident.recovered += old.count() as u64;
-            incident.new += span.new;
-            incident.duplicate += span.duplicate;
-        }
-        for datum in &span.data {
-            self.water.accepted(datum);
-        }
-        if connection.reader == Reader::Replay {
-            self.verification_committed(connection, span, now);
-            self.persist_mark(now);
-            return;
-        }
-        // Events of an older epoch are accepted all the same; they prove nothing about position.
-        let Some(slot) = self.slot_of(connection) else { return };
-        slot.heard = Some(span.arrived);
-        if let Some(ts) = span.poke {
-            let first = !self.clock.is_proven();
-            self.clock.poke(span.arrived, ts);
-            if first {
-                self.clock_is_proven();
-            }
-        }
-        self.position.frame(span.arrived);
-        for datum in &span.data {
-            self.position.data(span.arrived, datum);
-            self.note_span(datum);
-        }
-        self.advance(span, now);
-    }
-
-    /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
-    fn note_span(&mut self, datum: &Datum) {
-        self.span_days = self.span_days.max(datum.span_days());
-        if let (Some(start_day), Some(first)) = (datum.start_day, self.stream_start) {
-            self.reading_ruled_out |= start_day < first;
-        }
-    }
-
-    /// Moves live reading and mark, if the stream is settled and the gate open.
-    fn advance(&mut self, span: &Span, now: Instant) {
-        let Some(heard) = self.settled() else { return };
-        let missing = match self.position.gate() {
-            Gate::Closed => return,
-            Gate::Open => 0,
-            Gate::Forced { missing } => missing,
-        };
-        let margin = self.water.margin();
-        let settle = self.config.position.settle;
-        let Some(reached) = self.position.reached(&self.clock, heard, margin) else { return };
-        let service_now = self.clock.at(span.arrived);
-        if self.clock.is_proven() && service_now.since(reached) <= settle + margin * 4 {
-            let oldest = span.data.iter().filter(|datum| datum.new).map(|d| d.created_at).min();
-            if let Some(oldest) = oldest {
-                self.water.delayed(service_now.since(oldest));
-            }
-        }
-        if self.clock.is_proven() && service_now.since(reached) <= settle * 2 + margin {
-            self.settled_at = now;
-        }
-        self.water.advance(reached);
-        if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
-            self.position.open_gate();
-            if missing > 0 {
-                self.witnesses_missing(missing, now);
-            }
-            if matches!(self.stage, Stage::Running) {
-                self.caught_up(now);
-            }
-        }
-        self.persist_mark(now);
-    }
-
-    /// Whether nothing has changed for `settle` and every open slot was heard lately; then when the
-    /// one heard longest ago was.
-    fn settled(&self) -> Option<Instant> {
-        let evidence = self.position.evidence();
-        let quiet = matches!(self.stage, Stage::Running)
-            && self.position.is_settled()
-            && self.foreign_since.is_none();
-        if !quiet {
-            return None;
-        }
-        let lately = self.config.watchdog.late_after;
-        let mut heard = None;
-        for slot in &self.slots {
-            match slot.state {
-                SlotState::Live => {
-                    let last = slot.heard.filter(|&last| {
-                        evidence.since(last) <= lately && !slot.late && slot.paused_since.is_none()
-                    })?;
-                    heard = Some(heard.map_or(last, |oldest: Instant| oldest.min(last)));
-                }
-                SlotState::Connecting | SlotState::Draining { .. } | SlotState::Closing => {
-                    return None;
-                }
-                SlotState::Idle | SlotState::Resting { .. } | SlotState::Limited => {}
-            }
-        }
-        heard
-    }
-
-    /// Asks for this state to be made durable.
-    fn persist(&mut self, phase: Phase, clean: bool, now: Instant) -> u64 {
-        self.persists += 1;
-        self.persisted_mark = (self.water.mark(), now);
-        let at = self.clock.at(now);
-        let state = StreamState {
-            mark: self.water.mark(),
-            phase,
-            stream_id: self.stream.clone(),
-            clean,
-            suspects: self.water.suspects().to_vec(),
-            incidents: self.incidents,
-            incident: self.incident.as_ref().map(|incident| incident.open(now, at)),
-        };
-        self.outputs.push_back(Output::Persist { number: self.persists, state });
-        self.persists
-    }
-
-    /// Writes the mark down every few seconds.
-    fn persist_mark(&mut self, now: Instant) {
-        let (mark, at) = self.persisted_mark;
-        if self.water.mark() != mark && now.since(at) >= settings::PERSIST_EVERY {
-            let phase = if self.filling { Phase::Recovering } else { Phase::Running };
-            self.persist(phase, false, now);
-        }
-    }
-
-    fn persisted(&mut self, number: u64, now: Instant) {
-        match &mut self.stage {
-            Stage::Terminating { persisted, .. } if *persisted == Some(number) => {
-                *persisted = None;
-                self.go_on_terminating(now);
-            }
-            Stage::Recording { persisted } if *persisted == number => self.start_reading(now),
-            Stage::Closing { persisted, clean } if *persisted == number => {
-                let clean = *clean;
-                self.stage = Stage::Stopped;
-                self.outputs.push_back(Output::Stopped { clean });
-            }
-            _ => {}
-        }
-    }
-
-    fn stop(&mut self, drain: Duration, now: Instant) {
-        if matches!(
-            self.stage,
-            Stage::Draining | Stage::Flushing | Stage::Closing { .. } | Stage::Stopped
-        ) {
-            return;
-        }
-        // A procedure that is cut short starts over at the next start.
-        self.ends_proper &= matches!(self.stage, Stage::Running);
-        self.stage = Stage::Draining;
-        let until = Some(now + drain.min(self.config.drain_limit()));
-        for slot in &mut self.slots {
-            match slot.state {
-                SlotState::Live | SlotState::Connecting => self.outputs.extend(slot.end(until)),
-                SlotState::Draining { until: Some(earlier), .. } => {
-                    slot.state =
-                        SlotState::Draining { until: until.min(Some(earlier)), rest: None };
-                }
-                SlotState::Draining { until: None, .. } | SlotState::Closing => {}
-                SlotState::Idle | SlotState::Resting { .. } | SlotState::Limited => {
-                    slot.state = SlotState::Idle;
-                }
-            }
-        }
-        if let Some(connection) = self.verification.abort() {
-            self.outputs.push_back(Output::Kill(connection));
-        }
-        self.flush_if_ended();
-    }
-
-    fn flush_if_ended(&mut self) {
-        // A call under way is not waited for: its outcome is looked up at the next start.
-        let open = self.slots.iter().any(Slot::is_connected) || self.verification.is_connected();
-        if matches!(self.stage, Stage::Draining) && !open {
-            self.stage = Stage::Flushing;
-            self.outputs.push_back(Output::Flush);
-        }
-    }
-
-    fn flushed(&mut self, now: Instant) {
-        if !matches!(self.stage, Stage::Flushing) {
-            return;
-        }
-        let clean = self.ends_proper
-            && self.water.suspects().is_empty()
-            && !self.filling
-            && self.wanted_recovery.is_none();
-        let phase = if self.filling { Phase::Recovering } else { Phase::Running };
-        let persisted = self.persist(phase, clean, now);
-        self.stage = Stage::Closing { persisted, clean };
     }
 }
 

@@ -1,34 +1,19 @@
 //! Files stay small, say what they are for, and leave nothing for later.
 
 use super::tidy;
-use super::tree::{files, read};
+use super::tree::files;
 
-/// A file above this wants a reason.
+/// The most lines of a source file.
 const LINES_MAX: usize = 500;
-
-/// The files above [`LINES_MAX`], and why.
-const LARGE: [(&str, &str); 1] = [(
-    "crates/streamkeeper-core/src/stream_policy.rs",
-    "the life of a stream and the position of its reading share one state; slots, incident and \
-     verification are modules of their own already",
-)];
 
 #[test]
 fn source_files_stay_small() {
     let mut findings = Vec::new();
     for file in files("", &[".rs"]) {
         let lines = file.text.lines().count();
-        let path = &file.path;
-        let is_listed = LARGE.iter().any(|(large, _)| large == path);
-        if lines > LINES_MAX && !is_listed {
-            findings.push(format!("{path} has {lines} lines"));
+        if lines > LINES_MAX {
+            findings.push(format!("{} has {lines} lines", file.path));
         }
-        if lines <= LINES_MAX && is_listed {
-            findings.push(format!("{path} has {lines} lines: take it off the list LARGE"));
-        }
-    }
-    for (large, _) in LARGE {
-        read(large); // says so if it is gone
     }
     tidy(
         &format!("A source file has at most {LINES_MAX} lines, its tests included: split it."),

@@ -1,0 +1,119 @@
+//! What committed frames prove: how far the stream has been read, and with it the mark.
+//!
+//! Only what is durable counts, and only while nothing changes: `docs/recovery.md` has the rules, and the
+//! naive ones that lose events.
+
+use crate::id::{ConnectionId, Reader};
+use crate::low_water::{Datum, Gate};
+use crate::time::Instant;
+
+use super::slots::SlotState;
+use super::{Span, Stage, StreamPolicy};
+
+impl StreamPolicy {
+    /// What durable frames prove about the position.
+    pub(super) fn committed(&mut self, connection: ConnectionId, span: &Span, now: Instant) {
+        if let Some(incident) = &mut self.incident {
+            let before = incident.terminated_at();
+            let old = span.data.iter().filter(|datum| datum.new && datum.created_at <= before);
+            incident.recovered += old.count() as u64;
+            incident.new += span.new;
+            incident.duplicate += span.duplicate;
+        }
+        for datum in &span.data {
+            self.water.accepted(datum);
+        }
+        if connection.reader == Reader::Replay {
+            self.verification_committed(connection, span, now);
+            self.persist_mark(now);
+            return;
+        }
+        // Events of an older epoch are accepted all the same; they prove nothing about position.
+        let Some(slot) = self.slot_of(connection) else { return };
+        slot.heard = Some(span.arrived);
+        if let Some(ts) = span.poke {
+            let first = !self.clock.is_proven();
+            self.clock.poke(span.arrived, ts);
+            if first {
+                self.clock_is_proven();
+            }
+        }
+        self.position.frame(span.arrived);
+        for datum in &span.data {
+            self.position.data(span.arrived, datum);
+            self.note_span(datum);
+        }
+        self.advance(span, now);
+    }
+
+    /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
+    fn note_span(&mut self, datum: &Datum) {
+        self.span_days = self.span_days.max(datum.span_days());
+        if let (Some(start_day), Some(first)) = (datum.start_day, self.stream_start) {
+            self.reading_ruled_out |= start_day < first;
+        }
+    }
+
+    /// Moves live reading and mark, if the stream is settled and the gate open.
+    fn advance(&mut self, span: &Span, now: Instant) {
+        let Some(heard) = self.settled() else { return };
+        let missing = match self.position.gate() {
+            Gate::Closed => return,
+            Gate::Open => 0,
+            Gate::Forced { missing } => missing,
+        };
+        let margin = self.water.margin();
+        let settle = self.config.position.settle;
+        let Some(reached) = self.position.reached(&self.clock, heard, margin) else { return };
+        let service_now = self.clock.at(span.arrived);
+        if self.clock.is_proven() && service_now.since(reached) <= settle + margin * 4 {
+            let oldest = span.data.iter().filter(|datum| datum.new).map(|d| d.created_at).min();
+            if let Some(oldest) = oldest {
+                self.water.delayed(service_now.since(oldest));
+            }
+        }
+        if self.clock.is_proven() && service_now.since(reached) <= settle * 2 + margin {
+            self.settled_at = now;
+        }
+        self.water.advance(reached);
+        if self.filling && reached >= self.terminated_at.minus(margin).minus(settle) {
+            self.position.open_gate();
+            if missing > 0 {
+                self.witnesses_missing(missing, now);
+            }
+            if matches!(self.stage, Stage::Running) {
+                self.caught_up(now);
+            }
+        }
+        self.persist_mark(now);
+    }
+
+    /// Whether nothing has changed for `settle` and every open slot was heard lately; then when the
+    /// one heard longest ago was.
+    fn settled(&self) -> Option<Instant> {
+        let evidence = self.position.evidence();
+        let quiet = matches!(self.stage, Stage::Running)
+            && self.position.is_settled()
+            && self.foreign_since.is_none();
+        if !quiet {
+            return None;
+        }
+        let lately = self.config.watchdog.late_after;
+        let mut heard = None;
+        for slot in &self.slots {
+            match slot.state {
+                SlotState::Live => {
+                    let last = slot.heard.filter(|&last| {
+                        evidence.since(last) <= lately && !slot.late && slot.paused_since.is_none()
+                    })?;
+                    heard = Some(heard.map_or(last, |oldest: Instant| oldest.min(last)));
+                }
+                SlotState::Connecting | SlotState::Draining { .. } | SlotState::Closing => {
+                    return None;
+                }
+                SlotState::Idle | SlotState::Resting { .. } | SlotState::Limited => {}
+            }
+        }
+        heard
+    }
+}
