@@ -23,6 +23,7 @@ mod embedded;
 mod endings;
 mod http;
 mod hygiene;
+mod isolation;
 mod ledger_commands;
 mod life_cycle;
 mod limits;
