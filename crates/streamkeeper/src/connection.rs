@@ -161,6 +161,7 @@ impl Read {
             poke: None,
             events: Vec::new(),
             side: tools.side.clone(),
+            reader: tools.reports.clone(),
         };
         Self { batch, frames: 0, comments: 0, proof: false }
     }

@@ -43,6 +43,8 @@ pub(crate) struct Batch {
     pub(crate) events: Vec<Event>,
     /// The replay of an operator that it belongs to.
     pub(crate) side: Option<Arc<Side>>,
+    /// Who reads the connection, and hears what became of this.
+    pub(crate) reader: Reports,
 }
 
 impl Batch {
@@ -73,7 +75,8 @@ impl Batch {
     fn take_front(&mut self, count: usize) -> Self {
         let rest = self.events.split_off(count);
         let events = std::mem::replace(&mut self.events, rest);
-        Self { events, poke: None, side: self.side.clone(), ..*self }
+        let (side, reader) = (self.side.clone(), self.reader.clone());
+        Self { events, poke: None, side, reader, ..*self }
     }
 }
 
@@ -85,17 +88,16 @@ fn room_of(event: &Event) -> usize {
 /// What an event costs beyond its payload.
 const EVENT_OVERHEAD: usize = 256;
 
-/// Something a stream asks of its ledger.
+/// Something a stream asks of its ledger. Each is answered to who asked: a supervisor that was
+/// replaced may have left some behind, and its connections' names and clock mean nothing to the next.
 #[derive(Debug)]
 pub(crate) enum Job {
     /// Judge these, make the new ones durable; answered by `Committed`.
     Batch(Batch),
     /// Make this durable, with everything before it; answered by `Persisted`.
-    Persist { number: u64, state: StreamState },
+    Persist { number: u64, state: StreamState, asker: Reports },
     /// Answer `Flushed` when everything before is durable.
-    Flush,
-    /// From here on, answers go there: to another supervisor.
-    ReportTo(Reports),
+    Flush { asker: Reports },
     /// Write down the sinks' places and let go of the ledger.
     Close(oneshot::Sender<()>),
 }
@@ -115,6 +117,7 @@ pub(crate) struct Tools {
     pub(crate) bounds: GroupBounds,
     pub(crate) budget: Budget,
     pub(crate) entry: Arc<StreamEntry>,
+    /// The supervisor of the moment.
     pub(crate) reports: Reports,
 }
 
@@ -181,6 +184,15 @@ impl Desk {
         self.jobs.push_back(job);
     }
 
+    /// The stream has another supervisor, which has to know at once why nothing is answered: what waits
+    /// for a disk may wait for long.
+    pub(crate) fn report_to(&mut self, reports: Reports) {
+        self.tools.reports = reports;
+        if let Some(trouble) = &self.trouble {
+            self.tools.reports.send(Input::LedgerFailed(trouble.reason));
+        }
+    }
+
     /// When there is something to do.
     pub(crate) fn deadline(&self) -> Instant {
         let due = self.due.unwrap_or(self.sweep_at).min(self.sweep_at);
@@ -235,12 +247,11 @@ impl Desk {
                     self.commit()?;
                     continue;
                 }
-                Job::Persist { number, state } => {
+                Job::Persist { number, state, asker } => {
                     self.tools.ledger.persist(state)?;
-                    self.tools.reports.send(Input::Persisted(*number));
+                    asker.send(Input::Persisted(*number));
                 }
-                Job::Flush => self.tools.reports.send(Input::Flushed),
-                Job::ReportTo(reports) => self.tools.reports = reports.clone(),
+                Job::Flush { asker } => asker.send(Input::Flushed),
                 Job::Close(_) => return Ok(()),
             }
             self.jobs.pop_front();
@@ -336,15 +347,10 @@ impl Desk {
         self.progress = true;
         budget.give(room);
         let committed = Input::Committed { connection: batch.connection, span };
-        match &batch.side {
-            None => reports.send(committed),
-            Some(side) => {
-                if !side.dry_run {
-                    reports.send(committed.clone());
-                }
-                side.reports.send(committed);
-            }
+        if batch.side.is_some() && !batch.is_dry() {
+            reports.send(committed.clone());
         }
+        batch.reader.send(committed);
     }
 
     fn well(&mut self) {
@@ -384,7 +390,7 @@ fn judge(
     arrived: Timestamp,
     head: &mut Vec<u8>,
 ) -> (Judged, Option<LedgerError>) {
-    let Batch { connection: _, arrived: read, replayed, poke, events, side } = batch;
+    let Batch { arrived: read, replayed, poke, events, side, connection: _, reader: _ } = batch;
     let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
     let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };

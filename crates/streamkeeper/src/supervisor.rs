@@ -146,9 +146,9 @@ impl Supervisor {
             }
             Output::Persist { number, state } => {
                 self.last_state = state.clone();
-                self.tools.writer.persist(number, state);
+                self.tools.writer.persist(number, state, &self.tools.reports);
             }
-            Output::Flush => self.tools.writer.flush(),
+            Output::Flush => self.tools.writer.flush(&self.tools.reports),
             Output::Report(report) => self.tell(&report),
             Output::Stopped { clean } => {
                 self.publish();

@@ -16,6 +16,7 @@ use crate::supervisor::Reports;
 enum Request {
     Open { key: u64, tools: Box<Tools> },
     Job { key: u64, job: Job },
+    ReportTo { key: u64, reports: Reports },
 }
 
 /// The threads.
@@ -61,18 +62,18 @@ impl Writer {
     }
 
     /// Makes a state durable, after everything before; answered by `Persisted`.
-    pub(crate) fn persist(&self, number: u64, state: StreamState) {
-        self.send(Job::Persist { number, state });
+    pub(crate) fn persist(&self, number: u64, state: StreamState, asker: &Reports) {
+        self.send(Job::Persist { number, state, asker: asker.clone() });
     }
 
     /// Answered by `Flushed` when everything before is durable.
-    pub(crate) fn flush(&self) {
-        self.send(Job::Flush);
+    pub(crate) fn flush(&self, asker: &Reports) {
+        self.send(Job::Flush { asker: asker.clone() });
     }
 
-    /// Answers go to another supervisor from here on.
+    /// The stream has another supervisor.
     pub(crate) fn report_to(&self, reports: Reports) {
-        self.send(Job::ReportTo(reports));
+        self.request(Request::ReportTo { key: self.key, reports });
     }
 
     /// Lets go of the ledger. Resolves when that is done: another process may have it then.
@@ -83,7 +84,11 @@ impl Writer {
     }
 
     fn send(&self, job: Job) {
-        if self.thread.send(Request::Job { key: self.key, job }).is_err() {
+        self.request(Request::Job { key: self.key, job });
+    }
+
+    fn request(&self, request: Request) {
+        if self.thread.send(request).is_err() {
             tracing::error!("a writer thread has ended; nothing is accepted any more");
         }
     }
@@ -108,6 +113,11 @@ fn write(requests: &Receiver<Request>) {
                         Request::Job { key, job } => {
                             if let Some(desk) = desks.get_mut(&key) {
                                 desk.take(job, now);
+                            }
+                        }
+                        Request::ReportTo { key, reports } => {
+                            if let Some(desk) = desks.get_mut(&key) {
+                                desk.report_to(reports);
                             }
                         }
                     }

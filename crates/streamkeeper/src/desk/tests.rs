@@ -22,10 +22,17 @@ fn event(id: u32, bytes: usize) -> Event {
     event
 }
 
+/// A batch whose reader is gone.
 fn batch(events: Vec<Event>) -> Batch {
-    let connection = ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) };
-    let poke = Some(Timestamp::from_micros(1));
-    Batch { connection, arrived: CoreInstant::ZERO, replayed: false, poke, events, side: None }
+    Batch {
+        connection: ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) },
+        arrived: CoreInstant::ZERO,
+        replayed: false,
+        poke: Some(Timestamp::from_micros(1)),
+        events,
+        side: None,
+        reader: Reports::channel(Clock::start()).0,
+    }
 }
 
 fn ids(range: std::ops::Range<u32>) -> Vec<Event> {
@@ -70,9 +77,31 @@ impl Bench {
         Self { disk, desk: Desk::new(tools, now), budget, entry, reports: receiver, now }
     }
 
+    /// The present reader has read this.
     fn batch(&mut self, batch: Batch) {
+        self.late_batch(Batch { reader: self.asker(), ..batch });
+    }
+
+    /// Whoever the batch says has read it.
+    fn late_batch(&mut self, batch: Batch) {
         assert!(self.budget.try_take(batch.room()));
         self.desk.take(Job::Batch(batch), self.now);
+    }
+
+    fn persist(&mut self, number: u64) {
+        let (state, asker) = (StreamState::at(None), self.asker());
+        self.desk.take(Job::Persist { number, state, asker }, self.now);
+    }
+
+    fn asker(&self) -> Reports {
+        self.desk.tools.reports.clone()
+    }
+
+    /// Another supervisor takes the stream over.
+    fn replace_reader(&mut self) {
+        let (reports, receiver) = Reports::channel(Clock::start());
+        self.desk.report_to(reports);
+        self.reports = receiver;
     }
 
     /// Lets so much time pass, and the desk work whenever it wants to.
@@ -153,9 +182,10 @@ fn a_group_is_committed_after_the_delay_or_when_enough_waits() {
 fn what_is_asked_is_answered_in_order() {
     let mut bench = Bench::new(u64::MAX);
     bench.batch(batch(ids(0..1)));
-    bench.desk.take(Job::Persist { number: 7, state: StreamState::at(None) }, bench.now);
+    bench.persist(7);
     bench.batch(batch(ids(1..2)));
-    bench.desk.take(Job::Flush, bench.now);
+    let asker = bench.asker();
+    bench.desk.take(Job::Flush { asker }, bench.now);
     bench.pass(Duration::ZERO);
     assert_eq!(bench.reported(), ["1+0 poke", "persisted 7", "1+0 poke", "flushed"]);
 }
@@ -170,7 +200,7 @@ fn while_the_disk_fails_everything_waits_and_nothing_is_lost() {
         bench.pass(SOON);
         bench.disk.plan(0, fault);
         bench.batch(batch(ids(1..4)));
-        bench.desk.take(Job::Persist { number: 1, state: StreamState::at(None) }, bench.now);
+        bench.persist(1);
         bench.pass(LATER);
         assert_eq!(bench.reported(), ["2+0 poke", word], "said once, and nothing else");
         assert_eq!(bench.entry.outbox.backlog("sink"), 2);
@@ -182,6 +212,27 @@ fn while_the_disk_fails_everything_waits_and_nothing_is_lost() {
         assert_eq!(bench.entry.outbox.backlog("sink"), 4);
         assert_eq!(bench.budget.taken(), 0);
     }
+}
+
+#[test]
+fn what_an_abandoned_reader_left_behind_is_kept_and_proves_nothing_to_the_next() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.disk.plan(0, Fault::DiskFull);
+    bench.batch(batch(ids(0..2)));
+    bench.persist(1);
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["disk_full"]);
+
+    bench.replace_reader();
+    assert_eq!(bench.reported(), ["disk_full"], "the next one hears at once what it waits for");
+    // Its connections have the same names, and another clock.
+    bench.late_batch(batch(ids(2..3)));
+    bench.persist(1);
+    bench.batch(batch(ids(1..4)));
+    bench.disk.heal();
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["persisted 1", "1+2 poke", "well"], "answers to its own alone");
+    assert_eq!(bench.entry.outbox.backlog("sink"), 4, "nothing is lost");
 }
 
 #[test]
