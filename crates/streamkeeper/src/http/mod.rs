@@ -129,6 +129,7 @@ impl Bound {
         let Some(address) = config.listen else { return Ok(None) };
         let failed = |source| StartError::Listen { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
+        limit_patience(&listener).map_err(failed)?;
         // Port 0 has become another.
         let address = listener.local_addr().map_err(failed)?;
         let is_local = address.ip().to_canonical().is_loopback();
@@ -159,6 +160,15 @@ impl Bound {
     }
 }
 
+/// Connections take this over from their listener. Nothing else would end one whose client asks and
+/// does not read: some hundred of those, which need no token, would keep `/livez` from being answered,
+/// and the process would be restarted for it.
+fn limit_patience(listener: &TcpListener) -> io::Result<()> {
+    #[cfg(target_os = "linux")]
+    socket2::SockRef::from(listener).set_tcp_user_timeout(Some(UNREAD_TIME))?;
+    Ok(())
+}
+
 /// The served endpoint.
 #[derive(Debug)]
 pub(crate) struct Endpoint {
@@ -177,3 +187,22 @@ const CONNECTIONS_MAX: usize = 512;
 
 /// How long a client may take for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(5);
+
+/// How long what is sent to a client may stay unread, or on its way.
+const UNREAD_TIME: Duration = Duration::from_secs(15);
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_does_not_read_is_not_waited_for() {
+        let listen = Some(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let config = ServiceConfig { listen, ..ServiceConfig::default() };
+        let Bound { listener, address, .. } = Bound::take(&config).unwrap().unwrap();
+        let _client = std::net::TcpStream::connect(address).unwrap();
+        let (accepted, _) = listener.accept().unwrap();
+        let patience = socket2::SockRef::from(&accepted).tcp_user_timeout().unwrap();
+        assert_eq!(patience, Some(UNREAD_TIME));
+    }
+}
