@@ -40,3 +40,25 @@ pub fn factories() -> Vec<Box<dyn SinkFactory>> {
         Box::new(stdout::StdoutFactory),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A table with a key that nobody knows names those that somebody does.
+    #[test]
+    fn every_key_of_every_sink_is_on_the_page() {
+        let page = include_str!("../../../docs/configuration.md");
+        for factory in factories() {
+            // A required key has to be there, or it is what is named.
+            let path = (factory.type_name() == "file").then(|| ("path", "events.ndjson".into()));
+            let table = path.into_iter().chain([("unheard-of-key", 1.into())]).collect();
+            let refused = factory.check("sink", table).unwrap_err().to_string();
+            let (_, known) = refused.split_once("known are ").unwrap();
+            for key in known.split(", ") {
+                let row = format!("| `{}` | `{key}` |", factory.type_name());
+                assert!(page.contains(&row), "docs/configuration.md has no row {row}");
+            }
+        }
+    }
+}

@@ -97,7 +97,7 @@ pub fn reference() -> String {
         ),
         (
             "[[sink]]",
-            "One sink. Its other keys are those of its `type`; the commented file has them.",
+            "One sink. Its other keys are those of its [type](configuration.md#sinks).",
             SINK,
         ),
     ] {
