@@ -33,6 +33,26 @@ fn configured(service: &Service) -> tempfile::TempDir {
 }
 
 #[test]
+fn whoever_reads_no_answer_gets_the_code_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = Settings::scaled("http://127.0.0.1:9").file();
+    fs::write(folder.path().join("streamkeeper.toml"), config).unwrap();
+    // Nobody reads what is said, on either.
+    let deaf = |arguments: &[&str]| {
+        let [out, err] = [std::io::pipe().unwrap().1, std::io::pipe().unwrap().1];
+        let mut command = streamkeeper();
+        command.args(arguments).current_dir(folder.path()).stdout(out).stderr(err);
+        command.status().unwrap().code()
+    };
+    for arguments in
+        [&["check"][..], &["config", "print"], &["config", "default"], &["completion", "bash"]]
+    {
+        assert_eq!(deaf(arguments), Some(0), "{arguments:?}");
+    }
+    assert_eq!(deaf(&["check", "nowhere.toml"]), Some(78));
+}
+
+#[test]
 fn a_stream_is_paused_resumed_reconnected_and_recovered_by_command() {
     let scenario = Scenario::start();
     let Scenario { keeper, service } = &scenario;

@@ -1,6 +1,7 @@
 //! Exit codes: those of `sysexits.h`, and what each means here (docs/commands.md).
 
 use std::fmt::Display;
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 /// A command that did not do what it was asked to: what to say, and how to exit.
@@ -41,9 +42,9 @@ impl Failure {
     }
 
     /// Says it on stderr.
-    #[expect(clippy::print_stderr, reason = "the last words of a command line program")]
     pub(crate) fn report(&self) -> ExitCode {
-        eprintln!("streamkeeper: {}", self.message);
+        // If nobody reads it, the code still says it.
+        writeln!(io::stderr(), "streamkeeper: {}", self.message).unwrap_or_default();
         ExitCode::from(self.code)
     }
 }

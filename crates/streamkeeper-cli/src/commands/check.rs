@@ -4,7 +4,10 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use streamkeeper::config::Config;
+
 use super::config_file::ConfigFile;
+use super::output::say;
 use crate::exit::Outcome;
 
 /// Check a configuration file, without any network.
@@ -15,23 +18,26 @@ pub(crate) struct Check {
 }
 
 impl Check {
-    #[expect(clippy::print_stdout, reason = "the answer of the command")]
     pub(crate) fn run(self) -> Outcome {
-        let config = self.file.load()?;
-        for stream in &config.streams {
-            println!(
-                "stream {}: {} on {}, {} connections, stale after {:?}",
-                stream.name,
-                stream.server_name,
-                stream.url,
-                stream.connections,
-                stream.watchdog.stale_after,
-            );
-        }
-        for sink in &config.sinks {
-            println!("sink {}: {}, for {}", sink.name, sink.kind, sink.streams.join(", "));
-        }
-        println!("the configuration is good");
+        say(&text(&self.file.load()?))?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn text(config: &Config) -> String {
+    let mut text = String::new();
+    for stream in &config.streams {
+        text += &format!(
+            "stream {}: {} on {}, {} connections, stale after {:?}\n",
+            stream.name,
+            stream.server_name,
+            stream.url,
+            stream.connections,
+            stream.watchdog.stale_after,
+        );
+    }
+    for sink in &config.sinks {
+        text += &format!("sink {}: {}, for {}\n", sink.name, sink.kind, sink.streams.join(", "));
+    }
+    text + "the configuration is good\n"
 }
