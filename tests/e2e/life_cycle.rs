@@ -116,19 +116,29 @@ fn a_wrong_configuration_changes_nothing_and_says_why() {
 fn a_drop_in_file_that_comes_and_goes_is_noticed() {
     let (service, other) = (Service::process(&[]), Service::process(&[]));
     let settings = Settings::scaled(&service.url);
-    let mut keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
     let folder = keeper.folder().join("streamkeeper.toml.d");
-    fs::create_dir(&folder).unwrap();
-    keeper.restart();
     let scenario = Scenario { keeper, service }.live();
     let keeper = &scenario.keeper;
 
     // As programs do: whole, under another name, then in its place.
-    fs::write(folder.join(".beta.toml.new"), beta(&other)).unwrap();
-    fs::rename(folder.join(".beta.toml.new"), folder.join("beta.toml")).unwrap();
-    wait_for("the new stream", || (status(keeper, "beta")["state"] == "live").then_some(()));
+    let put = || {
+        fs::write(folder.join(".beta.toml.new"), beta(&other)).unwrap();
+        fs::rename(folder.join(".beta.toml.new"), folder.join("beta.toml")).unwrap();
+        wait_for("the new stream", || (status(keeper, "beta")["state"] == "live").then_some(()));
+    };
+    let gone = || wait_for("the stream to go", || status(keeper, "beta").is_null().then_some(()));
+    // The folder was not there at the start.
+    fs::create_dir(&folder).unwrap();
+    put();
     fs::remove_file(folder.join("beta.toml")).unwrap();
-    wait_for("the stream to go", || status(keeper, "beta").is_null().then_some(()));
+    gone();
+    put();
+    // And it may be replaced.
+    fs::remove_dir_all(&folder).unwrap();
+    gone();
+    fs::create_dir(&folder).unwrap();
+    put();
     scenario.finish();
 }
 

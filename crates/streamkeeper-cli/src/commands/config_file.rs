@@ -59,10 +59,9 @@ impl ConfigFile {
         place(self.file.clone().or_else(|| self.config.clone()))
     }
 
-    /// The folder of drop-in files, if it exists.
-    pub(crate) fn drop_in_folder(&self) -> Result<Option<PathBuf>, Failure> {
-        let folder = Config::drop_in_folder(&self.path()?, self.drop_ins.as_deref());
-        Ok(folder.is_dir().then_some(folder))
+    /// The folder of drop-in files, whether it exists or not.
+    pub(crate) fn drop_in_folder(&self) -> Result<PathBuf, Failure> {
+        Ok(Config::drop_in_folder(&self.path()?, self.drop_ins.as_deref()))
     }
 
     /// Reads it, as one file would have it.

@@ -50,7 +50,7 @@ impl Run {
         let daemon = Daemon { keeper, file: self.file, log, systemd: Systemd::new() };
         runtime.block_on(async {
             // Watched on the runtime, from before the first look on.
-            let watch = Watch::start(drop_ins);
+            let watch = Watch::start(&drop_ins);
             daemon.serve(watch, Duration::from_secs(self.stop_within)).await
         })
     }
