@@ -288,7 +288,8 @@ impl Establish {
         match failure {
             CallFailure::Held => self.held_again(now),
             CallFailure::NameTaken | CallFailure::StreamLimit => self.step = Step::List,
-            CallFailure::Unavailable { acted: true, .. }
+            // Why is not always said in words that we know: it may be the name.
+            CallFailure::Rejected { .. } | CallFailure::Unavailable { acted: true, .. }
                 if matches!(self.step, Step::Create { .. }) =>
             {
                 self.step = Step::List;

@@ -120,6 +120,30 @@ fn an_unanswered_delete_is_asked_again() {
 }
 
 #[test]
+fn a_create_that_is_refused_without_a_reason_may_mean_the_name() {
+    let mut script = Script::new(Some("a"), Some("2026-11-20"));
+    script.expect(&delete("a"), Answer::Deleted);
+    let refused = failed(CallFailure::Rejected { status: 422 });
+    script.expect(&create("acme", Some("2026-11-20")), refused);
+    script.expect(&Call::List, listed(&[("b", "acme")]));
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&create("acme", Some("2026-11-20")), Answer::Created(id("c")));
+}
+
+#[test]
+fn a_create_that_is_refused_for_good_is_asked_for_rarely() {
+    let mut script = Script::new(None, None);
+    let mut asked = 0;
+    while script.now < Instant::ZERO + Duration::from_secs(60) {
+        script.expect(&Call::List, listed(&[("x", "other")]));
+        let refused = failed(CallFailure::Rejected { status: 400 });
+        script.expect(&create("acme", None), refused);
+        asked += 1;
+    }
+    assert!(asked < 6, "{asked} CREATEs in a minute");
+}
+
+#[test]
 fn a_held_member_is_left_behind_after_the_patience() {
     let mut script = Script::new(Some("a"), Some("2026-11-20"));
     let mut asked = 0;
