@@ -29,12 +29,14 @@ impl StreamPolicy {
         }
     }
 
-    /// Ends every connection; the slots connect again at once, those that rest, too.
+    /// Ends every connection; the slots connect again at once, those that rest or are about to, too.
     pub(super) fn reconnect(&mut self, now: Instant) {
         self.drain_all(now);
         for slot in &mut self.slots {
-            if matches!(slot.state, SlotState::Resting { .. }) {
-                slot.state = SlotState::Idle;
+            match &mut slot.state {
+                SlotState::Resting { .. } => slot.state = SlotState::Idle,
+                SlotState::Draining { rest, .. } => *rest = None,
+                _ => {}
             }
         }
     }

@@ -90,6 +90,20 @@ fn a_reconnect_ends_every_connection_in_order_and_opens_new_ones() {
 }
 
 #[test]
+fn a_reconnect_calls_off_the_rest_that_a_slot_is_being_drained_for() {
+    let mut config = restless(1);
+    config.hygiene.enabled = true;
+    let mut bench = Bench::running(config);
+    while drains(&mut bench) == 0 {
+        bench.pass_to(bench.seconds() + 5.0);
+        bench.poke(bench.slot(0));
+    }
+    bench.input(Input::Reconnect);
+    end_all(&mut bench);
+    assert_eq!(bench.take_connects().len(), 1);
+}
+
+#[test]
 fn a_connection_that_hangs_while_it_is_drained_for_a_pause_still_holds_the_mark() {
     let mut bench = Bench::running(restless(1));
     bench.poke_until(1_000.0);
