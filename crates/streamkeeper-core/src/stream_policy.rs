@@ -6,13 +6,15 @@
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
 //! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
-//! (suspects read again), `steering` (what an operator asks), `proof` (what committed frames prove), `durable` (what is
-//! written down, and the stop), and here what every input leads to.
+//! (suspects read again), `left_behind` (streams that are not read any more), `steering` (what an operator asks),
+//! `proof` (what committed frames prove), `durable` (what is written down, and the stop), and here what every input
+//! leads to.
 
 mod admission;
 mod durable;
 mod incident;
 mod input;
+mod left_behind;
 mod output;
 mod proof;
 mod settings;
@@ -37,7 +39,8 @@ pub use self::settings::{Health, OpenIncident, Phase, StreamPolicyConfig, Stream
 pub use self::slots::SlotState;
 
 use self::admission::Admission;
-use self::incident::{Incident, LeftBehind};
+use self::incident::Incident;
+use self::left_behind::LeftBehind;
 use self::slots::Slot;
 use self::verify::Verification;
 
@@ -107,7 +110,7 @@ pub struct StreamPolicy {
     call: Option<Call>,
     calls_fail: bool,
     token_refused: bool,
-    left_behind: Vec<LeftBehind>,
+    left_behind: LeftBehind,
 
     slots: Vec<Slot>,
     admission: Admission,
@@ -170,7 +173,7 @@ impl StreamPolicy {
             call: None,
             calls_fail: false,
             token_refused: false,
-            left_behind: Vec::new(),
+            left_behind: LeftBehind::default(),
             slots,
             admission: Admission::new(
                 Backoff::new(config.backoff, seeds.u64(..)),
@@ -358,6 +361,9 @@ impl StreamPolicy {
         };
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
+        if self.stream.is_some() {
+            self.look_for_left_behind(now);
+        }
         self.incidents = state.incidents;
         self.incident =
             state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));

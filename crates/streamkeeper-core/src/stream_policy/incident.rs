@@ -6,9 +6,8 @@
 
 use std::time::Duration;
 
-use crate::backoff::{Backoff, BackoffConfig};
-use crate::establish::{Answer, Call, CallFailure, Establish, Established, Progress};
-use crate::id::{IncidentId, Reader, StreamId};
+use crate::establish::{Answer, CallFailure, Establish, Established, Progress};
+use crate::id::{IncidentId, Reader};
 use crate::restart::Permission;
 use crate::time::{Instant, Timestamp, UtcDay};
 
@@ -90,14 +89,6 @@ impl Incident {
             duplicate: self.duplicate,
         }
     }
-}
-
-/// A stream of ours that the service did not let go yet.
-#[derive(Clone, Debug)]
-pub(super) struct LeftBehind {
-    pub(super) id: StreamId,
-    pub(super) not_before: Instant,
-    pub(super) backoff: Backoff,
 }
 
 impl StreamPolicy {
@@ -212,11 +203,7 @@ impl StreamPolicy {
         }
         let call = match &mut self.stage {
             Stage::Establishing(establish) => establish.next_call(now),
-            Stage::Running => self
-                .left_behind
-                .iter()
-                .find(|left| now >= left.not_before)
-                .map(|left| Call::Delete { id: left.id.clone() }),
+            Stage::Running => self.left_behind.call(now),
             _ => None,
         };
         if let Some(call) = call {
@@ -242,13 +229,13 @@ impl StreamPolicy {
                 match establish.answered(now, answer) {
                     Progress::Continues | Progress::Failed(_) => {}
                     Progress::Deleted(id) => {
-                        self.left_behind.retain(|left| left.id != id);
+                        self.left_behind.deleted(&id);
                         self.report(Report::Deleted(id));
                     }
                     Progress::Done(established) => self.established(established, now),
                 }
             }
-            _ => self.left_behind_answered(&call, &answer, now),
+            _ => self.left_behind_answered(&call, answer, now),
         }
         // A call of the old stage may have held these back.
         self.go_on_terminating(now);
@@ -256,30 +243,12 @@ impl StreamPolicy {
         self.flush_if_ended();
     }
 
-    fn left_behind_answered(&mut self, call: &Call, answer: &Answer, now: Instant) {
-        let Call::Delete { id } = call else { return };
-        if matches!(answer, Answer::Deleted) {
-            self.left_behind.retain(|left| left.id != *id);
-            self.report(Report::Deleted(id.clone()));
-        } else if let Some(left) = self.left_behind.iter_mut().find(|left| left.id == *id) {
-            left.not_before = now + left.backoff.next(None);
-        }
-    }
-
     /// The fresh stream is there: write it down, then connect.
     fn established(&mut self, established: Established, now: Instant) {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
         for id in established.left_behind {
-            if self.left_behind.iter().any(|left| left.id == id) {
-                continue; // by an earlier recovery, too
-            }
-            self.report(Report::LeftBehind(id.clone()));
-            // A held member takes minutes to be let go: several such streams are asked for rarely.
-            let token = self.config.token_backoff();
-            let rarely = BackoffConfig { initial: token.initial * 2, ..token };
-            let backoff = Backoff::new(rarely, self.seeds.u64(..));
-            self.left_behind.push(LeftBehind { id, not_before: now + LEFT_BEHIND_FIRST, backoff });
+            self.leave_behind(id, now);
         }
         if let Some(incident) = &mut self.incident {
             incident.start_date = established.start_date;
@@ -382,8 +351,7 @@ impl StreamPolicy {
         match &self.stage {
             Stage::Establishing(establish) => establish.deadline(),
             Stage::Running => {
-                let left = self.left_behind.iter().map(|left| left.not_before);
-                let left = if self.call.is_none() { left.min() } else { None };
+                let left = self.left_behind.deadline().filter(|_| self.call.is_none());
                 let wanted = self.wanted_recovery.map(|(_, until)| until);
                 [left, wanted, self.full_at()].into_iter().flatten().min()
             }
@@ -411,6 +379,3 @@ pub(super) const HISTORY_DAYS: u32 = 30;
 /// Sockets are closed before the first call; the service needs a moment to see it, and would answer
 /// 409 until then.
 const CLOSE_SEEN: Duration = Duration::from_millis(250);
-
-/// The first attempt to delete what was left behind.
-const LEFT_BEHIND_FIRST: Duration = Duration::from_secs(5);

@@ -2,6 +2,7 @@
 
 mod attempts;
 mod bench;
+mod left_behind;
 mod life;
 mod recoveries;
 mod start_time;

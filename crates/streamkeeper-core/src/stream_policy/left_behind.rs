@@ -1,0 +1,118 @@
+//! Streams of ours that are not read any more: they are deleted when the service lets them go.
+//!
+//! A recovery leaves one behind if the service holds a client of it (recovery.md, "recover"). They are
+//! not written down. A process that starts with a stream of its own looks once for what an earlier
+//! one left, or an organization would be short of one of its five streams until the next recovery.
+
+use std::time::Duration;
+
+use crate::backoff::{Backoff, BackoffConfig};
+use crate::establish::{Answer, Call, Listed, is_ours};
+use crate::id::StreamId;
+use crate::time::Instant;
+
+use super::{Report, StreamPolicy};
+
+/// When a call is to be made, and how much later again if it fails.
+#[derive(Clone, Debug)]
+struct Attempt {
+    not_before: Instant,
+    backoff: Backoff,
+}
+
+impl Attempt {
+    fn again(&mut self, now: Instant) {
+        self.not_before = now + self.backoff.next(None);
+    }
+}
+
+/// The streams that are to be deleted, and whether they are all known.
+#[derive(Clone, Debug, Default)]
+pub(super) struct LeftBehind {
+    streams: Vec<(StreamId, Attempt)>,
+    look: Option<Attempt>,
+}
+
+impl LeftBehind {
+    /// The next call, if one is due at `now`.
+    pub(super) fn call(&self, now: Instant) -> Option<Call> {
+        if self.look.as_ref().is_some_and(|look| now >= look.not_before) {
+            return Some(Call::List);
+        }
+        let due = self.streams.iter().find(|(_, attempt)| now >= attempt.not_before);
+        due.map(|(id, _)| Call::Delete { id: id.clone() })
+    }
+
+    /// When [`LeftBehind::call`] has something to give.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        let streams = self.streams.iter().map(|(_, attempt)| attempt);
+        streams.chain(&self.look).map(|attempt| attempt.not_before).min()
+    }
+
+    /// A stream is gone.
+    pub(super) fn deleted(&mut self, gone: &StreamId) {
+        self.streams.retain(|(id, _)| id != gone);
+    }
+}
+
+impl StreamPolicy {
+    /// Looks for what an earlier process left behind, in a moment.
+    pub(super) fn look_for_left_behind(&mut self, now: Instant) {
+        self.left_behind.look = Some(self.rare_attempt(now));
+    }
+
+    /// A stream is to be deleted when the service lets go of it.
+    pub(super) fn leave_behind(&mut self, id: StreamId, now: Instant) {
+        if self.left_behind.streams.iter().any(|(known, _)| *known == id) {
+            return; // by an earlier recovery, too
+        }
+        self.report(Report::LeftBehind(id.clone()));
+        let attempt = self.rare_attempt(now);
+        self.left_behind.streams.push((id, attempt));
+    }
+
+    pub(super) fn left_behind_answered(&mut self, call: &Call, answer: Answer, now: Instant) {
+        match (call, answer) {
+            (Call::Delete { id }, Answer::Deleted) => {
+                self.left_behind.deleted(id);
+                self.report(Report::Deleted(id.clone()));
+            }
+            (Call::Delete { id }, _) => {
+                let mut streams = self.left_behind.streams.iter_mut();
+                if let Some((_, attempt)) = streams.find(|(left, _)| left == id) {
+                    attempt.again(now);
+                }
+            }
+            (Call::List, Answer::Listed(streams)) => {
+                self.left_behind.look = None;
+                self.leave_others_behind(streams, now);
+            }
+            (Call::List, _) => {
+                if let Some(look) = &mut self.left_behind.look {
+                    look.again(now);
+                }
+            }
+            (Call::Create { .. }, _) => {}
+        }
+    }
+
+    /// Whatever bears our name beside the stream that we read. If that one has another name, the
+    /// configuration's was changed since: what has it now is nobody's that we know.
+    fn leave_others_behind(&mut self, mut streams: Vec<Listed>, now: Instant) {
+        streams.retain(|stream| is_ours(&stream.name, &self.config.server_name));
+        if streams.iter().any(|stream| Some(&stream.id) == self.stream.as_ref()) {
+            streams.retain(|stream| Some(&stream.id) != self.stream.as_ref());
+            streams.into_iter().for_each(|stream| self.leave_behind(stream.id, now));
+        }
+    }
+
+    /// A held member takes minutes to be let go: several such streams are asked for rarely.
+    fn rare_attempt(&mut self, now: Instant) -> Attempt {
+        let token = self.config.token_backoff();
+        let rarely = BackoffConfig { initial: token.initial * 2, ..token };
+        Attempt { not_before: now + FIRST, backoff: Backoff::new(rarely, self.seeds.u64(..)) }
+    }
+}
+
+/// Before the first attempt.
+const FIRST: Duration = Duration::from_secs(5);

@@ -1,0 +1,49 @@
+//! What an earlier process left behind is found, once, and deleted; what is not ours is let alone.
+
+use super::bench::{Bench, restless};
+use crate::establish::{Answer, Call, CallFailure, Listed};
+use crate::id::StreamId;
+use crate::stream_policy::StreamState;
+
+fn s(id: &str) -> StreamId {
+    StreamId(id.into())
+}
+
+/// After a clean stop while `stream` was read.
+fn restarted(stream: &str) -> Bench {
+    let state = StreamState { stream_id: Some(s(stream)), clean: true, ..StreamState::at(None) };
+    let mut bench = Bench::new(restless(1));
+    bench.start(Some(state));
+    bench.open_all();
+    bench.pass_to(6.0);
+    bench
+}
+
+fn listed(streams: &[(&str, &str)]) -> Answer {
+    let stream =
+        |&(id, name): &(&str, &str)| Listed { id: s(id), name: name.into(), start_date: None };
+    Answer::Listed(streams.iter().map(stream).collect())
+}
+
+#[test]
+fn what_an_earlier_process_left_behind_is_deleted_when_the_service_lets_go() {
+    let mut bench = restarted("s2");
+    bench.answer(&Call::List, Answer::Failed(CallFailure::Rejected { status: 500 }));
+    bench.pass_to(30.0);
+    let streams = [("s1", "acme"), ("s2", "acme~2"), ("x", "other")];
+    bench.answer(&Call::List, listed(&streams));
+    bench.pass_to(36.0);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Failed(CallFailure::Held));
+    bench.pass_to(60.0);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    bench.pass_to(10_000.0);
+    assert_eq!(bench.calls(), [], "looked for once");
+}
+
+#[test]
+fn a_stream_of_our_name_is_let_alone_if_ours_has_another() {
+    let mut bench = restarted("s2");
+    bench.answer(&Call::List, listed(&[("s1", "acme"), ("s2", "before-the-name-was-changed")]));
+    bench.pass_to(10_000.0);
+    assert_eq!(bench.calls(), []);
+}
