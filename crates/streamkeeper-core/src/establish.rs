@@ -151,7 +151,10 @@ pub struct Establish {
     held_since: Option<Instant>,
     in_flight: bool,
     not_before: Instant,
+    /// Never starts afresh: a CREATE that fails may have acted, and is followed by calls that do not.
     backoff: Backoff,
+    /// Between DELETEs of one stream that is held.
+    hold_backoff: Backoff,
     token_backoff: Backoff,
 }
 
@@ -177,6 +180,7 @@ impl Establish {
             in_flight: false,
             not_before: now,
             backoff: Backoff::new(config.backoff, seed),
+            hold_backoff: Backoff::new(config.backoff, seed),
             token_backoff: Backoff::new(config.token_backoff, seed),
             config,
         }
@@ -243,7 +247,7 @@ impl Establish {
     }
 
     fn deleted(&mut self) -> Progress {
-        self.backoff.reset();
+        self.hold_backoff.reset();
         let gone = match &mut self.step {
             Step::Delete(ids) => ids.pop_front(),
             Step::List | Step::Create { .. } => None,
@@ -282,6 +286,7 @@ impl Establish {
             CallFailure::Token { .. } | CallFailure::Rejected { .. } => {
                 self.token_backoff.next(None)
             }
+            CallFailure::Held => self.hold_backoff.next(None),
             _ => self.backoff.next(retry_after),
         };
         self.not_before = now + delay;

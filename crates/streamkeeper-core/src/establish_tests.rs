@@ -131,6 +131,32 @@ fn a_create_that_is_refused_without_a_reason_may_mean_the_name() {
 }
 
 #[test]
+fn a_create_that_acts_and_fails_every_time_is_asked_for_ever_more_slowly() {
+    let mut script = Script::new(None, None);
+    let mut asked = 0;
+    while script.now < Instant::ZERO + Duration::from_secs(60) {
+        script.expect(&Call::List, listed(&[("a", "acme")]));
+        script.expect(&delete("a"), Answer::Deleted);
+        script.expect(&create("acme", None), lost());
+        asked += 1;
+    }
+    assert!(asked < 10, "{asked} CREATEs in a minute");
+}
+
+#[test]
+fn a_delete_that_does_not_do_what_it_says_is_asked_for_ever_more_slowly() {
+    let mut script = Script::new(Some("a"), None);
+    let mut asked = 0;
+    while script.now < Instant::ZERO + Duration::from_secs(60) {
+        script.expect(&delete("a"), Answer::Deleted);
+        script.expect(&create("acme", None), failed(CallFailure::NameTaken));
+        script.expect(&Call::List, listed(&[("a", "acme")]));
+        asked += 1;
+    }
+    assert!(asked < 10, "{asked} DELETEs in a minute");
+}
+
+#[test]
 fn a_create_that_is_refused_for_good_is_asked_for_rarely() {
     let mut script = Script::new(None, None);
     let mut asked = 0;
