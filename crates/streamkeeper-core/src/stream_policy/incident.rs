@@ -177,6 +177,10 @@ impl StreamPolicy {
         let lookback = self.lookback();
         // Early in a stream's first day the mark is a margin below it, where nothing was sent from.
         let day = mark.map(Timestamp::utc_day).max(self.stream_start.filter(|_| mark.is_some()));
+        // A clock of the service that was days ahead for a while has taken the mark along. A stream that
+        // starts on a day to come would be silent until then.
+        let today = self.clock.is_proven().then(|| self.clock.at(now).utc_day());
+        let day = day.map(|day| today.map_or(day, |today| day.min(today)));
         let start_date = day.map_or(self.config.start_date, |day| Some(day.minus_days(lookback)));
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(

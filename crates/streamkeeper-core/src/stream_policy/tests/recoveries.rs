@@ -96,6 +96,20 @@ fn the_day_is_never_before_the_streams_first() {
 }
 
 #[test]
+fn the_day_is_never_to_come() {
+    let mut bench = settled();
+    let slot = bench.slot(0);
+    let ahead = Timestamp::from_micros((NOON + 3 * 86_400) * 1_000_000);
+    bench.commit(slot, Some(ahead), Vec::new());
+    assert!(bench.policy.mark().is_some_and(|mark| mark.utc_day().to_string() == "2026-11-24"));
+    bench.poke(slot);
+    bench.input(Input::Stale(slot));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+}
+
+#[test]
 fn a_clock_of_ours_that_is_ahead_delays_no_end() {
     let mut bench = Bench::new(restless(1));
     let ahead = Timestamp::from_micros((NOON + 900) * 1_000_000);
