@@ -1,12 +1,12 @@
 //! A changed configuration, taken over while everything runs: all of it, or nothing.
 //!
-//! Streams may come, go and change; a stream that is the same is not touched. What cannot change
-//! while the process runs (`[service]`, `[[sink]]`, the size of a ledger or a queue) is refused by
-//! name. Whatever can fail is done before anything is changed: see [`crate::stream::Prepared`].
+//! Streams may come, go and change, and the endpoint's token; a stream that is the same is not touched.
+//! What cannot change while the process runs (the rest of `[service]`, `[[sink]]`, the size of a ledger
+//! or a queue) is refused by name. Whatever can fail is done before anything is changed: see [`crate::stream::Prepared`].
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::{Config, ConfigErrors, StreamConfig};
+use crate::config::{Config, ConfigErrors, ServiceConfig, StreamConfig};
 use crate::embed::StartError;
 
 /// Why a configuration was not taken over. Everything goes on as before.
@@ -53,10 +53,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// The way from `old` to `new`.
     pub(crate) fn new(old: &Config, new: &Config) -> Result<Self, ReloadError> {
-        let mut keys = Vec::new();
-        if old.service != new.service {
-            keys.push("[service]".to_owned());
-        }
+        let mut keys = fixed(&old.service, &new.service);
         if old.sinks != new.sinks {
             keys.push("[[sink]]".to_owned());
         }
@@ -93,6 +90,22 @@ impl Plan {
     }
 }
 
+/// What is other in `[service]` and cannot change. A token can: whoever has to renew it need not end
+/// anything. The default of `queue_bytes` is a matter of each stream.
+fn fixed(old: &ServiceConfig, new: &ServiceConfig) -> Vec<String> {
+    let ServiceConfig { data_dir, listen, log_format, queue_bytes: _, token: _, steering: _ } = old;
+    let changed = [
+        ("data_dir", *data_dir != new.data_dir),
+        ("listen", *listen != new.listen),
+        ("log_format", *log_format != new.log_format),
+    ];
+    changed
+        .iter()
+        .filter(|(_, is_other)| *is_other)
+        .map(|(key, _)| format!("service.{key}"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +134,6 @@ mod tests {
         new.service.data_dir = "elsewhere".into();
         new.streams.extend(config("stream = [{ name = 'b', queue_bytes = '8 MiB' }]").streams);
         let error = Plan::new(&old, &new).unwrap_err().to_string();
-        assert!(error.starts_with("[service], stream.a.ledger cannot change"), "{error}");
+        assert!(error.starts_with("service.data_dir, stream.a.ledger cannot change"), "{error}");
     }
 }

@@ -138,6 +138,9 @@ impl System {
         let prepared = self.prepare(&plan, &config.service.data_dir).await?;
 
         // From here on nothing fails.
+        if let Some(endpoint) = &self.endpoint {
+            endpoint.renew_token(&config.service);
+        }
         let by = Instant::now() + RELOAD_TIME;
         let concerned = |name: &str| {
             plan.removed.iter().any(|one| one == name)

@@ -42,7 +42,7 @@ fn text(report: &ReloadReport) -> String {
             text.push_str(&format!("{what} {stream}\n"));
         }
     }
-    if text.is_empty() { "nothing has changed\n".to_owned() } else { text }
+    if text.is_empty() { "no stream has changed\n".to_owned() } else { text }
 }
 
 /// Change what the log of the running Streamkeeper shows, until it ends.

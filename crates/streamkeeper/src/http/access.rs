@@ -7,7 +7,7 @@
 //! for.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::BoxBody;
@@ -28,12 +28,27 @@ use crate::Secret;
 /// Who may do what.
 #[derive(Debug)]
 pub(crate) struct Access {
-    /// The digest of the token: comparing digests tells nothing of the token's length, either.
-    token: Option<[u8; 32]>,
-    steering: bool,
+    /// A reload may change it.
+    grant: RwLock<Grant>,
     /// Only names of this machine are taken as `Host`.
     is_local: bool,
     throttle: Throttle,
+}
+
+/// What the configuration says of the token.
+#[derive(Clone, Copy, Debug)]
+struct Grant {
+    /// Its digest: comparing digests tells nothing of the token's length, either.
+    token: Option<[u8; 32]>,
+    /// Whoever has it may steer.
+    steering: bool,
+}
+
+impl Grant {
+    fn new(token: Option<&Secret>, steering: bool) -> Self {
+        let token = token.map(|token| Sha256::digest(token.expose()).into());
+        Self { token, steering: steering && token.is_some() }
+    }
 }
 
 /// Whether a request has shown what it needs to see everything; kept with the request.
@@ -51,29 +66,34 @@ enum Refusal {
 
 impl Access {
     pub(super) fn new(token: Option<&Secret>, steering: bool, is_local: bool) -> Self {
-        let token = token.map(|token| Sha256::digest(token.expose()).into());
-        Self {
-            token,
-            steering: steering && token.is_some(),
-            is_local,
-            throttle: Throttle::default(),
-        }
+        let grant = RwLock::new(Grant::new(token, steering));
+        Self { grant, is_local, throttle: Throttle::default() }
+    }
+
+    /// From here on it is this token.
+    pub(super) fn renew(&self, token: Option<&Secret>, steering: bool) {
+        let grant = Grant::new(token, steering);
+        *self.grant.write().unwrap_or_else(PoisonError::into_inner) = grant;
+    }
+
+    fn grant(&self) -> Grant {
+        *self.grant.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether streams may be steered, by whoever has the token.
-    pub(super) const fn steering(&self) -> bool {
-        self.steering
+    pub(super) fn steering(&self) -> bool {
+        self.grant().steering
     }
 
     /// Checks the token of a request.
     fn check(&self, headers: &HeaderMap, peer: IpAddr, now: Instant) -> Result<(), Refusal> {
-        let Some(token) = &self.token else { return Ok(()) };
+        let Some(token) = self.grant().token else { return Ok(()) };
         if let Some(wait) = self.throttle.wait(peer, now) {
             return Err(Refusal::Pace(wait));
         }
         // A browser asks without any before it asks its user.
         let given = credentials(headers).ok_or(Refusal::Token)?;
-        if bool::from(Sha256::digest(&given).as_slice().ct_eq(token)) {
+        if bool::from(Sha256::digest(&given).as_slice().ct_eq(&token)) {
             self.throttle.right(peer);
             return Ok(());
         }

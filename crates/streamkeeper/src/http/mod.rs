@@ -142,7 +142,8 @@ impl Bound {
         let Self { listener, address, access } = self;
         let failed = |source: io::Error| StartError::Listen { address, source };
         let shared = Shared::new(requests, access);
-        let server = HttpServer::new(move || App::new().configure(|config| mount(&shared, config)))
+        let served = Arc::clone(&shared);
+        let server = HttpServer::new(move || App::new().configure(|config| mount(&served, config)))
             .workers(1)
             .max_connections(CONNECTIONS_MAX)
             .client_request_timeout(HEAD_TIME)
@@ -156,7 +157,7 @@ impl Bound {
             tracing::debug!("there are two endpoints");
         }
         tracing::info!(%address, "listening: metrics, health and status at http://{address}/");
-        Ok(Endpoint { handle })
+        Ok(Endpoint { handle, shared })
     }
 }
 
@@ -170,12 +171,17 @@ fn limit_patience(listener: &TcpListener) -> io::Result<()> {
 }
 
 /// The served endpoint.
-#[derive(Debug)]
 pub(crate) struct Endpoint {
     handle: ServerHandle,
+    shared: Arc<Shared>,
 }
 
 impl Endpoint {
+    /// Takes another token over.
+    pub(crate) fn renew_token(&self, config: &ServiceConfig) {
+        self.shared.access.renew(config.token.as_ref(), config.steering);
+    }
+
     /// Closes every connection and the address.
     pub(crate) async fn stop(self) {
         self.handle.stop(false).await;

@@ -16,6 +16,8 @@ pub(super) const TOKEN: &str = "operator-s3cret";
 /// A stream named `acme`, and what keeps it.
 pub(super) struct Running {
     pub(super) keeper: Streamkeeper,
+    /// What it runs with.
+    pub(super) config: Config,
     _service: RunningSimulator,
     _data: tempfile::TempDir,
 }
@@ -41,8 +43,8 @@ impl Running {
         stream.recovery.margin = Duration::from_millis(500);
         config.streams.push(stream);
         change(&mut config);
-        let keeper = Streamkeeper::start(config).unwrap();
-        Self { keeper, _service: service, _data: data }
+        let keeper = Streamkeeper::start(config.clone()).unwrap();
+        Self { keeper, config, _service: service, _data: data }
     }
 
     /// With a token that came from a file.

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::client::{Running, TOKEN};
 use serde_json::Value;
 use streamkeeper::config::Config;
-use streamkeeper::{StartError, Streamkeeper, http};
+use streamkeeper::{Secret, StartError, Streamkeeper, http};
 
 #[test]
 fn everything_is_there_for_whoever_is_on_the_machine() {
@@ -89,6 +89,22 @@ fn with_a_token_it_is_needed_for_all_but_health() {
         let ready = running.send("GET", "/readyz?verbose", &given);
         assert!(ready.body.contains("acme/state"), "{ready:?}");
     }
+}
+
+#[test]
+fn a_reload_takes_another_token_over() {
+    let running = Running::with_token();
+    let status = |token: &str| {
+        let value = format!("Bearer {token}");
+        running.send("GET", "/status", &[("authorization", &value)]).status
+    };
+    assert_eq!((status(TOKEN), status("renewed")), (200, 401));
+    let mut config = running.config.clone();
+    config.service.token = Some(Secret::new("renewed"));
+    let runtime = actix_rt::Runtime::new().unwrap();
+    let report = runtime.block_on(running.keeper.reload(config)).unwrap();
+    assert!(report.changed.is_empty(), "no stream is touched: {report:?}");
+    assert_eq!((status(TOKEN), status("renewed")), (401, 200));
 }
 
 #[test]
