@@ -17,7 +17,8 @@ use crate::config::{Config, SinkConfig};
 use crate::deliveries::{Deliveries, DeliveriesHub};
 use crate::delivery::{Change, SinkStop, Source, run_sink};
 use crate::embed::{GivenSink, StartError};
-use crate::registry::StreamEntry;
+use crate::registry::{Registry, StreamEntry};
+use crate::vital::Vital;
 
 /// The consumers of all streams, and the runtime that they run on.
 pub(crate) struct Consumers {
@@ -82,6 +83,7 @@ impl Consumers {
         factories: &[Box<dyn SinkFactory>],
         given: Vec<GivenSink>,
         stop: watch::Sender<SinkStop>,
+        registry: &Registry,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
         let built = build(config, factories, given)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,7 +100,12 @@ impl Consumers {
         let run = |Built { wants, sink }| {
             let (changes, receiver) = mpsc::unbounded_channel();
             let name = wants.name().to_owned();
-            let task = runtime.spawn(run_sink(name, sink, receiver, stop.subscribe()));
+            let vital = Vital::new(registry, "sink");
+            let running = run_sink(name, sink, receiver, stop.subscribe());
+            let task = runtime.spawn(async move {
+                let _vital = vital;
+                running.await;
+            });
             RunningSink { wants, changes, task }
         };
         let sinks = built.into_iter().map(run).collect();

@@ -270,8 +270,8 @@ impl Streamkeeper {
         self.inner.requests.control_requests()
     }
 
-    /// Whether the thread that supervises the streams answers within so long: for watchdogs. Needs a
-    /// tokio runtime.
+    /// Whether the thread that supervises the streams answers within so long, and nothing has panicked
+    /// that nothing replaces: for watchdogs. Needs a tokio runtime.
     pub async fn is_alive(&self, within: Duration) -> bool {
         self.inner.requests.is_alive(within).await
     }

@@ -53,6 +53,7 @@ mod supervisor;
 mod system;
 mod telemetry;
 pub mod transport;
+mod vital;
 mod writer;
 
 pub use deliveries::{Deliveries, Delivery};

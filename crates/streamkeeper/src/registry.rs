@@ -254,6 +254,8 @@ pub(crate) struct Registry {
 pub(crate) struct Process {
     pub(crate) started: Timestamp,
     since: Instant,
+    /// Something that nothing replaces has panicked.
+    died: AtomicBool,
     /// Where the endpoint listens, once it does.
     pub(crate) listen: OnceLock<SocketAddr>,
     /// The last attempt to read the configuration was a success …
@@ -268,6 +270,7 @@ impl Default for Process {
         Self {
             started: now,
             since: Instant::now(),
+            died: AtomicBool::new(false),
             listen: OnceLock::new(),
             reloaded: AtomicBool::new(true),
             reloaded_at: AtomicI64::new(now.as_micros()),
@@ -278,6 +281,15 @@ impl Default for Process {
 impl Registry {
     pub(crate) fn insert(&self, entry: Arc<StreamEntry>) {
         self.streams.insert(Arc::clone(&entry.name), entry);
+    }
+
+    /// Something that nothing replaces is gone: see [`crate::vital`].
+    pub(crate) fn note_death(&self) {
+        self.process.died.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_died(&self) -> bool {
+        self.process.died.load(Ordering::Relaxed)
     }
 
     /// Whether the last changed configuration was taken over.

@@ -187,10 +187,12 @@ impl Requests {
         if sent { Ok(()) } else { Err(SteerError::Stopped) }
     }
 
-    /// Whether the thread that supervises the streams answers within so long.
+    /// Whether the thread that supervises the streams answers within so long, and nothing is gone that
+    /// nothing replaces.
     pub(crate) async fn is_alive(&self, within: Duration) -> bool {
         let (answer, answered) = oneshot::channel();
-        self.pings.send(answer).is_ok()
+        !self.registry.has_died()
+            && self.pings.send(answer).is_ok()
             && matches!(tokio::time::timeout(within, answered).await, Ok(Ok(())))
     }
 }

@@ -38,6 +38,7 @@ use crate::requests::Act;
 use crate::supervisor::{Abandon, Reports, Stop, Supervisor};
 use crate::telemetry::tell_opened;
 use crate::transport::{HttpTransport, TransportSettings};
+use crate::vital::Vital;
 use crate::writer::{Writer, WriterPool};
 
 /// The threads that all streams share, and where readers find them.
@@ -147,8 +148,10 @@ impl Reader {
         arbiters.rotate_left(first);
         let policy = StreamPolicy::new(policy(config), seed());
         let (done, stopped) = oneshot::channel();
+        let vital = Vital::new(&ground.registry, "supervisor");
         let supervisor =
-            Supervisor::new(policy, tools, filters, state, arbiters, receiver, done).start();
+            Supervisor::new(policy, tools, filters, state, arbiters, receiver, (done, vital))
+                .start();
         Self { supervisor, reports, stopped }
     }
 }

@@ -29,6 +29,7 @@ use crate::connection::{Connect, Connection, Hold, Tools};
 use crate::history::{Bounds, Sight};
 use crate::lifecycle::{Count, Filters, Make, StreamLifecycle};
 use crate::telemetry::{incident_status, tell};
+use crate::vital::Vital;
 
 /// Where connections, lifecycle and writer report to; each report is stamped as it is sent.
 #[derive(Clone, Debug)]
@@ -77,10 +78,12 @@ pub(crate) struct Supervisor {
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
     stopped: Option<oneshot::Sender<StreamState>>,
+    _vital: Vital,
 }
 
 impl Supervisor {
-    /// The supervisor of a stream. `stopped` is told when it has stopped, and in which state.
+    /// The supervisor of a stream. `stopped` is told when it has stopped, and in which state; `vital`
+    /// tells if it dies.
     pub(crate) fn new(
         policy: StreamPolicy,
         tools: Tools,
@@ -88,7 +91,7 @@ impl Supervisor {
         state: Option<StreamState>,
         arbiters: Vec<ArbiterHandle>,
         reports: ReportsReceiver,
-        stopped: oneshot::Sender<StreamState>,
+        (stopped, vital): (oneshot::Sender<StreamState>, Vital),
     ) -> Self {
         let WatchdogConfig { late_after, stale_after } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
@@ -106,6 +109,7 @@ impl Supervisor {
             timer: None,
             waits_for_room: false,
             stopped: Some(stopped),
+            _vital: vital,
             tools,
         }
     }

@@ -45,7 +45,9 @@ impl System {
         sink_stop: watch::Sender<SinkStop>,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
         let bound = Bound::take(&config.service)?;
-        let (consumers, deliveries) = Consumers::start(&config, &factories, given, sink_stop)?;
+        let registry = requests.registry();
+        let (consumers, deliveries) =
+            Consumers::start(&config, &factories, given, sink_stop, registry)?;
         let data_dir = &config.service.data_dir;
         let prepare = |stream| Prepared::new(stream, data_dir, consumers.names_of(&stream.name));
         let prepared = config.streams.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
@@ -53,9 +55,9 @@ impl System {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let arbiters: Vec<_> = (0..cores.min(ARBITERS_MAX)).map(|_| Arbiter::new()).collect();
         let ground = Ground {
-            writers: WriterPool::start(cores.min(WRITERS_MAX))?,
+            writers: WriterPool::start(cores.min(WRITERS_MAX), registry)?,
             arbiters: arbiters.iter().map(Arbiter::handle).collect(),
-            registry: requests.registry().clone(),
+            registry: registry.clone(),
         };
         // Every ledger is held: whatever lies there of another process's is stale.
         let control = Control::start(&config.service.data_dir, requests);

@@ -11,7 +11,9 @@ use streamkeeper_core::stream_policy::StreamState;
 use tokio::sync::oneshot;
 
 use crate::desk::{Batch, Desk, Job, Tools};
+use crate::registry::Registry;
 use crate::supervisor::Reports;
+use crate::vital::Vital;
 
 enum Request {
     Open { key: u64, tools: Box<Tools> },
@@ -34,13 +36,15 @@ pub(crate) struct Writer {
 
 impl WriterPool {
     /// Starts that many threads; they end when the pool and all its writers are gone.
-    pub(crate) fn start(threads: usize) -> std::io::Result<Self> {
+    pub(crate) fn start(threads: usize, registry: &Registry) -> std::io::Result<Self> {
         let mut senders = Vec::new();
         for number in 0..threads.max(1) {
             let (sender, receiver) = channel();
-            std::thread::Builder::new()
-                .name(format!("sk-writer-{number}"))
-                .spawn(move || write(&receiver))?;
+            let vital = Vital::new(registry, "writer");
+            std::thread::Builder::new().name(format!("sk-writer-{number}")).spawn(move || {
+                let _vital = vital;
+                write(&receiver);
+            })?;
             senders.push(sender);
         }
         Ok(Self { threads: senders })

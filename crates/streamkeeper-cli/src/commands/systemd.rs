@@ -49,7 +49,9 @@ impl Systemd {
         if keeper.is_alive(limit).await {
             tell(&[NotifyState::Watchdog]);
         } else {
-            tracing::error!("the supervising thread does not answer");
+            tracing::error!(
+                "the supervising thread does not answer, or a part of the process is gone"
+            );
         }
     }
 

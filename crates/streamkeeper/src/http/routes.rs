@@ -36,12 +36,15 @@ async fn metrics(shared: web::Data<Shared>) -> impl Responder {
         .body(metrics::render(shared.requests.registry()))
 }
 
-/// Fails only if the thread that supervises the streams does not answer.
+/// Fails only for what a restart mends: see `Requests::is_alive`.
 async fn livez(shared: web::Data<Shared>) -> HttpResponse {
     if shared.requests.is_alive(ALIVE_WITHIN).await {
         text(HttpResponse::Ok(), "ok\n")
     } else {
-        text(HttpResponse::ServiceUnavailable(), "the supervising thread does not answer\n")
+        text(
+            HttpResponse::ServiceUnavailable(),
+            "the supervising thread does not answer, or a part of the process is gone\n",
+        )
     }
 }
 
