@@ -169,6 +169,26 @@ fn a_pause_ends_every_connection_and_loses_nothing() {
 }
 
 #[test]
+fn a_pause_outlasts_a_reload_that_changes_the_stream() {
+    let service = Service::process(&[]);
+    let settings = Settings::scaled(&service.url);
+    let keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let scenario = Scenario { keeper, service }.live();
+    let Scenario { keeper, service } = &scenario;
+    assert_eq!(told(keeper, &["pause", "acme"]).code, Some(0));
+    service.wait_state("no connection", |state| state.open.is_empty());
+
+    write(keeper, &file(&settings.with("connections", 2), ""));
+    assert_eq!(told(keeper, &["reload"]).stdout, "changed acme\n");
+    keeper.wait_said("the stream is paused", 2);
+    service.wait_time(Duration::from_secs(3));
+    assert!(service.state().open.is_empty(), "until it is resumed");
+    assert_eq!(told(keeper, &["resume", "acme"]).code, Some(0));
+    service.wait_state("two connections", |state| state.open.len() == 2);
+    scenario.finish();
+}
+
+#[test]
 fn a_replay_brings_what_the_stream_does_not_and_a_dry_run_only_counts() {
     let service = Service::process(&[]);
     let settings = Settings::scaled(&service.url);

@@ -109,7 +109,7 @@ impl Prepared {
         let writer = ground.writers.open(number, desk).ok_or(StartError::Died)?;
         let place = Place { number, entry, writer, budget };
         let reader = Reader::start(&config, transport, state, reports, &place, ground);
-        Ok(Stream { config, place, reader, replay: None })
+        Ok(Stream { config, place, reader, replay: None, paused: false })
     }
 }
 
@@ -163,6 +163,8 @@ pub(crate) struct Stream {
     reader: Reader,
     /// Ends the operator's last replay.
     replay: Option<Hold>,
+    /// The operator wants no connection: another supervisor has to be told so, too.
+    paused: bool,
 }
 
 impl Stream {
@@ -174,7 +176,12 @@ impl Stream {
         &self.place.entry
     }
 
-    pub(crate) fn steer(&self, act: Act) {
+    pub(crate) fn steer(&mut self, act: Act) {
+        match act {
+            Act::Pause => self.paused = true,
+            Act::Resume => self.paused = false,
+            Act::Recover | Act::Reconnect => {}
+        }
         self.reader.reports.send(act.input());
     }
 
@@ -259,6 +266,10 @@ impl Stream {
         self.place.writer.report_to(reports.0.clone());
         self.reader = Reader::start(&config, transport, Some(state), reports, &self.place, ground);
         self.config = config;
+        if self.paused {
+            // It hears this before it connects: what it starts with is not durable yet.
+            self.steer(Act::Pause);
+        }
     }
 
     /// Lets go of the ledger. Resolves when that is done.

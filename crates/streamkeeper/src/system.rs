@@ -95,7 +95,7 @@ impl System {
         loop {
             match requests.recv().await {
                 Some(Request::Steer { stream, act }) => {
-                    for known in self.streams.iter().filter(|known| known.name() == stream) {
+                    for known in self.streams.iter_mut().filter(|known| known.name() == stream) {
                         known.steer(act);
                     }
                 }
