@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpMessage as _;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, Responder, web};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 use serde_json::json;
 
 use super::Shared;
@@ -16,12 +16,21 @@ use crate::registry::ProcessStatus;
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     // As resources, so that another method is answered as such, and not as an unknown path.
     config
-        .service(web::resource("/metrics").route(web::get().to(metrics)))
-        .service(web::resource("/livez").route(web::get().to(livez)))
-        .service(web::resource("/readyz").route(web::get().to(readyz)))
-        .service(web::resource("/version").route(web::get().to(version)))
-        .service(web::resource("/status").route(web::get().to(status)))
-        .service(web::resource("/status/schema").route(web::get().to(schema)));
+        .service(reading("/metrics", metrics))
+        .service(reading("/livez", livez))
+        .service(reading("/readyz", readyz))
+        .service(reading("/version", version))
+        .service(reading("/status", status))
+        .service(reading("/status/schema", schema));
+}
+
+/// What is read, with `GET`, or with `HEAD`, as some monitors do.
+pub(super) fn reading<F, Arguments>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Arguments, Output: Responder + 'static>,
+    Arguments: FromRequest + 'static,
+{
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
 }
 
 /// The JSON Schema of `/status`, and of what the control socket answers.

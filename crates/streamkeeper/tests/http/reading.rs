@@ -26,7 +26,20 @@ fn everything_is_there_for_whoever_is_on_the_machine() {
     assert_eq!((alive.status, &*alive.body), (200, "ok\n"));
     assert_eq!(running.get("/version").json()["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(running.get("/nothing").status, 404);
-    assert_eq!(running.send("DELETE", "/status", &[]).status, 405);
+    for path in ["/status", "/", "/page.js", "/api/feed"] {
+        assert_eq!(running.send("DELETE", path, &[]).status, 405, "{path}");
+    }
+}
+
+#[test]
+fn a_monitor_may_ask_for_the_head_alone() {
+    let running = Running::start(|_| {});
+    running.wait("/readyz", |answer| answer.status == 200);
+    for path in ["/livez", "/readyz", "/metrics", "/version", "/status", "/", "/page.css"] {
+        let (whole, head) = (running.get(path), running.send("HEAD", path, &[]));
+        assert_eq!((head.status, &*head.body), (200, ""), "{path}");
+        assert_eq!(head.headers["content-type"], whole.headers["content-type"], "{path}");
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::feed::Overviews;
 use self::places::Places;
+use super::routes::reading;
 use crate::registry::Registry;
 
 /// What the page's routes share. Cheap to clone: all clones count the same clients.
@@ -43,9 +44,9 @@ impl Page {
             let tag = EntityTag::new_strong(tag(file.text));
             let answer =
                 move |request: HttpRequest| std::future::ready(file.answer(&request, &tag));
-            routes.route(file.path, web::get().to(answer));
+            routes.service(reading(file.path, answer));
         }
-        routes.route("/api/feed", web::get().to(feed::serve));
+        routes.service(web::resource("/api/feed").route(web::get().to(feed::serve)));
     }
 }
 
