@@ -150,7 +150,10 @@ struct Judged {
     span: Span,
     bytes: u64,
     conflicting: u64,
+    /// The new ones.
     types: TypeCounts,
+    /// The known ones, of a replay that an operator asked for.
+    known: TypeCounts,
 }
 
 impl Desk {
@@ -316,7 +319,10 @@ impl Desk {
     /// A batch is durable.
     fn committed(&mut self, batch: &Batch, judged: Judged) {
         let entry = &self.tools.entry;
-        let Judged { span, bytes, conflicting, types } = judged;
+        let Judged { span, bytes, conflicting, types, known } = judged;
+        if let Some(side) = &batch.side {
+            side.count(types, known);
+        }
         if batch.is_dry() {
             return self.answer(batch, span);
         }
@@ -394,7 +400,8 @@ fn judge(
     let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
     let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };
-    let mut judged = Judged { span, bytes: 0, conflicting: 0, types: TypeCounts::default() };
+    let (types, known) = (TypeCounts::default(), TypeCounts::default());
+    let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
     for event in events {
         head::write(event, *replayed, head);
         let (kind, key) = event.key();
@@ -415,9 +422,6 @@ fn judge(
                 return (judged, Some(error));
             }
         };
-        if let Some(side) = side {
-            side.count(kind, event.identity.record_type.as_deref(), verdict.is_new());
-        }
         judged.span.data.extend(event.datum(verdict.is_new()));
         if verdict.is_new() {
             judged.span.new += 1;
@@ -426,6 +430,9 @@ fn judge(
             judged.conflicting += u64::from(verdict == Verdict::Conflicting);
         } else {
             judged.span.duplicate += 1;
+            if side.is_some() {
+                judged.known.add(kind, event.identity.record_type.as_deref());
+            }
         }
     }
     (judged, None)

@@ -16,9 +16,10 @@ use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
 use streamkeeper_core::low_water::{Gate, Position, PositionConfig, ServiceClock};
 use streamkeeper_core::stream_policy::{Input, Span};
 use streamkeeper_core::time::{Instant, Timestamp};
-use streamkeeper_inform::{EventType, ReplayQuery, Request};
+use streamkeeper_inform::{ReplayQuery, Request};
 
 use crate::connection::{Connect, Connection, Hold};
+use crate::metrics::TypeCounts;
 use crate::registry::{StreamEntry, rfc3339};
 use crate::supervisor::{Reports, ReportsReceiver};
 
@@ -105,27 +106,17 @@ impl Side {
         change(&mut self.status.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Counts a judged event.
-    pub(crate) fn count(&self, kind: EventType, record_type: Option<&str>, new: bool) {
-        // A type that the service does not document is no word to repeat.
-        let word = match (kind, record_type) {
-            (EventType::Data, Some(word)) if TYPES.contains(&word) => word,
-            (EventType::Data, _) => "other",
-            (kind, _) => kind.as_str(),
-        };
+    /// Counts events that were judged for good.
+    pub(crate) fn count(&self, new: TypeCounts, known: TypeCounts) {
         self.change(|status| {
-            let counts = if new { &mut status.new } else { &mut status.duplicate };
-            match counts.get_mut(word) {
-                Some(count) => *count += 1,
-                None => drop(counts.insert(word.to_owned(), 1)),
+            for (counts, more) in [(&mut status.new, new), (&mut status.duplicate, known)] {
+                for (word, more) in more.by_word() {
+                    *counts.entry(word.to_owned()).or_default() += more;
+                }
             }
         });
     }
 }
-
-/// The resource types of records (Inform API, Stream resources).
-const TYPES: [&str; 7] =
-    ["measurement", "nutrition", "sleep", "summary", "workout", "cgm", "intraday"];
 
 /// What drives a replay: in place of the supervisor, it hears what its connection sees.
 pub(crate) struct Driver {

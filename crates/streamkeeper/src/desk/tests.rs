@@ -6,6 +6,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::dialect::{Reading, read_inform};
 use crate::registry::Consumer;
+use crate::replay::ReplaySpec;
 use crate::supervisor::ReportsReceiver;
 use streamkeeper_core::id::{Epoch, Reader, SlotId};
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
@@ -233,6 +234,27 @@ fn what_an_abandoned_reader_left_behind_is_kept_and_proves_nothing_to_the_next()
     bench.pass(LATER);
     assert_eq!(bench.reported(), ["persisted 1", "1+2 poke", "well"], "answers to its own alone");
     assert_eq!(bench.entry.outbox.backlog("sink"), 4, "nothing is lost");
+}
+
+#[test]
+fn a_replay_counts_what_is_durable_once_however_often_the_disk_is_tried() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(ids(0..1)));
+    bench.pass(SOON);
+    let spec = ReplaySpec {
+        stream: "s".to_owned(),
+        from: jiff::civil::date(2026, 11, 21),
+        only: Vec::new(),
+        dry_run: false,
+    };
+    let side = Arc::new(Side::new(spec, Timestamp::from_micros(0), bench.asker()));
+    bench.disk.plan(0, Fault::DiskFull);
+    bench.batch(Batch { side: Some(Arc::clone(&side)), ..batch(ids(0..3)) });
+    bench.pass(LATER);
+    bench.disk.heal();
+    bench.pass(LATER);
+    let status = side.status();
+    assert_eq!((status.new.get("other"), status.duplicate.get("other")), (Some(&2), Some(&1)));
 }
 
 #[test]

@@ -113,6 +113,11 @@ impl TypeCounts {
             *count += 1;
         }
     }
+
+    /// Those that there are, by word.
+    pub(crate) fn by_word(self) -> impl Iterator<Item = (&'static str, u64)> {
+        TYPES.into_iter().zip(self.0).filter(|(_, count)| *count > 0)
+    }
 }
 
 /// How many events of each of [`TYPES`] there were.
