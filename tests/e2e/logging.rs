@@ -2,6 +2,7 @@
 //! that a running process says: metrics, status, page and feed.
 
 use std::collections::HashSet;
+use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpStream;
 
@@ -10,7 +11,8 @@ use streamkeeper_simulator::record::{self, user_id};
 use streamkeeper_simulator::server::Token;
 
 use super::support::{
-    Keeper, RECOVERED, Service, Settings, command, request_with, run_to_end, wait_for,
+    Keeper, RECOVERED, Service, Settings, command, request_with, run_to_end, signal, streamkeeper,
+    wait_for,
 };
 
 const TOKEN: &str = "token-marker-4b1d";
@@ -51,6 +53,27 @@ fn no_token_no_user_and_no_payload_in_the_log() {
     }
 }
 
+#[test]
+fn a_log_that_lies_where_drop_ins_are_watched_does_not_tell_of_its_own_lines() {
+    let service = Service::inside(Service::scaled());
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = |name| folder.path().join(name);
+    fs::write(path("streamkeeper.toml"), Settings::scaled(&service.url).file()).unwrap();
+    let mut keeper = streamkeeper()
+        .args(["run", "--config", "streamkeeper.toml"])
+        .env("RUST_LOG", "trace")
+        .current_dir(folder.path())
+        .stderr(File::create(path("log")).unwrap())
+        .spawn()
+        .expect("the binary starts");
+    let log = || fs::read_to_string(path("log")).unwrap();
+    wait_for("events", || path("events.ndjson").exists().then_some(()));
+    wait_for("the watch", || log().contains("drop-in files").then_some(()));
+    signal(keeper.id(), "TERM");
+    assert_eq!(keeper.wait().unwrap().code(), Some(0));
+    assert!(!log().contains("inotify event"), "an event for each line, and a line for each event");
+}
+
 /// All that the process says when it is asked, line by line.
 fn told(keeper: &Keeper) -> Vec<String> {
     let status = run_to_end(&mut command(keeper, &["status", "--json"])).stdout;
@@ -77,7 +100,7 @@ const PAYLOAD: [&str; 6] =
     ["customer-", "after lunch", "imported", "x_future_field", "offset_origin", "oops"];
 
 fn written(keeper: &Keeper, text: &str) -> bool {
-    std::fs::read_to_string(keeper.output()).unwrap().contains(text)
+    fs::read_to_string(keeper.output()).unwrap().contains(text)
 }
 
 /// Makes every part of the program say what it has to say.

@@ -15,13 +15,18 @@ impl LogFilter {
         let parsed = EnvFilter::builder().parse(filter).map_err(|error| {
             format!("not a filter, such as `debug` or `warn,streamkeeper=trace`: {error}")
         })?;
-        if (self.0)(parsed) { Ok(()) } else { Err("the log is not ours to filter".to_owned()) }
+        if (self.0)(without_echo(parsed)) {
+            Ok(())
+        } else {
+            Err("the log is not ours to filter".to_owned())
+        }
     }
 }
 
 /// Installs the log of this process; once.
 pub(crate) fn install(format: LogFormat) -> LogFilter {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = without_echo(filter);
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
     let (installed, filter): (_, Box<dyn Fn(EnvFilter) -> bool>) = match format {
         LogFormat::Text => {
@@ -42,4 +47,14 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
         tracing::debug!("a log is installed already");
     }
     LogFilter(filter)
+}
+
+/// Keeps the library that watches folders quiet: if the log is a file in such a folder, each line is a change
+/// there, of which it would write a line.
+fn without_echo(filter: EnvFilter) -> EnvFilter {
+    match "notify=error".parse() {
+        Ok(directive) => filter.add_directive(directive),
+        // Only if the language of the filters changes.
+        Err(_) => filter,
+    }
 }
