@@ -121,3 +121,10 @@ fn provoke(service: &Service, keeper: &Keeper) {
     keeper.wait_text(RECOVERED);
     wait_for("delivered events", || (keeper.delivered() > 100).then_some(()));
 }
+
+#[test]
+fn a_filter_that_cannot_be_read_is_not_passed_over_in_silence() {
+    let file = Settings::scaled("http://127.0.0.1:9").file();
+    let keeper = Keeper::start_with(&file, &[("RUST_LOG", "streamkeeper=loud")]);
+    keeper.wait_said("RUST_LOG cannot be read", 1);
+}

@@ -12,10 +12,7 @@ pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> bool>);
 impl LogFilter {
     /// Takes a filter in the language of `RUST_LOG`: `debug`, `warn,streamkeeper=trace`.
     pub(crate) fn set(&self, filter: &str) -> Result<(), String> {
-        let parsed = EnvFilter::builder().parse(filter).map_err(|error| {
-            format!("not a filter, such as `debug` or `warn,streamkeeper=trace`: {error}")
-        })?;
-        if (self.0)(without_echo(parsed)) {
+        if (self.0)(without_echo(parsed(filter)?)) {
             Ok(())
         } else {
             Err("the log is not ours to filter".to_owned())
@@ -23,10 +20,18 @@ impl LogFilter {
     }
 }
 
+fn parsed(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::builder().parse(filter).map_err(|error| {
+        format!("not a filter, such as `debug` or `warn,streamkeeper=trace`: {error}")
+    })
+}
+
 /// Installs the log of this process; once.
 pub(crate) fn install(format: LogFormat) -> LogFilter {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let filter = without_echo(filter);
+    let wanted = std::env::var("RUST_LOG").ok().filter(|wanted| !wanted.is_empty());
+    let wanted = parsed(wanted.as_deref().unwrap_or(DEFAULT));
+    let refused = wanted.as_ref().err().cloned();
+    let filter = without_echo(wanted.unwrap_or_else(|_| EnvFilter::new(DEFAULT)));
     let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
     let (installed, filter): (_, Box<dyn Fn(EnvFilter) -> bool>) = match format {
         LogFormat::Text => {
@@ -46,8 +51,14 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
     if installed.is_err() {
         tracing::debug!("a log is installed already");
     }
+    if let Some(reason) = refused {
+        tracing::warn!(reason, "the log shows {DEFAULT}: RUST_LOG cannot be read");
+    }
     LogFilter(filter)
 }
+
+/// What the log shows unless it is told otherwise.
+const DEFAULT: &str = "info";
 
 /// Keeps the library that watches folders quiet: if the log is a file in such a folder, each line is a change
 /// there, of which it would write a line.
