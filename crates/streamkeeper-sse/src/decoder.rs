@@ -20,7 +20,7 @@ use bytes::Bytes;
 use memchr::memchr;
 
 use crate::line::{Lines, Step};
-use crate::text::Source;
+use crate::text::decode;
 use crate::{Event, Field, Frame, Label, Text};
 
 /// What a decoder holds at most.
@@ -102,20 +102,17 @@ impl Decoder {
         let limit = self.limits.event_bytes_max;
         loop {
             let room = limit.saturating_sub(self.block.bytes);
-            let mut joined = None;
-            let (source, line) = match self.lines.next(room) {
-                Step::Whole(line) => (self.lines.chunk(), line),
-                Step::Joined(source) => {
-                    let source = &*joined.insert(source);
-                    (source, 0..source.bytes().len())
-                }
-                Step::ChunkEnd => {
-                    self.block.leave(self.lines.chunk());
-                    if self.lines.load() {
-                        continue;
+            match self.lines.next(room) {
+                Step::Line(line) => match self.block.line(self.lines.chunk(), line) {
+                    Found::Nothing => {}
+                    Found::Event => {
+                        return Some(Ok(Frame::Event(self.block.take(&mut self.replaced))));
                     }
-                    return None;
-                }
+                    Found::Comment(text) => {
+                        let text = Text::cut(self.lines.chunk(), text, &mut self.replaced);
+                        return Some(Ok(Frame::Comment(text)));
+                    }
+                },
                 Step::TooLong { bytes, is_comment } => {
                     if self.block.skip && !is_comment {
                         continue;
@@ -126,18 +123,7 @@ impl Decoder {
                     }
                     return Some(Err(DecodeError::TooLong { limit, seen }));
                 }
-            };
-            match self.block.line(source, line) {
-                Found::Nothing => {}
-                Found::Event => {
-                    return Some(Ok(Frame::Event(self.block.take(source, &mut self.replaced))));
-                }
-                Found::Comment(text) => {
-                    return Some(Ok(Frame::Comment(source.text(text, &mut self.replaced))));
-                }
-            }
-            if let Some(source) = &joined {
-                self.block.leave(source);
+                Step::End => return None,
             }
         }
     }
@@ -169,13 +155,16 @@ impl Decoder {
     }
 }
 
-/// The block under way: an event in parts.
+/// The block under way.
 #[derive(Default)]
 struct Block {
     /// The name given last, in this block or an earlier one: names repeat.
     name: Label,
     is_named: bool,
-    data: Data,
+    /// The first line of data.
+    data: Option<Text>,
+    /// All lines of data, once there are several.
+    lines: Option<String>,
     id: Option<Label>,
     retry: Option<Duration>,
     fields: Vec<Field>,
@@ -187,19 +176,6 @@ struct Block {
     is_open: bool,
     /// The block went over the limit: nothing of it is kept.
     skip: bool,
-}
-
-/// The data of the block under way, as cheap as can be until the event is made.
-#[derive(Default)]
-enum Data {
-    #[default]
-    None,
-    /// One line, in the source being read.
-    Here(Range<usize>),
-    /// One line, in a source that has been left.
-    Elsewhere(Text),
-    /// Several lines.
-    Joined(String),
 }
 
 /// What a line completes.
@@ -214,8 +190,8 @@ enum Found {
 impl Block {
     /// Takes one line.
     #[inline]
-    fn line(&mut self, source: &Source, at: Range<usize>) -> Found {
-        let line = source.bytes().get(at.clone()).unwrap_or_default();
+    fn line(&mut self, chunk: &Bytes, at: Range<usize>) -> Found {
+        let line = chunk.get(at.clone()).unwrap_or_default();
         match line {
             [] => {
                 self.skip = false;
@@ -230,90 +206,84 @@ impl Block {
         self.is_open = true;
         self.bytes += line.len();
         if let Some(value) = line.strip_prefix(b"data:") {
-            self.data(source, value_range(value, at.end));
+            self.data(chunk, value_range(value, at.end));
         } else if let Some(value) = line.strip_prefix(b"event:") {
-            self.name(source, value_range(value, at.end));
+            self.name(strip_space(value));
         } else {
-            self.field(source, line, at);
+            self.field(chunk, line, at);
         }
         Found::Nothing
     }
 
     /// Any field, where the most frequent ones are not known yet.
-    fn field(&mut self, source: &Source, line: &[u8], at: Range<usize>) {
+    fn field(&mut self, chunk: &Bytes, line: &[u8], at: Range<usize>) {
         let colon = memchr(b':', line).unwrap_or(line.len());
         let (name, value) = line.split_at(colon);
-        let value_at = value_range(value.get(1..).unwrap_or_default(), at.end);
-        let value = source.bytes().get(value_at.clone()).unwrap_or_default();
+        let value = strip_space(value.get(1..).unwrap_or_default());
         match name {
-            b"data" => self.data(source, value_at),
-            b"event" => self.name(source, value_at),
+            b"data" => self.data(chunk, at.end - value.len()..at.end),
+            b"event" => self.name(value),
             b"id" if memchr(0, value).is_some() => {}
-            b"id" => self.id = Some(source.str(value_at, &mut self.replaced).as_ref().into()),
+            b"id" => self.id = Some(self.label(value)),
             b"retry" => self.retry = milliseconds(value).or(self.retry),
             _ => {
                 self.bytes += FIELD_BYTES;
-                let name = source.str(at.start..at.start + colon, &mut self.replaced);
-                let value = source.str(value_at, &mut self.replaced);
-                self.fields
-                    .push(Field { name: name.as_ref().into(), value: value.as_ref().into() });
+                let field = Field { name: self.label(name), value: self.label(value) };
+                self.fields.push(field);
             }
         }
     }
 
-    #[inline]
-    fn name(&mut self, source: &Source, value: Range<usize>) {
-        let name = source.str(value, &mut self.replaced);
-        self.is_named = !name.is_empty();
-        if self.name != *name {
-            self.name = Label::from(&*name);
-        }
+    fn label(&mut self, value: &[u8]) -> Label {
+        decode(value, &mut self.replaced).as_ref().into()
     }
 
-    #[inline]
-    fn data(&mut self, source: &Source, value: Range<usize>) {
-        if let Data::None = self.data {
-            self.data = Data::Here(value);
+    /// Sets the name; the label is made anew only if it is another one.
+    #[inline(always)]
+    fn name(&mut self, value: &[u8]) {
+        if self.name.as_str().as_bytes() != value {
+            self.name = self.label(value);
+        }
+        self.is_named = !value.is_empty();
+    }
+
+    /// Adds a line of data. The first one is cut out at once, so that it may outlive its chunk.
+    #[inline(always)]
+    fn data(&mut self, chunk: &Bytes, value: Range<usize>) {
+        if self.data.is_some() {
+            self.more_data(chunk.get(value).unwrap_or_default());
         } else {
-            self.more_data(source, value);
+            self.data = Some(Text::cut(chunk, value, &mut self.replaced));
         }
     }
 
-    fn more_data(&mut self, source: &Source, value: Range<usize>) {
-        let mut lines = match mem::take(&mut self.data) {
-            Data::None => String::new(),
-            Data::Here(first) => source.str(first, &mut self.replaced).into_owned(),
-            Data::Elsewhere(first) => first.as_str().to_owned(),
-            Data::Joined(lines) => lines,
-        };
+    fn more_data(&mut self, value: &[u8]) {
+        let first = self.data.as_ref();
+        let lines = self.lines.get_or_insert_with(|| first.map_or("", Text::as_str).to_owned());
         lines.push('\n');
-        lines.push_str(&source.str(value, &mut self.replaced));
-        self.data = Data::Joined(lines);
+        lines.push_str(&decode(value, &mut self.replaced));
     }
 
-    /// No more will be read from the source.
-    fn leave(&mut self, source: &Source) {
-        if let Data::Here(value) = &self.data {
-            self.data = Data::Elsewhere(source.text(value.clone(), &mut self.replaced));
-        }
+    /// Not inlined, as [`Block::take`] is not: the compiler would then assemble the parts in small
+    /// pieces and copy them at once in large ones, which waits for every piece to be written.
+    #[inline(never)]
+    fn take_name(&mut self) -> Option<Label> {
+        mem::take(&mut self.is_named).then(|| self.name.clone())
     }
 
     /// The event that a blank line completed.
-    #[inline]
-    fn take(&mut self, source: &Source, replaced: &mut u64) -> Event {
+    #[inline(never)]
+    fn take(&mut self, replaced: &mut u64) -> Event {
         self.is_open = false;
         self.bytes = 0;
         *replaced += mem::take(&mut self.replaced);
-        let data = mem::take(&mut self.data);
+        if let Some(lines) = self.lines.take() {
+            self.data = Some(lines.into());
+        }
         Event {
-            name: mem::take(&mut self.is_named).then(|| self.name.clone()),
-            has_data_line: !matches!(data, Data::None),
-            data: match data {
-                Data::None => Text::default(),
-                Data::Here(value) => source.text(value, replaced),
-                Data::Elsewhere(text) => text,
-                Data::Joined(lines) => lines.into(),
-            },
+            name: self.take_name(),
+            has_data_line: self.data.is_some(),
+            data: self.data.take().unwrap_or_default(),
             id: self.id.take(),
             retry: self.retry.take(),
             fields: mem::take(&mut self.fields),
@@ -321,11 +291,16 @@ impl Block {
     }
 }
 
+/// A value without the one space that is not part of it.
+#[inline]
+fn strip_space(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b" ").unwrap_or(value)
+}
+
 /// Where a value is that ends at `end`: one leading space is not part of it.
 #[inline]
 fn value_range(value: &[u8], end: usize) -> Range<usize> {
-    let length = value.strip_prefix(b" ").unwrap_or(value).len();
-    end - length..end
+    end - strip_space(value).len()..end
 }
 
 /// ASCII digits only, at least one; saturates.

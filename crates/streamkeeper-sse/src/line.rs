@@ -4,8 +4,9 @@
 //! it: should the next chunk begin with LF, that one is swallowed. One byte order mark at the very
 //! start is dropped, and no other.
 //!
-//! A line that lies in one chunk is given as a range of it. A line that spans chunks is gathered in
-//! `partial`, where every byte is copied once and searched once, however many chunks there are.
+//! A line is given as a range of the current chunk, so that nothing is copied. A line that spans
+//! chunks is gathered in `partial`, and then becomes a chunk of its own before the rest of the one
+//! that it ends in; every byte of it is copied once, however many chunks there are.
 //!
 //! Invariant: `partial` never holds more than the room that the caller grants (and a mark cut in
 //! two). A line that needs more is reported once and then dropped up to its end.
@@ -14,14 +15,13 @@ use std::collections::VecDeque;
 use std::mem;
 use std::ops::Range;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use memchr::memchr2;
-
-use crate::text::Source;
 
 /// Splits the chunks of one body into lines.
 pub(crate) struct Lines {
-    chunk: Source,
+    /// A chunk as it came, the rest of one, or a line joined from several.
+    chunk: Bytes,
     /// Where in `chunk` the next line starts.
     at: usize,
     queue: VecDeque<Bytes>,
@@ -37,20 +37,18 @@ pub(crate) struct Lines {
 
 /// What came of looking for a line.
 pub(crate) enum Step {
-    /// A line in the current chunk.
-    Whole(Range<usize>),
-    /// A line that spanned chunks.
-    Joined(Source),
+    /// A line, in the current chunk.
+    Line(Range<usize>),
     /// A line of more than the room granted, of which so many bytes were seen.
     TooLong { bytes: usize, is_comment: bool },
-    /// The current chunk ends no more lines; [`Lines::load`] the next one.
-    ChunkEnd,
+    /// No more lines until more chunks come.
+    End,
 }
 
 impl Lines {
     pub(crate) fn new() -> Self {
         Self {
-            chunk: Source::default(),
+            chunk: Bytes::new(),
             at: 0,
             queue: VecDeque::new(),
             partial: Vec::new(),
@@ -64,8 +62,8 @@ impl Lines {
         self.queue.push_back(chunk);
     }
 
-    /// The chunk that the ranges of [`Step::Whole`] are of.
-    pub(crate) fn chunk(&self) -> &Source {
+    /// The chunk that the range of the last [`Step::Line`] is of.
+    pub(crate) fn chunk(&self) -> &Bytes {
         &self.chunk
     }
 
@@ -73,111 +71,90 @@ impl Lines {
     pub(crate) fn is_mid_line(&self) -> bool {
         self.dropping
             || !self.partial.is_empty()
-            || self.at < self.chunk.bytes().len()
+            || self.at < self.chunk.len()
             || !self.queue.is_empty()
     }
 
     /// The next line of at most `room` bytes.
     #[inline]
     pub(crate) fn next(&mut self, room: usize) -> Step {
-        match self.cut() {
-            None => self.end_chunk(room),
-            Some(line) if self.dropping || !self.partial.is_empty() => self.join(line, room),
-            Some(line) if line.len() > room => self.too_long(line),
-            Some(line) => Step::Whole(line),
-        }
-    }
-
-    /// Cuts the line that ends next in the chunk, if one does.
-    #[inline]
-    fn cut(&mut self) -> Option<Range<usize>> {
-        let start = self.at;
-        let rest = self.chunk.bytes().get(start..)?;
-        if let [b'\n', ..] = rest {
-            self.at += 1;
-            return Some(start..start);
-        }
-        let length = memchr2(b'\n', b'\r', rest)?;
-        let mut read = length + 1;
-        if rest.get(length) == Some(&b'\r') {
-            match rest.get(read) {
-                Some(b'\n') => read += 1,
-                Some(_) => {}
-                None => self.after_cr = true,
+        loop {
+            let start = self.at;
+            let rest = self.chunk.get(start..).unwrap_or_default();
+            if let Some((length, read)) = line_end(rest) {
+                self.at += read;
+                if length > room {
+                    return too_long(length, rest);
+                }
+                return Step::Line(start..start + length);
+            }
+            if let Some(step) = self.turn(room) {
+                return step;
             }
         }
-        self.at = start + read;
-        Some(start..start + length)
     }
 
-    /// Puts by what is left of the chunk: the start of a line.
-    fn end_chunk(&mut self, room: usize) -> Step {
-        let rest = self.at..self.chunk.bytes().len();
-        self.at = rest.end;
-        if self.dropping || rest.is_empty() {
-            return Step::ChunkEnd;
+    /// Leaves the current chunk for the next one. The line that it may have begun comes first.
+    fn turn(&mut self, room: usize) -> Option<Step> {
+        let read = mem::take(&mut self.chunk);
+        if let Some(last) = read.last() {
+            self.after_cr = *last == b'\r';
         }
-        if self.partial.len() + rest.len() > room {
-            self.dropping = true;
-            return self.too_long(rest);
+        let begun = read.get(mem::take(&mut self.at)..).unwrap_or_default();
+        if let Some(step) = self.put_by(begun, room) {
+            return Some(step);
         }
-        self.gather(rest);
-        Step::ChunkEnd
-    }
 
-    /// Ends a line that began in an earlier chunk.
-    fn join(&mut self, line: Range<usize>, room: usize) -> Step {
+        let Some(mut chunk) = self.queue.pop_front() else { return Some(Step::End) };
+        self.skip(&mut chunk);
+        if self.partial.is_empty() && !self.dropping {
+            self.chunk = chunk;
+            return None;
+        }
+        let Some((length, read)) = line_end(&chunk) else { return self.put_by(&chunk, room) };
+        let step = self.put_by(chunk.get(..length).unwrap_or_default(), room);
         if mem::take(&mut self.dropping) {
-            return self.next(room);
+            self.chunk = chunk;
+            self.at = read;
+            return step;
         }
-        if self.partial.len() + line.len() > room {
-            return self.too_long(line);
+        self.partial.extend_from_slice(chunk.get(length..read).unwrap_or_default());
+        self.chunk = mem::take(&mut self.partial).into();
+        chunk.advance(read);
+        if !chunk.is_empty() {
+            self.queue.push_front(chunk);
         }
-        self.gather(line);
-        Step::Joined(Source::new(mem::take(&mut self.partial).into()))
+        step
     }
 
-    fn gather(&mut self, part: Range<usize>) {
-        self.partial.extend_from_slice(self.chunk.bytes().get(part).unwrap_or_default());
-    }
-
-    /// Gives up the line of which `part` was read last.
-    #[cold]
-    fn too_long(&mut self, part: Range<usize>) -> Step {
+    /// Keeps a part of a line that goes on beyond its chunk, unless it is to be dropped.
+    fn put_by(&mut self, part: &[u8], room: usize) -> Option<Step> {
+        if self.dropping || part.is_empty() {
+            return None;
+        }
         let bytes = self.partial.len() + part.len();
-        let first = self.partial.first().or_else(|| self.chunk.bytes().get(part.start));
-        let is_comment = first == Some(&b':');
-        self.partial = Vec::new();
-        Step::TooLong { bytes, is_comment }
-    }
-
-    /// Makes the next chunk the current one. If there is none, lets go of the one that was read.
-    pub(crate) fn load(&mut self) -> bool {
-        self.at = 0;
-        let Some(chunk) = self.queue.pop_front() else {
-            self.chunk = Source::default();
-            return false;
-        };
-        self.chunk = Source::new(chunk);
-        if let Some(first) = self.chunk.bytes().first()
-            && mem::take(&mut self.after_cr)
-            && *first == b'\n'
-        {
-            self.at = 1;
+        if bytes > room {
+            self.dropping = true;
+            let start = mem::take(&mut self.partial);
+            return Some(too_long(bytes, if start.is_empty() { part } else { &start }));
         }
-        self.drop_mark();
-        true
+        self.partial.extend_from_slice(part);
+        None
     }
 
-    fn drop_mark(&mut self) {
+    /// Drops what is not part of any line: the LF of a CRLF cut in two, and the mark.
+    fn skip(&mut self, chunk: &mut Bytes) {
+        if !chunk.is_empty() && mem::take(&mut self.after_cr) && chunk.starts_with(b"\n") {
+            chunk.advance(1);
+        }
         while self.at_start
-            && let Some(&byte) = self.chunk.bytes().get(self.at)
+            && let Some(&byte) = chunk.first()
         {
             if MARK.get(self.partial.len()) != Some(&byte) {
                 self.at_start = false;
                 return;
             }
-            self.at += 1;
+            chunk.advance(1);
             self.partial.push(byte);
             if self.partial.len() == MARK.len() {
                 self.at_start = false;
@@ -185,6 +162,25 @@ impl Lines {
             }
         }
     }
+}
+
+/// How long the first line is, without its end and with it, if it ends here.
+#[inline]
+fn line_end(bytes: &[u8]) -> Option<(usize, usize)> {
+    if let [b'\n', ..] = bytes {
+        return Some((0, 1));
+    }
+    let length = memchr2(b'\n', b'\r', bytes)?;
+    let end = match bytes.get(length..) {
+        Some([b'\r', b'\n', ..]) => 2,
+        _ => 1,
+    };
+    Some((length, length + end))
+}
+
+#[cold]
+fn too_long(bytes: usize, line: &[u8]) -> Step {
+    Step::TooLong { bytes, is_comment: line.starts_with(b":") }
 }
 
 /// The byte order mark, U+FEFF.

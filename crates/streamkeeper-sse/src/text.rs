@@ -1,13 +1,11 @@
 //! Text that shares the chunk it came from.
 //!
 //! [`Text`] is what a frame is made of: bytes known to be UTF-8, cheap to clone, silent when
-//! printed. [`Source`] is one piece of input, a chunk or a line joined from several, from which
-//! texts are cut.
+//! printed. [`Label`] is the same for what is short.
 //!
-//! A source is validated once, as a whole, when it arrives; cutting a text out of the valid part
-//! then costs no more than a reference count. Only where a source is not UTF-8 (bad bytes, or a
-//! chunk that was cut within a character) is a text validated by itself. That is sound because
-//! every cut is beside an ASCII byte or at an end of the source, which no valid character spans.
+//! A text is validated by itself, when it is cut out, and not with its chunk: a chunk may end
+//! within a character, one bad text spoils no other, and the pass over a chunk that was not in the
+//! cache yet goes on in the shadow of the work on each event.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -123,58 +121,31 @@ macro_rules! text {
 text!(Text, ByteString::from_static);
 text!(Label, SmolStr::new_static);
 
-/// One contiguous piece of input.
-#[derive(Default)]
-pub(crate) struct Source {
-    bytes: Bytes,
-    /// The longest prefix of `bytes` that is UTF-8: nearly always all of it.
-    utf8: ByteString,
+impl Text {
+    /// Cuts a text out of a chunk: a slice of it where that is UTF-8, otherwise a copy, as
+    /// [`decode`] makes it.
+    #[inline(always)]
+    pub(crate) fn cut(chunk: &Bytes, at: Range<usize>, replaced: &mut u64) -> Self {
+        let bytes = chunk.slice(at.clone());
+        match ByteString::try_from(bytes) {
+            Ok(text) => Self(text),
+            Err(_) => decode(chunk.get(at).unwrap_or_default(), replaced).into_owned().into(),
+        }
+    }
 }
 
-impl Source {
-    pub(crate) fn new(bytes: Bytes) -> Self {
-        let utf8 = ByteString::try_from(bytes.clone()).unwrap_or_else(|error| {
-            ByteString::try_from(bytes.slice(..error.valid_up_to())).unwrap_or_default()
-        });
-        Self { bytes, utf8 }
+/// The standard's "UTF-8 decode": every bad sequence is replaced by U+FFFD, and counted.
+pub(crate) fn decode<'a>(bytes: &'a [u8], replaced: &mut u64) -> Cow<'a, str> {
+    if let Ok(text) = str::from_utf8(bytes) {
+        return Cow::Borrowed(text);
     }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Cuts a text out: shared where it is UTF-8; otherwise a copy in which every bad sequence is
-    /// replaced by U+FFFD (the standard's "UTF-8 decode") and counted.
-    ///
-    /// Both ends of the range must be ends of the source or lie beside an ASCII byte.
-    #[inline]
-    pub(crate) fn text(&self, range: Range<usize>, replaced: &mut u64) -> Text {
-        if let Some(text) = self.utf8.get(range.clone()) {
-            return Text(self.utf8.slice_ref(text));
-        }
-        ByteString::try_from(self.bytes.slice(range.clone()))
-            .map_or_else(|_| self.replace(range, replaced).into(), Text)
-    }
-
-    /// The same, to be copied.
-    #[inline]
-    pub(crate) fn str(&self, range: Range<usize>, replaced: &mut u64) -> Cow<'_, str> {
-        match self.utf8.get(range.clone()) {
-            Some(text) => Cow::Borrowed(text),
-            None => Cow::Owned(self.replace(range, replaced)),
+    let mut text = String::with_capacity(bytes.len());
+    for piece in bytes.utf8_chunks() {
+        text.push_str(piece.valid());
+        if !piece.invalid().is_empty() {
+            text.push(char::REPLACEMENT_CHARACTER);
+            *replaced += 1;
         }
     }
-
-    #[cold]
-    fn replace(&self, range: Range<usize>, replaced: &mut u64) -> String {
-        let mut text = String::with_capacity(range.len());
-        for piece in self.bytes.get(range).unwrap_or_default().utf8_chunks() {
-            text.push_str(piece.valid());
-            if !piece.invalid().is_empty() {
-                text.push(char::REPLACEMENT_CHARACTER);
-                *replaced += 1;
-            }
-        }
-        text
-    }
+    Cow::Owned(text)
 }
