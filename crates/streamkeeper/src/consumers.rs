@@ -134,13 +134,16 @@ impl Consumers {
         }
     }
 
-    /// Takes a stream from its consumers, after they have had until `by` to take what it still has.
-    pub(crate) async fn remove(&mut self, entry: &Arc<StreamEntry>, by: Instant) {
-        let has_all = || entry.consumers.iter().all(|one| entry.outbox.backlog(&one.name) == 0);
-        while !has_all() && Instant::now() < by {
+    /// Takes streams from their consumers, after those have had until `by` to take what is still there.
+    /// All at once: a sink that is slow is waited for once, and not once for each.
+    pub(crate) async fn remove(&mut self, entries: &[Arc<StreamEntry>], by: Instant) {
+        let has_all = |entry: &Arc<StreamEntry>| {
+            entry.consumers.iter().all(|one| entry.outbox.backlog(&one.name) == 0)
+        };
+        while !entries.iter().all(has_all) && Instant::now() < by {
             tokio::time::sleep(BACKLOG_LOOK).await;
         }
-        if !has_all() {
+        for entry in entries.iter().filter(|entry| !has_all(entry)) {
             let stream: &str = &entry.name;
             tracing::warn!(
                 stream,
@@ -148,19 +151,21 @@ impl Consumers {
                 waits in its ledger, for the day when the stream is configured again"
             );
         }
-        if let Some(hub) = &mut self.hub {
-            hub.remove(&entry.name);
-        }
         let mut removed = Vec::new();
-        for sink in &self.sinks {
-            let (done, when_done) = oneshot::channel();
-            self.tell(sink, Change::Remove { stream: Arc::clone(&entry.name), done });
-            removed.push(when_done);
+        for entry in entries {
+            if let Some(hub) = &mut self.hub {
+                hub.remove(&entry.name);
+            }
+            for sink in &self.sinks {
+                let (done, when_done) = oneshot::channel();
+                self.tell(sink, Change::Remove { stream: Arc::clone(&entry.name), done });
+                removed.push(when_done);
+            }
         }
         // A sink that hangs in a delivery notices later; its source is of no use then.
         let removed = futures_util::future::join_all(removed);
         if tokio::time::timeout(LAST_CALL, removed).await.is_err() {
-            tracing::warn!(stream = &*entry.name, "a sink is slow to let go of a removed stream");
+            tracing::warn!("a sink is slow to let go of removed streams");
         }
     }
 
@@ -223,5 +228,63 @@ const SINK_THREADS: usize = 2;
 /// How often it is looked whether the consumers of a removed stream have everything.
 const BACKLOG_LOOK: Duration = Duration::from_millis(50);
 
-/// How long a sink has to let go of a removed stream.
+/// How long the sinks have to let go of removed streams.
 const LAST_CALL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use streamkeeper_sink::{BoxFuture, Envelope, Resume, SinkError};
+
+    use super::*;
+    use crate::budget::Budget;
+    use crate::registry::Consumer;
+
+    /// Says that it is asked, and never comes back.
+    struct Hangs(mpsc::UnboundedSender<()>);
+
+    impl Sink for Hangs {
+        fn resume<'a>(&'a mut self, _: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+            self.0.send(()).unwrap();
+            Box::pin(std::future::pending())
+        }
+
+        fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |number: usize| {
+            let config = streamkeeper_ledger::Config {
+                sinks: vec!["hangs".into()],
+                ..streamkeeper_ledger::Config::default()
+            };
+            let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
+            let place = folder.path().join(number.to_string());
+            let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, &place, config).unwrap();
+            let consumers = vec![Consumer::new("hangs")];
+            let name = number.to_string().as_str().into();
+            Arc::new(StreamEntry::new(name, ledger.outbox(), Budget::new(1), consumers))
+        };
+        let entries: Vec<_> = (0..10).map(entry).collect();
+        let (asked, mut when_asked) = mpsc::unbounded_channel();
+        let given = vec![GivenSink { name: "hangs".into(), sink: Box::new(Hangs(asked)) }];
+        let (stop, _) = watch::channel(SinkStop::No);
+        actix_rt::System::new().block_on(async {
+            let registry = Registry::default();
+            let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
+            let (mut consumers, _) = started.unwrap();
+            consumers.add(entries.iter());
+            when_asked.recv().await.unwrap();
+            let began = Instant::now();
+            consumers.remove(&entries, began).await;
+            assert!(began.elapsed() < LAST_CALL * 5, "{:?}", began.elapsed());
+        });
+    }
+}

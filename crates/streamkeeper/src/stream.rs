@@ -243,6 +243,11 @@ impl Stream {
         matches!(stopped, Ok(Ok(state)) if state.clean)
     }
 
+    /// Ends it at once, whatever it waits for.
+    pub(crate) fn abandon(&self) {
+        self.reader.supervisor.do_send(Abandon);
+    }
+
     /// Stops the supervisor within `by`, and starts another one with new settings. One that does not
     /// stop in time is abandoned, and what it may have lost is read again.
     pub(crate) async fn replace_reader(
@@ -255,7 +260,7 @@ impl Stream {
         let stopped = match tokio::time::timeout_at(by, &mut self.reader.stopped).await {
             Ok(stopped) => stopped,
             Err(_) => {
-                self.reader.supervisor.do_send(Abandon);
+                self.abandon();
                 (&mut self.reader.stopped).await
             }
         };

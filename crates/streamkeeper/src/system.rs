@@ -1,6 +1,7 @@
 //! What runs on the system's thread: the streams, the consumers, and their orderly end.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_rt::Arbiter;
@@ -156,8 +157,8 @@ impl System {
                 stream.replace_reader(config, transport, by, &self.ground).await;
             }
         }
-        for name in &plan.removed {
-            self.remove(name, by).await;
+        if !plan.removed.is_empty() {
+            self.remove(&plan.removed, by).await;
         }
         self.start_streams(prepared)?;
         self.config = config;
@@ -178,24 +179,30 @@ impl System {
         actix_rt::task::spawn_blocking(open).await.unwrap_or(Err(StartError::Died))
     }
 
-    /// Ends a stream that was asked to stop, and lets go of its ledger.
-    async fn remove(&mut self, name: &str, by: Instant) {
-        let Some(index) = self.streams.iter().position(|stream| stream.name() == name) else {
-            return;
-        };
-        let mut stream = self.streams.swap_remove(index);
-        if !stream.has_stopped_cleanly(by).await {
-            tracing::warn!(
-                stream = name,
-                "removed before every connection had ended in order: if it \
-                is configured again, it is read again from its mark"
-            );
+    /// Ends streams that were asked to stop, and lets go of their ledgers.
+    async fn remove(&mut self, names: &[String], by: Instant) {
+        let is_one = |stream: &mut Stream| names.iter().any(|name| name == stream.name());
+        let mut removed: Vec<_> = self.streams.extract_if(.., is_one).collect();
+        for stream in &mut removed {
+            if !stream.has_stopped_cleanly(by).await {
+                tracing::warn!(
+                    stream = stream.name(),
+                    "removed before every connection had ended in order: if it \
+                    is configured again, it is read again from its mark"
+                );
+                // It may wait for its ledger, which is closed now.
+                stream.abandon();
+            }
         }
-        self.consumers.remove(stream.entry(), by).await;
-        if tokio::time::timeout(LAST_CALL, stream.close()).await.is_err() {
-            tracing::warn!(stream = name, "the ledger did not close in time");
+        let entries: Vec<_> = removed.iter().map(|stream| Arc::clone(stream.entry())).collect();
+        self.consumers.remove(&entries, by).await;
+        let closed = futures_util::future::join_all(removed.iter().map(Stream::close));
+        if tokio::time::timeout(LAST_CALL, closed).await.is_err() {
+            tracing::warn!("the ledger of a removed stream did not close in time");
         }
-        self.ground.registry.remove(name);
+        for name in names {
+            self.ground.registry.remove(name);
+        }
     }
 
     /// Ends the connections, then the consumers, within `deadline`.
