@@ -47,11 +47,16 @@ pub enum Refusal {
     Token {
         /// 401 or 403.
         status: u16,
+        /// The service's `Retry-After`.
+        retry_after: Option<Duration>,
     },
     /// 404 or 410: there is no such stream.
     Gone,
     /// 422 on a connect: too many clients. Not fatal: a closed one keeps its place for a while.
-    Crowded,
+    Crowded {
+        /// The service's `Retry-After`.
+        retry_after: Option<Duration>,
+    },
     /// 429, 5xx, or anything else that may pass.
     Unavailable {
         /// The HTTP status.
@@ -68,9 +73,9 @@ impl Refusal {
     #[must_use]
     pub const fn from_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
-            401 | 403 => Self::Token { status },
+            401 | 403 => Self::Token { status, retry_after },
             404 | 410 => Self::Gone,
-            422 => Self::Crowded,
+            422 => Self::Crowded { retry_after },
             200..=299 => Self::NotEvents,
             _ => Self::Unavailable { status, retry_after },
         }
@@ -96,6 +101,20 @@ impl End {
         }
     }
 
+    /// How long the service asks us to wait; it may say so with any refusal that passes (Inform API,
+    /// Errors).
+    #[must_use]
+    pub const fn retry_after(self) -> Option<Duration> {
+        match self {
+            Self::Refused(
+                Refusal::Token { retry_after, .. }
+                | Refusal::Crowded { retry_after }
+                | Refusal::Unavailable { retry_after, .. },
+            ) => retry_after,
+            _ => None,
+        }
+    }
+
     /// The word for logs and metrics.
     #[must_use]
     pub const fn reason(self) -> &'static str {
@@ -112,7 +131,7 @@ impl End {
             Self::Panicked => "panic",
             Self::Refused(Refusal::Token { .. }) => "token_refused",
             Self::Refused(Refusal::Gone) => "stream_gone",
-            Self::Refused(Refusal::Crowded) => "too_many_clients",
+            Self::Refused(Refusal::Crowded { .. }) => "too_many_clients",
             Self::Refused(Refusal::Unavailable { .. }) => "unavailable",
             Self::Refused(Refusal::NotEvents) => "not_events",
             Self::NotOpened { .. } => "unreachable",

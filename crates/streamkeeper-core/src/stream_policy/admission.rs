@@ -47,11 +47,8 @@ impl Admission {
 
     /// A connection of `slot` ended without having proven itself.
     pub(super) fn failed(&mut self, slot: SlotId, end: End, now: Instant) {
-        let (token, retry_after) = match end {
-            End::Refused(Refusal::Token { .. }) => (true, None),
-            End::Refused(Refusal::Unavailable { retry_after, .. }) => (false, retry_after),
-            _ => (false, None),
-        };
+        let token = matches!(end, End::Refused(Refusal::Token { .. }));
+        let retry_after = end.retry_after();
         let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
         self.asked = self.asked.max(asked);
         // Of attempts that were under way together, the first failure speaks for all.

@@ -426,7 +426,7 @@ impl StreamPolicy {
     }
 
     fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {
-        if end == End::Refused(Refusal::Crowded) {
+        if matches!(end, End::Refused(Refusal::Crowded { .. })) {
             self.attempts = u32::MAX; // until the service has counted
         }
         self.token_refused = matches!(end, End::Refused(Refusal::Token { .. }));

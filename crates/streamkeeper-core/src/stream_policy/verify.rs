@@ -180,13 +180,7 @@ impl StreamPolicy {
             self.verification.closing = None;
         } else if self.verification.run_of(connection).is_some() {
             self.verification.run = None;
-            let retry_after = match end {
-                End::Refused(crate::classify::Refusal::Unavailable { retry_after, .. }) => {
-                    retry_after
-                }
-                _ => None,
-            };
-            self.verification.not_before = now + self.verification.backoff.next(retry_after);
+            self.verification.not_before = now + self.verification.backoff.next(end.retry_after());
             self.report(Report::VerificationFailed { end });
         }
     }

@@ -52,6 +52,22 @@ fn a_retry_after_outlives_a_connection_that_opens_meanwhile() {
     assert_eq!(bench.take_connects().len(), 1);
 }
 
+#[test]
+fn a_retry_after_is_honoured_with_every_refusal_that_passes() {
+    for status in [401, 403, 422, 429, 500, 503] {
+        let mut bench = Bench::running(restless(1));
+        bench.poke_until(60.0);
+        bench.end(bench.slot(0), End::Terminated { mid_event: false });
+        let connection = bench.take_connects()[0];
+        let refusal = Refusal::from_status(status, Some(Duration::from_secs(100)));
+        bench.end(connection, End::Refused(refusal));
+        bench.pass_to(159.9);
+        assert_eq!(bench.take_connects(), [], "{status}");
+        bench.pass_to(160.1);
+        assert_eq!(bench.take_connects().len(), 1, "{status}");
+    }
+}
+
 fn poke_with(bench: &mut Bench, slot: u8, count: u32, max: u32) {
     let connection = bench.slot(slot);
     let members = Members { count: Some(count), max: Some(max) };

@@ -197,9 +197,9 @@ fn twenty_slots_that_cannot_connect_are_no_storm() {
         (End::NotOpened { sent: false }, 9),
         (End::NotOpened { sent: true }, 9),
         (End::Refused(unavailable), 9),
-        (End::Refused(Refusal::Crowded), 9),
+        (End::Refused(Refusal::Crowded { retry_after: None }), 9),
         (End::Refused(Refusal::NotEvents), 9),
-        (End::Refused(Refusal::Token { status: 401 }), 5),
+        (End::Refused(Refusal::Token { status: 401, retry_after: None }), 5),
         (End::Terminated { mid_event: false }, 9),
     ] {
         let attempts = attempts_in_a_minute(end);

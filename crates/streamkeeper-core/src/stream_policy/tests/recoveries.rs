@@ -186,7 +186,7 @@ fn a_verification_that_fails_is_tried_again_and_hurts_nobody() {
     bench.open_all();
     bench.poke_until(1_210.0);
     let replay = bench.take_connects()[0];
-    bench.end(replay, End::Refused(Refusal::Crowded));
+    bench.end(replay, End::Refused(Refusal::Crowded { retry_after: None }));
     assert_eq!(bench.policy.health(), Health::Live);
     bench.pass_to(1_216.0);
     let again = bench.take_connects();
