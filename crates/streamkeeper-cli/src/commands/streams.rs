@@ -169,7 +169,7 @@ impl Delete {
         if let (Some(ours), false) = (&shown.ours, force) {
             refuse_if_kept(&config, ours)?;
         }
-        let name = shown.name.as_deref().unwrap_or("without a name");
+        let name = text::harmless(shown.name.as_deref().unwrap_or("without a name"));
         confirm.ask(&format!(
             "The stream {name} ({}) is deleted on the service, with what it has not sent yet. This \
              cannot be undone.",

@@ -5,7 +5,8 @@ use super::Shown;
 /// A line each, in columns as wide as they have to be.
 pub(super) fn table(streams: &[Shown]) -> String {
     let head = ["name", "id", "start date", "members", "filters", "ours"].map(str::to_owned);
-    let rows: Vec<_> = std::iter::once(head).chain(streams.iter().map(row)).collect();
+    let rows = std::iter::once(head).chain(streams.iter().map(row));
+    let rows: Vec<_> = rows.map(|row| row.map(|cell| harmless(&cell))).collect();
     let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -20,6 +21,11 @@ pub(super) fn table(streams: &[Shown]) -> String {
     rows.iter().map(line).collect()
 }
 
+/// A text of the service's that changes nothing of a terminal: whoever may make a stream chooses its name.
+pub(super) fn harmless(text: &str) -> String {
+    text.replace(char::is_control, "\u{fffd}")
+}
+
 fn row(stream: &Shown) -> [String; 6] {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let filters = [&stream.resource_filter[..], &stream.event_type_filter[..]].concat();
@@ -31,4 +37,25 @@ fn row(stream: &Shown) -> [String; 6] {
         if filters.is_empty() { "all".to_owned() } else { filters.join(",") },
         or_dash(stream.ours.as_deref()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_clear_the_screen_or_begin_a_line() {
+        let stream = Shown {
+            name: Some("a\x1b[2J\nb\u{9b}".to_owned()),
+            id: "1".to_owned(),
+            start_date: None,
+            members: None,
+            resource_filter: Vec::new(),
+            event_type_filter: Vec::new(),
+            ours: None,
+        };
+        let table = table(&[stream]);
+        assert_eq!(table.lines().count(), 2);
+        assert!(table.contains("a\u{fffd}[2J\u{fffd}b\u{fffd}"), "{table}");
+    }
 }
