@@ -5,7 +5,7 @@
 //! What cannot be read is `None`, never an error: a timestamp in a new spelling must not cost us
 //! the record it stands in.
 
-use jiff::civil::{Date, DateTime};
+use jiff::civil::{Date, DateTime, Time};
 use jiff::{Timestamp, tz};
 
 /// Digits of a fraction that are read; finer ones are cut off.
@@ -24,6 +24,35 @@ const FRACTION_DIGITS_MAX: usize = 9;
 /// ```
 #[must_use]
 pub fn parse_micros(text: &str) -> Option<i64> {
+    usual(text.as_bytes()).or_else(|| any(text))
+}
+
+/// Reads the form in which the service writes its times, with milliseconds or without: two of them
+/// stand in every record.
+fn usual(text: &[u8]) -> Option<i64> {
+    let (second, millis) = match text {
+        [second @ .., b'.', m1, m2, m3, b'Z'] => (second, number(&[*m1, *m2, *m3])?),
+        [second @ .., b'Z'] => (second, 0),
+        _ => return None,
+    };
+    let (date, clock) = second.split_first_chunk::<10>()?;
+    let [y1, y2, y3, y4, b'-', mo1, mo2, b'-', d1, d2] = date else { return None };
+    let [b'T', h1, h2, b':', m1, m2, b':', s1, s2] = clock else { return None };
+    let year = i16::try_from(number(&[*y1, *y2, *y3, *y4])?).ok()?;
+    let two = |tens: &u8, ones: &u8| i8::try_from(number(&[*tens, *ones])?).ok();
+    let date = Date::new(year, two(mo1, mo2)?, two(d1, d2)?).ok()?;
+    let time = Time::new(two(h1, h2)?, two(m1, m2)?, two(s1, s2)?, 0).ok()?;
+    let at = tz::Offset::UTC.to_timestamp(date.to_datetime(time)).ok()?;
+    Some(at.as_microsecond() + i64::from(millis) * 1_000)
+}
+
+fn number(digits: &[u8]) -> Option<u32> {
+    digits.iter().try_fold(0, |number, digit| {
+        digit.is_ascii_digit().then(|| number * 10 + u32::from(digit - b'0'))
+    })
+}
+
+fn any(text: &str) -> Option<i64> {
     let text = text.trim();
     // The library reads at most nine digits; cutting only when needed keeps the usual path free.
     let shortened = cut_fraction(text);
@@ -106,6 +135,23 @@ mod tests {
         ] {
             assert_eq!(parse_micros(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn the_usual_form_is_read_as_any_other() {
+        let at = |date: &str, clock: &str, rest: &str| format!("{date}T{clock}{rest}");
+        for date in
+            ["0000-01-01", "1969-12-31", "2024-02-29", "2025-02-29", "2026-04-31", "9999-12-31"]
+        {
+            for clock in ["00:00:00", "23:59:59", "24:00:00", "12:60:00", "12:00:60", "1 :00:00"] {
+                for rest in ["Z", ".000Z", ".059Z", ".999Z", ".05Z", ".0590Z", ".+59Z", "z", ""] {
+                    let text = at(date, clock, rest);
+                    assert_eq!(parse_micros(&text), any(&text), "{text}");
+                }
+            }
+        }
+        assert_eq!(usual(b"1969-12-31T23:59:59.999Z"), Some(-1_000));
+        assert_eq!(usual(b"2026-04-19T16:48:10Z"), Some(1_776_617_290_000_000));
     }
 
     #[test]
