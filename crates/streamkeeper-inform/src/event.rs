@@ -13,13 +13,14 @@
 
 mod fields;
 mod identity;
+mod json;
 
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::identity::{Identity, version_id};
+pub use self::identity::{Identity, VersionId};
 
-use self::fields::{Fields, count, object, text, time};
+use self::fields::{Fields, count, text, time};
 
 /// One event, classified.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,19 +139,19 @@ pub enum EventError {
 ///
 /// ```
 /// use streamkeeper_inform::{InformEvent, classify};
-/// let data = br#"{"id":"7db3","checksum":"5150","user":{"user_id":"u1"},"metrics":[]}"#;
+/// let data = r#"{"id":"7db3","checksum":"5150","user":{"user_id":"u1"},"metrics":[]}"#;
 /// let InformEvent::Record(record) = classify(Some("data"), data)? else { panic!() };
 /// assert_eq!(record.id, "7db3");
 ///
-/// assert!(matches!(classify(Some("poke"), b"not JSON"), Ok(InformEvent::Poke(_))));
-/// assert!(classify(None, b"not JSON").is_err());
+/// assert!(matches!(classify(Some("poke"), "not JSON"), Ok(InformEvent::Poke(_))));
+/// assert!(classify(None, "not JSON").is_err());
 /// # Ok::<(), streamkeeper_inform::EventError>(())
 /// ```
 pub fn classify<'a>(
     event_name: Option<&str>,
-    data: &'a [u8],
+    data: &'a str,
 ) -> Result<InformEvent<'a>, EventError> {
-    let fields = object::<Fields<'_>>(data);
+    let fields = Fields::read(data);
     if event_name == Some("poke") {
         return Ok(InformEvent::Poke(fields.as_ref().map(Poke::read).unwrap_or_default()));
     }
@@ -165,11 +166,11 @@ pub fn classify<'a>(
     }
 }
 
-impl InformEvent<'_> {
+impl<'a> InformEvent<'a> {
     /// Who the event is; `None` for a poke. `data` is the payload that was classified, whose
     /// digest stands in where the event has no id or checksum of its own.
     #[must_use]
-    pub fn identity(&self, data: &[u8]) -> Option<Identity> {
+    pub fn identity(self, data: &str) -> Option<Identity<'a>> {
         match self {
             Self::Poke(_) => None,
             Self::Record(record) => Some(Identity::of_record(record, data)),

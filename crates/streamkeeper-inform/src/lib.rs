@@ -23,7 +23,7 @@ mod transport;
 pub mod wire;
 
 pub use client::{CallError, CallErrorKind, Client, Deletion, Unprocessable};
-pub use event::{EventError, EventType, Identity, InformEvent, classify, version_id};
+pub use event::{EventError, EventType, Identity, InformEvent, VersionId, classify};
 pub use request::{Call, Method, NewStream, ReplayQuery, Request};
 pub use transport::{
     ProxyRefusal, Response, Transport, TransportError, TransportErrorKind, retry_after,

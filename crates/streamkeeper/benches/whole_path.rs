@@ -143,9 +143,9 @@ fn in_memory(identify: bool) -> f64 {
             seen += 1;
             let Frame::Event(event) = frame.unwrap() else { panic!("no event") };
             if identify {
-                let data = event.data.into_bytes();
-                let read = streamkeeper_inform::classify(Some("data"), &data).unwrap();
-                black_box(read.identity(&data));
+                let data = event.data.as_str();
+                let read = streamkeeper_inform::classify(Some("data"), data).unwrap();
+                black_box(read.identity(data));
             } else {
                 black_box(event);
             }

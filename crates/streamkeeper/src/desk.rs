@@ -80,9 +80,10 @@ impl Batch {
     }
 }
 
-/// The room an event takes from its socket to its ledger: payload, names, bookkeeping.
+/// The room an event takes from its socket to its ledger: payload and bookkeeping. Its names are
+/// parts of the payload.
 fn room_of(event: &Event) -> usize {
-    event.data.len() + event.identity.key.len() + EVENT_OVERHEAD
+    event.data.len() + EVENT_OVERHEAD
 }
 
 /// What an event costs beyond its payload.
@@ -135,7 +136,7 @@ pub(crate) struct Desk {
     service: Option<(Timestamp, Instant)>,
     /// Something has become durable since the last attempt.
     progress: bool,
-    head: Vec<u8>,
+    head: head::Writer,
 }
 
 /// Nothing can be made durable.
@@ -167,7 +168,7 @@ impl Desk {
             sweep_at: now + SWEEP_EVERY,
             service: None,
             progress: false,
-            head: Vec::new(),
+            head: head::Writer::default(),
         }
     }
 
@@ -394,7 +395,7 @@ fn judge(
     ledger: &mut Ledger,
     batch: &Batch,
     arrived: Timestamp,
-    head: &mut Vec<u8>,
+    head: &mut head::Writer,
 ) -> (Judged, Option<LedgerError>) {
     let Batch { arrived: read, replayed, poke, events, side, connection: _, reader: _ } = batch;
     let dry_run = batch.is_dry();
@@ -403,15 +404,14 @@ fn judge(
     let (types, known) = (TypeCounts::default(), TypeCounts::default());
     let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
     for event in events {
-        head::write(event, *replayed, head);
-        let (kind, key) = event.key();
+        let kind = event.kind;
         let incoming = Incoming {
             kind: code(kind),
-            key: &ledger_key(key),
+            key: &ledger_key(event.key()),
             version: event.version,
             arrived,
-            head,
-            payload: &event.data,
+            head: head.write(event, *replayed),
+            payload: event.data.as_str().as_bytes(),
         };
         let verdict = if dry_run { ledger.judge(&incoming) } else { ledger.accept(&incoming) };
         let verdict = match verdict {
@@ -426,12 +426,12 @@ fn judge(
         if verdict.is_new() {
             judged.span.new += 1;
             judged.bytes += event.data.len() as u64;
-            judged.types.add(kind, event.identity.record_type.as_deref());
+            judged.types.add(kind, event.record_type());
             judged.conflicting += u64::from(verdict == Verdict::Conflicting);
         } else {
             judged.span.duplicate += 1;
             if side.is_some() {
-                judged.known.add(kind, event.identity.record_type.as_deref());
+                judged.known.add(kind, event.record_type());
             }
         }
     }

@@ -4,15 +4,18 @@
 //! Only the Inform dialect is built; a further one is a further reading of a frame, not a further
 //! path of the data.
 
-use bytes::Bytes;
+use std::hash::{DefaultHasher, Hasher};
+
 use sha2::{Digest, Sha256};
 use streamkeeper_core::id::UserKey;
 use streamkeeper_core::low_water::Datum;
 use streamkeeper_core::stream_policy::Members;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
-use streamkeeper_inform::{EventType, Identity, InformEvent, classify};
-use streamkeeper_sse::Frame;
+use streamkeeper_inform::{EventType, InformEvent, VersionId, classify};
+use streamkeeper_sse::{Frame, Text};
+
+use crate::part::Part;
 
 /// What a frame means.
 #[derive(Debug)]
@@ -29,10 +32,14 @@ pub(crate) enum Reading {
 
 /// An event, with its identity; the payload byte for byte.
 pub(crate) struct Event {
-    pub(crate) identity: Identity,
+    pub(crate) kind: EventType,
     pub(crate) version: Version,
     pub(crate) start_day: Option<UtcDay>,
-    pub(crate) data: Bytes,
+    key: Part,
+    checksum: Part,
+    user_id: Option<Part>,
+    record_type: Option<Part>,
+    pub(crate) data: Text,
 }
 
 impl std::fmt::Debug for Event {
@@ -43,19 +50,40 @@ impl std::fmt::Debug for Event {
 }
 
 impl Event {
-    /// The key of the record in the ledger: ids of different kinds do not meet.
-    pub(crate) fn key(&self) -> (EventType, &str) {
-        (self.identity.event_type, &self.identity.key)
+    /// The key of the record; in the ledger, ids of different kinds do not meet.
+    pub(crate) fn key(&self) -> &str {
+        self.key.of(self.data.as_str())
+    }
+
+    /// The service's id of the user.
+    pub(crate) fn user_id(&self) -> Option<&str> {
+        Some(self.user_id.as_ref()?.of(self.data.as_str()))
+    }
+
+    /// The resource type of a record.
+    pub(crate) fn record_type(&self) -> Option<&str> {
+        Some(self.record_type.as_ref()?.of(self.data.as_str()))
+    }
+
+    /// The id of its envelope.
+    pub(crate) fn version_id(&self) -> VersionId<'_> {
+        let Version { created_at, withdrawn, .. } = self.version;
+        VersionId {
+            key: self.key(),
+            created_at: created_at.map(Timestamp::as_micros),
+            checksum: self.checksum.of(self.data.as_str()),
+            withdrawn,
+        }
     }
 
     /// What the event proves about the stream's position; only records of data do, because rule and
     /// connection events are not kept for a client that is away (Inform API, Connecting).
     pub(crate) fn datum(&self, new: bool) -> Option<Datum> {
-        if self.identity.event_type != EventType::Data {
+        if self.kind != EventType::Data {
             return None;
         }
         Some(Datum {
-            user: user_key(self.identity.user_id.as_deref().unwrap_or_default()),
+            user: user_key(self.user_id().unwrap_or_default()),
             created_at: self.version.created_at?,
             start_day: self.start_day,
             new,
@@ -70,9 +98,9 @@ pub(crate) fn read_inform(frame: Frame) -> Reading {
         Frame::Event(event) if !event.has_data() => return Reading::Alive,
         Frame::Event(event) => event,
     };
-    let data = event.data.into_bytes();
+    let data = event.data.as_str();
     let name = event.name.as_ref().map(streamkeeper_sse::Label::as_str);
-    let read = match classify(name, &data) {
+    let read = match classify(name, data) {
         Err(_) => return Reading::Garbled,
         Ok(read) => read,
     };
@@ -89,28 +117,47 @@ pub(crate) fn read_inform(frame: Frame) -> Reading {
         }
         InformEvent::Rule(_) | InformEvent::Connection(_) => {}
     }
-    let Some(identity) = read.identity(&data) else { return Reading::Alive };
+    let Some(identity) = read.identity(data) else { return Reading::Alive };
     let version = Version {
         created_at: identity.created_at.map(Timestamp::from_micros),
         checksum: checksum(&identity.checksum),
         withdrawn: identity.withdrawn,
     };
-    Reading::Event(Event { identity, version, start_day, data })
+    let part = |text| Part::new(text, data);
+    Reading::Event(Event {
+        kind: identity.event_type,
+        version,
+        start_day,
+        key: part(identity.key),
+        checksum: part(identity.checksum),
+        user_id: identity.user_id.map(part),
+        record_type: identity.record_type.map(part),
+        data: event.data,
+    })
 }
 
 /// A checksum in 128 bits: 32 hex digits as they are, anything else by its digest.
 fn checksum(text: &str) -> u128 {
-    let hex = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    match u128::from_str_radix(text, 16) {
-        Ok(number) if hex => number,
-        _ => digest(text),
-    }
+    hex(text).unwrap_or_else(|| digest(text))
 }
 
-/// A user by hash; the policies count users, they never name one.
+/// The number that 32 hex digits are; in halves, because 128 bits are slow to compute with.
+fn hex(text: &str) -> Option<u128> {
+    let half = |digits: &[u8; 16]| {
+        digits.iter().try_fold(0_u64, |number, digit| {
+            Some(number << 4 | u64::from(char::from(*digit).to_digit(16)?))
+        })
+    };
+    let (high, low) = text.as_bytes().split_first_chunk()?;
+    Some(u128::from(half(high)?) << 64 | u128::from(half(low.try_into().ok()?)?))
+}
+
+/// A user by hash; the policies count users, they never name one. It is in memory only, so its value
+/// may change with the version.
 fn user_key(user_id: &str) -> UserKey {
-    // The upper half of a 128-bit digest is as good a hash as the whole.
-    UserKey((digest(user_id) >> 64) as u64)
+    let mut hasher = DefaultHasher::new();
+    hasher.write(user_id.as_bytes());
+    UserKey(hasher.finish())
 }
 
 fn digest(text: &str) -> u128 {
@@ -121,6 +168,7 @@ fn digest(text: &str) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
     use streamkeeper_sse::{Decoder, Limits};
 
     fn read(text: &str) -> Vec<Reading> {
@@ -152,9 +200,18 @@ mod tests {
             .replace('\n', "");
         let readings = read(&format!("data: {record}\n\n"));
         let [Reading::Event(event)] = readings.as_slice() else { panic!() };
-        assert_eq!(event.data, record.as_bytes());
+        assert_eq!(event.data, *record);
         assert_eq!(event.version.checksum, 0x5150_2ff9_34e3_b47b_3df8_2844_94f8_14b8);
         assert!(event.datum(true).is_some());
+    }
+
+    #[test]
+    fn a_checksum_is_its_digits_or_their_digest() {
+        let digits = "51502FF934e3b47b3df8284494f814b8";
+        assert_eq!(checksum(digits), 0x5150_2ff9_34e3_b47b_3df8_2844_94f8_14b8);
+        for text in ["", "5150", &digits[1..], &format!("{digits}0"), &digits.replace('5', "+")] {
+            assert_eq!(checksum(text), digest(text), "{text}");
+        }
     }
 
     #[test]

@@ -4,9 +4,11 @@
 //! `postcard`; a later version adds a variant, and every variant stays readable. The stream's name is
 //! not in it: it is the folder's.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Entry;
 use streamkeeper_sink::Envelope;
 
@@ -25,20 +27,32 @@ enum Head<'a> {
     },
 }
 
-/// Writes the head of an event to `out`, which is emptied before.
-pub(crate) fn write(event: &Event, replayed: bool, out: &mut Vec<u8>) {
-    let identity = &event.identity;
-    let head = Head::V1 {
-        id: &identity.version_id(),
-        kind: identity.event_type.as_str(),
-        time_us: identity.created_at,
-        subject: identity.user_id.as_deref(),
-        replayed,
-    };
-    let mut buffer = std::mem::take(out);
-    buffer.clear();
-    // Text, numbers and flags can always be written, and a vector grows.
-    *out = postcard::to_extend(&head, buffer).unwrap_or_default();
+/// Writes heads, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Writer {
+    id: String,
+    head: Vec<u8>,
+}
+
+impl Writer {
+    /// The head of an event.
+    pub(crate) fn write(&mut self, event: &Event, replayed: bool) -> &[u8] {
+        self.id.clear();
+        // Writing into a string cannot fail.
+        let _ok = write!(self.id, "{}", event.version_id()).is_ok();
+        let head = Head::V1 {
+            id: &self.id,
+            kind: event.kind.as_str(),
+            time_us: event.version.created_at.map(Timestamp::as_micros),
+            subject: event.user_id(),
+            replayed,
+        };
+        let mut buffer = std::mem::take(&mut self.head);
+        buffer.clear();
+        // Text, numbers and flags can always be written, and a vector grows.
+        self.head = postcard::to_extend(&head, buffer).unwrap_or_default();
+        &self.head
+    }
 }
 
 /// The envelope of an event as it was stored; `None` if a newer version has written its head.
@@ -73,21 +87,20 @@ mod tests {
         let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
             panic!("a record is an event")
         };
-        let mut head = Vec::new();
-        write(&event, true, &mut head);
+        let mut head = Writer::default().write(&event, true).to_owned();
         let entry = |head: &[u8]| Entry {
             sequence: 42,
             kind: 0,
             key: "7db3".into(),
             version: event.version,
             head: Bytes::copy_from_slice(head),
-            payload: event.data.clone(),
+            payload: event.data.clone().into_bytes(),
         };
         let envelope = envelope(&"acme".into(), entry(&head)).unwrap();
-        assert_eq!(envelope.id, event.identity.version_id());
+        assert_eq!(envelope.id, "7db3:2026-04-19T16:48:10.059Z:5150");
         assert_eq!(envelope.kind, "inform.data");
-        assert_eq!(envelope.time_us, event.identity.created_at);
-        assert_eq!(envelope.subject, event.identity.user_id);
+        assert_eq!(envelope.time_us, Some(1_776_617_290_059_000));
+        assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
         assert_eq!((envelope.sequence, envelope.replayed), (42, true));
         assert_eq!(envelope.data, record.as_bytes());
 

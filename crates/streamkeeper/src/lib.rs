@@ -43,6 +43,7 @@ pub mod http;
 pub mod ledgers;
 mod lifecycle;
 mod metrics;
+mod part;
 mod registry;
 mod reload;
 mod replay;

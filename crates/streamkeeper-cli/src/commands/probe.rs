@@ -111,7 +111,7 @@ async fn look(transport: &HttpTransport, span: Duration) -> Result<Findings, Fai
         while let Some(frame) = decoder.next_frame() {
             let Ok(Frame::Event(event)) = frame else { continue };
             let name = event.name.as_ref().map(|name| name.as_str());
-            if let Ok(event) = classify(name, event.data.as_str().as_bytes()) {
+            if let Ok(event) = classify(name, event.data.as_str()) {
                 measure.event(&event, at, wall);
             }
             bar.set_message(measure.so_far());

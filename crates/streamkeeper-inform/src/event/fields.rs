@@ -2,163 +2,116 @@
 //!
 //! Each value stays unparsed until it is known to matter, so that a value of an unexpected type
 //! costs that field alone and never the event. A `null` is the same as a missing field; of a
-//! repeated field the last counts. Everything else is skipped without being looked at.
+//! repeated field the last counts. Everything else is skipped.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::json;
 use crate::time::parse_micros;
 
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    pub(super) id: Option<&'a RawValue>,
-    pub(super) checksum: Option<&'a RawValue>,
-    pub(super) record_type: Option<&'a RawValue>,
-    pub(super) created_at: Option<&'a RawValue>,
-    pub(super) deleted_at: Option<&'a RawValue>,
-    pub(super) start_time: Option<&'a RawValue>,
-    pub(super) event_time: Option<&'a RawValue>,
-    pub(super) triggered_at: Option<&'a RawValue>,
-    pub(super) user: Option<&'a RawValue>,
-    pub(super) user_id: Option<&'a RawValue>,
-    pub(super) source: Option<&'a RawValue>,
-    pub(super) rule_id: Option<&'a RawValue>,
-    pub(super) action: Option<&'a RawValue>,
-    pub(super) event: Option<&'a RawValue>,
-    pub(super) ts: Option<&'a RawValue>,
-    pub(super) stream: Option<&'a RawValue>,
-    pub(super) members: Option<&'a RawValue>,
+    pub(super) id: Option<&'a str>,
+    pub(super) checksum: Option<&'a str>,
+    pub(super) record_type: Option<&'a str>,
+    pub(super) created_at: Option<&'a str>,
+    pub(super) deleted_at: Option<&'a str>,
+    pub(super) start_time: Option<&'a str>,
+    pub(super) event_time: Option<&'a str>,
+    pub(super) triggered_at: Option<&'a str>,
+    pub(super) user: Option<&'a str>,
+    pub(super) user_id: Option<&'a str>,
+    pub(super) source: Option<&'a str>,
+    pub(super) rule_id: Option<&'a str>,
+    pub(super) action: Option<&'a str>,
+    pub(super) event: Option<&'a str>,
+    pub(super) ts: Option<&'a str>,
+    pub(super) stream: Option<&'a str>,
+    pub(super) members: Option<&'a str>,
 }
 
 impl<'a> Fields<'a> {
+    /// Reads a JSON object, or nothing.
+    pub(super) fn read(text: &'a str) -> Option<Self> {
+        let mut fields = Self::default();
+        json::members(text, |name, raw| {
+            if let Some(slot) = fields.slot(name) {
+                *slot = (raw != "null").then_some(raw);
+            }
+        })?;
+        Some(fields)
+    }
+
     /// The user, from `user.user_id` or, in rule and older events, from `user_id`.
     pub(super) fn user_id(&self) -> Option<Cow<'a, str>> {
-        let nested = || object::<Fields<'_>>(self.user?.get().as_bytes())?.user_id.and_then(text);
+        let nested = || Self::read(self.user?)?.user_id.and_then(text);
         nested().or_else(|| self.user_id.and_then(text))
     }
 
-    fn slot(&mut self, key: Key) -> Option<&mut Option<&'a RawValue>> {
-        Some(match key {
-            Key::Id => &mut self.id,
-            Key::Checksum => &mut self.checksum,
-            Key::Type => &mut self.record_type,
-            Key::CreatedAt => &mut self.created_at,
-            Key::DeletedAt => &mut self.deleted_at,
-            Key::StartTime => &mut self.start_time,
-            Key::EventTime => &mut self.event_time,
-            Key::TriggeredAt => &mut self.triggered_at,
-            Key::User => &mut self.user,
-            Key::UserId => &mut self.user_id,
-            Key::Source => &mut self.source,
-            Key::RuleId => &mut self.rule_id,
-            Key::Action => &mut self.action,
-            Key::Event => &mut self.event,
-            Key::Ts => &mut self.ts,
-            Key::Stream => &mut self.stream,
-            Key::Members => &mut self.members,
-            Key::Other => return None,
+    #[inline]
+    fn slot(&mut self, name: &str) -> Option<&mut Option<&'a str>> {
+        Some(match name {
+            "id" => &mut self.id,
+            "checksum" => &mut self.checksum,
+            "type" => &mut self.record_type,
+            "created_at" => &mut self.created_at,
+            "deleted_at" => &mut self.deleted_at,
+            "start_time" => &mut self.start_time,
+            "event_time" => &mut self.event_time,
+            "triggered_at" => &mut self.triggered_at,
+            "user" => &mut self.user,
+            "user_id" => &mut self.user_id,
+            "source" => &mut self.source,
+            "rule_id" => &mut self.rule_id,
+            "action" => &mut self.action,
+            "event" => &mut self.event,
+            "ts" => &mut self.ts,
+            "stream" => &mut self.stream,
+            "members" => &mut self.members,
+            _ => return None,
         })
     }
-}
-
-#[derive(serde::Deserialize)]
-#[serde(field_identifier, rename_all = "snake_case")]
-enum Key {
-    Id,
-    Checksum,
-    Type,
-    CreatedAt,
-    DeletedAt,
-    StartTime,
-    EventTime,
-    TriggeredAt,
-    User,
-    UserId,
-    Source,
-    RuleId,
-    Action,
-    Event,
-    Ts,
-    Stream,
-    Members,
-    #[serde(other)]
-    Other,
-}
-
-impl<'de> Deserialize<'de> for Fields<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Fields<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut fields = Fields::default();
-                while let Some(key) = map.next_key()? {
-                    match fields.slot(key) {
-                        Some(slot) => {
-                            let raw: &RawValue = map.next_value()?;
-                            *slot = (raw.get() != "null").then_some(raw);
-                        }
-                        None => {
-                            map.next_value::<IgnoredAny>()?;
-                        }
-                    }
-                }
-                Ok(fields)
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// Reads a JSON object, or nothing. The library's error is dropped: it would quote the payload.
-pub(super) fn object<'a, T: Deserialize<'a>>(data: &'a [u8]) -> Option<T> {
-    serde_json::from_slice(data).ok()
 }
 
 /// A string or a number as text, `None` if it is empty or of another type.
 ///
 /// Numbers keep their spelling, since those beyond 64 bits would lose digits. So do strings with
 /// escapes that stand for no character (half a surrogate pair): as an identity they still serve.
-pub(super) fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
-    /// Borrows where there are no escapes.
-    #[derive(serde::Deserialize)]
-    struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
-
-    let json = raw.get();
-    let text = match json.as_bytes().first()? {
-        b'"' => serde_json::from_str::<Text<'_>>(json)
-            .map_or_else(|_| Cow::Borrowed(json.trim_matches('"')), |text| text.0),
-        b'-' | b'0'..=b'9' => Cow::Borrowed(json),
+pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let text = match raw.as_bytes().first()? {
+        b'"' => match json::plain(raw) {
+            Some(text) => Cow::Borrowed(text),
+            None => serde_json::from_str(raw)
+                .map_or_else(|_| Cow::Borrowed(raw.trim_matches('"')), Cow::Owned),
+        },
+        b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
         _ => return None,
     };
     (!text.is_empty()).then_some(text)
 }
 
 /// A timestamp in microseconds.
-pub(super) fn time(raw: &RawValue) -> Option<i64> {
+pub(super) fn time(raw: &str) -> Option<i64> {
     parse_micros(&text(raw)?)
 }
 
 /// The `count` and `max` of a poke's `members`, which may be the count itself.
-pub(super) fn count(raw: &RawValue) -> (Option<u32>, Option<u32>) {
-    #[derive(serde::Deserialize)]
+pub(super) fn count(raw: &str) -> (Option<u32>, Option<u32>) {
+    #[derive(Deserialize)]
     struct Members<'a> {
         #[serde(borrow)]
         count: Option<&'a RawValue>,
         #[serde(borrow)]
         max: Option<&'a RawValue>,
     }
-    let number = |raw| text(raw)?.trim().parse().ok();
-    match object::<Members<'_>>(raw.get().as_bytes()) {
-        Some(members) => (members.count.and_then(number), members.max.and_then(number)),
-        None => (number(raw), None),
+    let number = |raw: &str| text(raw)?.trim().parse().ok();
+    let member = |raw: Option<&RawValue>| number(raw?.get());
+    // The library's error is dropped: it would quote the payload.
+    match serde_json::from_str::<Members<'_>>(raw) {
+        Ok(members) => (member(members.count), member(members.max)),
+        Err(_) => (number(raw), None),
     }
 }

@@ -13,88 +13,89 @@
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
 
+use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{Connection, EventType, Record, Rule};
-use crate::time::format_micros;
 
-/// The identity of an event. Its `Debug` leaves out everything that could point at a person.
+/// The identity of an event, borrowed from its payload where it can be. Its `Debug` leaves out everything that could point at a person.
 ///
 /// ```
 /// use streamkeeper_inform::classify;
-/// let data = br#"{"id":"7db3","checksum":"5150","created_at":"2026-04-19T16:48:10.059Z"}"#;
+/// let data = r#"{"id":"7db3","checksum":"5150","created_at":"2026-04-19T16:48:10.059Z"}"#;
 /// let identity = classify(None, data)?.identity(data).expect("not a poke");
 /// assert_eq!(identity.key, "7db3");
-/// assert_eq!(identity.version_id(), "7db3:2026-04-19T16:48:10.059Z:5150");
+/// assert_eq!(identity.version_id().to_string(), "7db3:2026-04-19T16:48:10.059Z:5150");
 /// # Ok::<(), streamkeeper_inform::EventError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Identity {
+pub struct Identity<'a> {
     /// What kind of event it is.
     pub event_type: EventType,
     /// Names the record; never empty.
-    pub key: String,
+    pub key: Cow<'a, str>,
     /// The time of this version, in microseconds since the Unix epoch.
     pub created_at: Option<i64>,
     /// The service's checksum of this version, else the SHA-256 of the payload in hex.
-    pub checksum: String,
+    pub checksum: Cow<'a, str>,
     /// Whether this version withdraws the record.
     pub withdrawn: bool,
     /// The service's id of the user.
-    pub user_id: Option<String>,
+    pub user_id: Option<Cow<'a, str>>,
     /// The resource type of a record, such as `summary`.
-    pub record_type: Option<String>,
+    pub record_type: Option<Cow<'a, str>>,
 }
 
-impl Identity {
-    /// The id of the envelope: see [`version_id`].
+impl<'a> Identity<'a> {
+    /// The id of the envelope.
     #[must_use]
-    pub fn version_id(&self) -> String {
-        version_id(&self.key, self.created_at, &self.checksum, self.withdrawn)
+    pub fn version_id(&self) -> VersionId<'_> {
+        let Self { key, created_at, checksum, withdrawn, .. } = self;
+        VersionId { key, created_at: *created_at, checksum, withdrawn: *withdrawn }
     }
 
-    pub(super) fn of_record(record: &Record<'_>, data: &[u8]) -> Self {
+    pub(super) fn of_record(record: Record<'a>, data: &str) -> Self {
         Self {
             event_type: EventType::Data,
-            key: record.id.to_string(),
+            key: record.id,
             created_at: record.created_at,
-            checksum: record.checksum.as_deref().map_or_else(|| digest(data), Into::into),
+            checksum: record.checksum.unwrap_or_else(|| digest(data).into()),
             withdrawn: record.withdrawn,
-            user_id: owned(&record.user_id),
-            record_type: owned(&record.record_type),
+            user_id: record.user_id,
+            record_type: record.record_type,
         }
     }
 
-    pub(super) fn of_rule(rule: &Rule<'_>, data: &[u8]) -> Self {
-        Self::of_content(EventType::Rule, None, rule.triggered_at, &rule.user_id, data)
+    pub(super) fn of_rule(rule: Rule<'a>, data: &str) -> Self {
+        Self::of_content(EventType::Rule, None, rule.triggered_at, rule.user_id, data)
     }
 
-    pub(super) fn of_connection(connection: &Connection<'_>, data: &[u8]) -> Self {
-        let id = connection.id.as_deref();
-        Self::of_content(EventType::Connection, id, connection.at, &connection.user_id, data)
+    pub(super) fn of_connection(connection: Connection<'a>, data: &str) -> Self {
+        let Connection { id, at, user_id, .. } = connection;
+        Self::of_content(EventType::Connection, id, at, user_id, data)
     }
 
     fn of_content(
         event_type: EventType,
-        id: Option<&str>,
+        id: Option<Cow<'a, str>>,
         created_at: Option<i64>,
-        user_id: &Option<Cow<'_, str>>,
-        data: &[u8],
+        user_id: Option<Cow<'a, str>>,
+        data: &str,
     ) -> Self {
-        let checksum = digest(data);
+        let checksum: Cow<'_, str> = digest(data).into();
         Self {
             event_type,
-            key: id.map_or_else(|| checksum.clone(), Into::into),
+            key: id.unwrap_or_else(|| checksum.clone()),
             created_at,
             checksum,
             withdrawn: false,
-            user_id: owned(user_id),
+            user_id,
             record_type: None,
         }
     }
 }
 
-impl fmt::Debug for Identity {
+impl fmt::Debug for Identity<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity")
             .field("event_type", &self.event_type)
@@ -106,21 +107,40 @@ impl fmt::Debug for Identity {
 
 /// Names one version of one record, as the `id` of an envelope does:
 /// `<key>:<created_at or ->:<checksum>`, and `:withdrawn` behind it if it withdraws the record.
-#[must_use]
-pub fn version_id(key: &str, created_at: Option<i64>, checksum: &str, withdrawn: bool) -> String {
-    let created_at = created_at.and_then(format_micros);
-    let created_at = created_at.as_deref().unwrap_or("-");
-    let withdrawn = if withdrawn { ":withdrawn" } else { "" };
-    format!("{key}:{created_at}:{checksum}{withdrawn}")
+/// `Display` is the id; `Debug` keeps it to itself.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VersionId<'a> {
+    /// Names the record.
+    pub key: &'a str,
+    /// The time of the version, in microseconds since the Unix epoch.
+    pub created_at: Option<i64>,
+    /// The checksum of the version.
+    pub checksum: &'a str,
+    /// Whether the version withdraws the record.
+    pub withdrawn: bool,
 }
 
-fn owned(text: &Option<Cow<'_, str>>) -> Option<String> {
-    text.as_deref().map(Into::into)
+impl fmt::Display for VersionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.key)?;
+        match self.created_at.and_then(|at| Timestamp::from_microsecond(at).ok()) {
+            Some(at) => write!(f, ":{at}:")?,
+            None => f.write_str(":-:")?,
+        }
+        f.write_str(self.checksum)?;
+        f.write_str(if self.withdrawn { ":withdrawn" } else { "" })
+    }
+}
+
+impl fmt::Debug for VersionId<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VersionId").finish_non_exhaustive()
+    }
 }
 
 /// The SHA-256 of the payload in hex.
-fn digest(data: &[u8]) -> String {
-    Sha256::digest(data).iter().fold(String::with_capacity(64), |mut hex, byte| {
+fn digest(data: &str) -> String {
+    Sha256::digest(data.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
         // Writing into a string cannot fail.
         let _ok = write!(hex, "{byte:02x}").is_ok();
         hex

@@ -151,7 +151,7 @@ fn a_large_batch_is_split_in_order_and_its_poke_comes_last() {
     assert!(rest.poke.is_some());
     parts.push(rest);
     let keys = |part: &Batch| -> Vec<String> {
-        part.events.iter().map(|event| event.identity.key.clone()).collect()
+        part.events.iter().map(|event| event.key().to_owned()).collect()
     };
     let keys: Vec<_> = parts.iter().map(keys).collect();
     assert_eq!(keys, [vec!["0", "1"], vec!["2", "3"], vec!["4"]]);

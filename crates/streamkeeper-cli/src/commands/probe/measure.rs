@@ -248,7 +248,7 @@ mod tests {
         for (at, ahead) in [(0, -900), (5_000, -300), (10_200, -400)] {
             poke(&mut measure, at, ahead);
         }
-        let data = br#"{"id":"r","created_at":"2023-11-14T22:13:18Z"}"#;
+        let data = r#"{"id":"r","created_at":"2023-11-14T22:13:18Z"}"#;
         let record = classify(Some("data"), data).unwrap();
         measure.event(&record, Duration::from_millis(12_000), 1_700_000_000_000_000);
         poke(&mut measure, 17_000, -500);
