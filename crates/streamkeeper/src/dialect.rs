@@ -65,6 +65,14 @@ impl Event {
         Some(self.record_type.as_ref()?.of(self.data.as_str()))
     }
 
+    /// Whether its checksum is the version's number in 32 lower-case hex digits, and so need not be
+    /// kept beside that.
+    pub(crate) fn checksum_is_number(&self) -> bool {
+        let checksum = self.checksum.of(self.data.as_str());
+        checksum.len() == 32
+            && checksum.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    }
+
     /// The id of its envelope.
     pub(crate) fn version_id(&self) -> VersionId<'_> {
         let Version { created_at, withdrawn, .. } = self.version;

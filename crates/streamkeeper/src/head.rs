@@ -4,12 +4,12 @@
 //! `postcard`; a later version adds a variant, and every variant stays readable. The stream's name is
 //! not in it: it is the folder's.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_ledger::Entry;
+use streamkeeper_inform::VersionId;
+use streamkeeper_ledger::{Entry, KEY_BYTES_MAX};
 use streamkeeper_sink::Envelope;
 
 use crate::dialect::Event;
@@ -25,49 +25,58 @@ enum Head<'a> {
         subject: Option<&'a str>,
         replayed: bool,
     },
+    /// Id and time are those of the ledger's own entry, and not kept twice.
+    V2 { kind: &'a str, subject: Option<&'a str>, replayed: bool },
 }
 
 /// Writes heads, one after the other.
 #[derive(Debug, Default)]
-pub(crate) struct Writer {
-    id: String,
-    head: Vec<u8>,
-}
+pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
     /// The head of an event.
     pub(crate) fn write(&mut self, event: &Event, replayed: bool) -> &[u8] {
-        self.id.clear();
-        // Writing into a string cannot fail.
-        let _ok = write!(self.id, "{}", event.version_id()).is_ok();
-        let head = Head::V1 {
-            id: &self.id,
-            kind: event.kind.as_str(),
-            time_us: event.version.created_at.map(Timestamp::as_micros),
-            subject: event.user_id(),
-            replayed,
+        let id;
+        let (kind, subject) = (event.kind.as_str(), event.user_id());
+        let head = if event.key().len() <= KEY_BYTES_MAX && event.checksum_is_number() {
+            Head::V2 { kind, subject, replayed }
+        } else {
+            id = event.version_id().to_string();
+            let time_us = event.version.created_at.map(Timestamp::as_micros);
+            Head::V1 { id: &id, kind, time_us, subject, replayed }
         };
-        let mut buffer = std::mem::take(&mut self.head);
+        let mut buffer = std::mem::take(&mut self.0);
         buffer.clear();
         // Text, numbers and flags can always be written, and a vector grows.
-        self.head = postcard::to_extend(&head, buffer).unwrap_or_default();
-        &self.head
+        self.0 = postcard::to_extend(&head, buffer).unwrap_or_default();
+        &self.0
     }
 }
 
 /// The envelope of an event as it was stored; `None` if a newer version has written its head.
 pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
-    let Head::V1 { id, kind, time_us, subject, replayed } =
-        postcard::from_bytes(&entry.head).ok()?;
+    let Entry { sequence, key, version, head, payload, .. } = entry;
+    let (id, kind, time_us, subject, replayed) = match postcard::from_bytes(&head).ok()? {
+        Head::V1 { id, kind, time_us, subject, replayed } => {
+            (id.to_owned(), kind, time_us, subject, replayed)
+        }
+        Head::V2 { kind, subject, replayed } => {
+            let created_at = version.created_at.map(Timestamp::as_micros);
+            let checksum = format!("{:032x}", version.checksum);
+            let withdrawn = version.withdrawn;
+            let id = VersionId { key: &key, created_at, checksum: &checksum, withdrawn };
+            (id.to_string(), kind, created_at, subject, replayed)
+        }
+    };
     Some(Envelope {
-        id: id.to_owned(),
+        id,
         source: Arc::clone(source),
         kind: kind.to_owned().into(),
         time_us,
         subject: subject.map(str::to_owned),
-        sequence: entry.sequence,
+        sequence,
         replayed,
-        data: entry.payload,
+        data: payload,
     })
 }
 
@@ -78,35 +87,79 @@ mod tests {
     use bytes::Bytes;
     use streamkeeper_sse::{Event as SseEvent, Frame};
 
-    #[test]
-    fn an_envelope_comes_back_as_it_was_stored() {
-        let record = concat!(
-            r#"{"id":"7db3","checksum":"5150","created_at":"2026-04-19T16:48:10.059Z","#,
-            r#""user":{"user_id":"5fbd"}}"#
-        );
+    fn stored(record: &str) -> (Event, Vec<u8>) {
         let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
             panic!("a record is an event")
         };
-        let mut head = Writer::default().write(&event, true).to_owned();
-        let entry = |head: &[u8]| Entry {
+        let head = Writer::default().write(&event, true).to_owned();
+        (event, head)
+    }
+
+    fn entry(event: &Event, head: &[u8]) -> Entry {
+        Entry {
             sequence: 42,
             kind: 0,
-            key: "7db3".into(),
+            key: event.key().to_owned(),
             version: event.version,
             head: Bytes::copy_from_slice(head),
             payload: event.data.clone().into_bytes(),
-        };
-        let envelope = envelope(&"acme".into(), entry(&head)).unwrap();
-        assert_eq!(envelope.id, "7db3:2026-04-19T16:48:10.059Z:5150");
-        assert_eq!(envelope.kind, "inform.data");
-        assert_eq!(envelope.time_us, Some(1_776_617_290_059_000));
-        assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
-        assert_eq!((envelope.sequence, envelope.replayed), (42, true));
-        assert_eq!(envelope.data, record.as_bytes());
+        }
+    }
 
+    #[test]
+    fn an_envelope_comes_back_as_it_was_stored() {
+        let number = "5150bd0f9c3e4c0e8e5a0e3b6f2d7a10";
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        for (key, checksum, form) in [
+            ("7db3", number, 1),
+            ("7db3", &format!("00{}", &number[2..]), 1),
+            ("7db3", "5150", 0),
+            ("7db3", &number.to_uppercase(), 0),
+            ("7db3", &format!("{number}0"), 0),
+            (&long, number, 0),
+        ] {
+            let record = format!(
+                r#"{{"id":"{key}","checksum":"{checksum}","created_at":"2026-04-19T16:48:10.059Z","deleted_at":1,"user":{{"user_id":"5fbd"}}}}"#
+            );
+            let (event, head) = stored(&record);
+            assert_eq!(head.first(), Some(&form), "the form of the head");
+            let envelope = envelope(&"acme".into(), entry(&event, &head)).unwrap();
+            let id = format!("{key}:2026-04-19T16:48:10.059Z:{checksum}:withdrawn");
+            assert_eq!(envelope.id, id);
+            assert_eq!(envelope.kind, "inform.data");
+            assert_eq!(envelope.time_us, Some(1_776_617_290_059_000));
+            assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
+            assert_eq!((envelope.sequence, envelope.replayed), (42, true));
+            assert_eq!(envelope.data, record.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_undated_one_has_no_time() {
+        let checksum = "5150bd0f9c3e4c0e8e5a0e3b6f2d7a10";
+        let (event, head) = stored(&format!(r#"{{"id":"7db3","checksum":"{checksum}"}}"#));
+        let envelope = envelope(&"acme".into(), entry(&event, &head)).unwrap();
+        assert_eq!((envelope.id, envelope.time_us), (format!("7db3:-:{checksum}"), None));
+        assert_eq!(envelope.subject, None);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_no_envelope() {
+        let (event, mut head) = stored(r#"{"id":"7db3"}"#);
         if let Some(version) = head.first_mut() {
             *version = 9;
         }
-        assert!(super::envelope(&"acme".into(), entry(&head)).is_none());
+        assert!(envelope(&"acme".into(), entry(&event, &head)).is_none());
+    }
+
+    #[test]
+    fn the_first_form_is_read_for_ever() {
+        let head =
+            [&[0, 13][..], b"7db3:-:5150:w", &[11], b"inform.data", &[0, 1, 4], b"5fbd", &[0]];
+        let (event, _) = stored(r#"{"id":"7db3"}"#);
+        let envelope = envelope(&"acme".into(), entry(&event, &head.concat())).unwrap();
+        assert_eq!(envelope.id, "7db3:-:5150:w");
+        assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
+        assert!(!envelope.replayed);
     }
 }
