@@ -1,6 +1,8 @@
 //! The log: on stderr, as text or JSON, filtered by `RUST_LOG` (default `info`), and by the `log`
 //! command while it runs.
 
+mod json;
+
 use std::io::IsTerminal;
 
 use streamkeeper::config::LogFormat;
@@ -41,7 +43,7 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
             (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
         }
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true);
+            let builder = builder.event_format(json::JsonLines);
             let builder = builder.with_env_filter(filter).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))

@@ -90,9 +90,9 @@ impl Line {
         let value = serde_json::from_str(text);
         let mut fields: Map<String, Value> = value.unwrap_or_else(|_| {
             // Panics and last words are plain text.
-            Map::from_iter([("message".to_owned(), Value::from(text))])
+            Map::from_iter([("msg".to_owned(), Value::from(text))])
         });
-        let message = match fields.remove("message") {
+        let message = match fields.remove("msg") {
             Some(Value::String(text)) => text,
             _ => String::new(),
         };
