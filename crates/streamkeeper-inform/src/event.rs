@@ -5,9 +5,9 @@
 //! in several ways. It reads a handful of fields, borrowed from the payload, and skips the rest;
 //! the payload itself is carried on by whoever holds it, byte for byte.
 //!
-//! Every event that is not a poke has an [`Identity`]. An event is refused only if it has none: it
-//! is not a JSON object, or a record without an id. A poke is never refused: even a garbled one
-//! proves life.
+//! Every event that is not a poke has an [`Identity`]. An event is refused only if it is not a JSON
+//! object: fields may be missing (Inform API, "A data record"), also the id. A poke is never refused:
+//! even a garbled one proves life.
 //!
 //! Source: Inform API, "Connecting", "A data record".
 
@@ -81,7 +81,7 @@ pub struct Poke<'a> {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Record<'a> {
     /// Names the record through all its versions; never empty.
-    pub id: Cow<'a, str>,
+    pub id: Option<Cow<'a, str>>,
     /// Names the content of this version.
     pub checksum: Option<Cow<'a, str>>,
     /// The resource type, such as `summary`.
@@ -121,27 +121,24 @@ pub struct Connection<'a> {
     pub at: Option<i64>,
 }
 
-/// An event without an identity. The kind alone: the content is health data.
+/// Why something is no event. The kind alone: the content is health data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
     /// The data is not a JSON object.
     #[error("the event's data is not a JSON object")]
     NotAnObject,
-    /// The data is an object, but a record without an id.
-    #[error("the event has no id")]
-    MissingId,
 }
 
 /// Says what an event is, by its name and its data.
 ///
 /// # Errors
-/// If the event is neither a poke nor identifiable.
+/// If the event is neither a poke nor a JSON object.
 ///
 /// ```
 /// use streamkeeper_inform::{InformEvent, classify};
 /// let data = r#"{"id":"7db3","checksum":"5150","user":{"user_id":"u1"},"metrics":[]}"#;
 /// let InformEvent::Record(record) = classify(Some("data"), data)? else { panic!() };
-/// assert_eq!(record.id, "7db3");
+/// assert_eq!(record.id.as_deref(), Some("7db3"));
 ///
 /// assert!(matches!(classify(Some("poke"), "not JSON"), Ok(InformEvent::Poke(_))));
 /// assert!(classify(None, "not JSON").is_err());
@@ -162,7 +159,7 @@ pub fn classify<'a>(
         _ if is_poke(&fields) => Ok(InformEvent::Poke(Poke::read(&fields))),
         _ if is_rule(&fields) => Ok(InformEvent::Rule(Rule::read(&fields))),
         _ if is_connection(&fields) => Ok(InformEvent::Connection(Connection::read(&fields))),
-        _ => Record::read(&fields).map(InformEvent::Record).ok_or(EventError::MissingId),
+        _ => Ok(InformEvent::Record(Record::read(&fields))),
     }
 }
 
@@ -211,16 +208,16 @@ impl<'a> Poke<'a> {
 }
 
 impl<'a> Record<'a> {
-    fn read(fields: &Fields<'a>) -> Option<Self> {
-        Some(Self {
-            id: fields.id.and_then(text)?,
+    fn read(fields: &Fields<'a>) -> Self {
+        Self {
+            id: fields.id.and_then(text),
             checksum: fields.checksum.and_then(text),
             record_type: fields.record_type.and_then(text),
             created_at: fields.created_at.and_then(time),
             start_time: fields.start_time.and_then(time),
             withdrawn: fields.deleted_at.is_some(),
             user_id: fields.user_id(),
-        })
+        }
     }
 }
 

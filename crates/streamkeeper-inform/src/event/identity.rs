@@ -6,7 +6,7 @@
 //!
 //! | event | key | version's time |
 //! | --- | --- | --- |
-//! | record | its id | `created_at` |
+//! | record | its id; without one, the digest of its content | `created_at` |
 //! | connection | its id; without one, the digest of its content | when it happened |
 //! | rule | the digest of its content | `triggered_at` |
 
@@ -57,7 +57,7 @@ impl<'a> Identity<'a> {
     pub(super) fn of_record(record: Record<'a>, data: &str) -> Self {
         Self {
             event_type: EventType::Data,
-            key: record.id,
+            key: record.id.unwrap_or_else(|| digest(data).into()),
             created_at: record.created_at,
             checksum: record.checksum.unwrap_or_else(|| digest(data).into()),
             withdrawn: record.withdrawn,

@@ -24,7 +24,6 @@ fn kind(name: Option<&str>, data: &str) -> &'static str {
         Ok(InformEvent::Rule(_)) => "rule",
         Ok(InformEvent::Connection(_)) => "connection",
         Err(EventError::NotAnObject) => "not an object",
-        Err(EventError::MissingId) => "missing id",
     }
 }
 
@@ -57,11 +56,11 @@ fn classified_by_name_and_by_content() {
         (None, r#"{"id":"1","checksum":"c","action":"create","user":{}}"#, "record"),
         (None, r#"{"id":"1","action":"create"}"#, "record"),
         (None, r#"{"id":"1","ts":"x","stream":"s"}"#, "record"),
-        (None, "{}", "missing id"),
-        (None, r#"{"id":null}"#, "missing id"),
-        (None, r#"{"id":""}"#, "missing id"),
-        (None, r#"{"id":true}"#, "missing id"),
-        (None, r#"{"id":{"id":"1"}}"#, "missing id"),
+        (None, "{}", "record"),
+        (None, r#"{"id":null}"#, "record"),
+        (None, r#"{"id":""}"#, "record"),
+        (None, r#"{"id":true}"#, "record"),
+        (None, r#"{"id":{"id":"1"}}"#, "record"),
         (None, "", "not an object"),
         (None, "[]", "not an object"),
         (None, "null", "not an object"),
@@ -102,7 +101,7 @@ fn pokes_in_every_form() {
 #[test]
 fn a_record_in_full_borrows() {
     let record = record(RECORD);
-    assert!(matches!(record.id, Cow::Borrowed("7db3")));
+    assert!(matches!(record.id, Some(Cow::Borrowed("7db3"))));
     assert_eq!(record.checksum.as_deref(), Some("5150"));
     assert_eq!(record.record_type.as_deref(), Some("summary"));
     assert_eq!(record.created_at, Some(AT));
@@ -113,15 +112,15 @@ fn a_record_in_full_borrows() {
 
 #[test]
 fn records_are_read_leniently() {
-    assert_eq!(record(r#"{"id":17}"#).id, "17");
+    assert_eq!(record(r#"{"id":17}"#).id.as_deref(), Some("17"));
     assert_eq!(
-        record(r#"{"id":123456789012345678901234567890}"#).id,
-        "123456789012345678901234567890"
+        record(r#"{"id":123456789012345678901234567890}"#).id.as_deref(),
+        Some("123456789012345678901234567890")
     );
-    assert_eq!(record(r#"{"id":"a\u00e9\"b"}"#).id, "aé\"b");
-    assert_eq!(record(r#"{"id":"a\ud800"}"#).id, r"a\ud800");
-    assert_eq!(record(r#"{"id":"1","id":"2"}"#).id, "2");
-    assert_eq!(record(r#"{"x":{"id":"no"},"id":"yes"}"#).id, "yes");
+    assert_eq!(record(r#"{"id":"a\u00e9\"b"}"#).id.as_deref(), Some("aé\"b"));
+    assert_eq!(record(r#"{"id":"a\ud800"}"#).id.as_deref(), Some(r"a\ud800"));
+    assert_eq!(record(r#"{"id":"1","id":"2"}"#).id.as_deref(), Some("2"));
+    assert_eq!(record(r#"{"x":{"id":"no"},"id":"yes"}"#).id.as_deref(), Some("yes"));
     assert_eq!(record(r#"{"id":"1","checksum":5}"#).checksum.as_deref(), Some("5"));
     assert_eq!(record(r#"{"id":"1","checksum":""}"#).checksum, None);
     assert_eq!(record(r#"{"id":"1","user":"u"}"#).user_id, None);
@@ -135,7 +134,7 @@ fn records_are_read_leniently() {
     assert!(record(r#"{"id":"1","deleted_at":"2026-04-19T16:48:10Z"}"#).withdrawn);
     assert!(!record(r#"{"id":"1","deleted_at":null}"#).withdrawn);
     let deep = format!(r#"{{"id":"1","x":{}1{}}}"#, "[".repeat(10_000), "]".repeat(10_000));
-    assert_eq!(record(&deep).id, "1");
+    assert_eq!(record(&deep).id.as_deref(), Some("1"));
 }
 
 #[test]
@@ -152,6 +151,18 @@ fn identities() {
     let bare = identity(None, r#"{"id":"1"}"#);
     assert_eq!(bare.checksum, "5811967f540d300d249ab30ae681359a7815fdb5d3dc71a94be1d491006a6b27");
     assert_ne!(identity(None, r#"{"id":"1","v":2}"#).checksum, bare.checksum);
+}
+
+#[test]
+fn a_record_without_an_id_goes_by_content() {
+    let data = r#"{"type":"summary","checksum":"c","created_at":"2026-04-19T16:48:10.059Z"}"#;
+    let record = identity(None, data);
+    assert_eq!((record.event_type, &*record.checksum), (EventType::Data, "c"));
+    assert_eq!(record, identity(Some("data"), data), "sent again it is the same");
+    assert_ne!(record.key, identity(None, &data.replace("summary", "workout")).key);
+    for no_id in [r#"{"id":null}"#, r#"{"id":""}"#, r#"{"id":true}"#, "{}"] {
+        assert_eq!(identity(None, no_id).key.len(), 64, "{no_id}");
+    }
 }
 
 #[test]
@@ -190,8 +201,8 @@ fn neither_errors_nor_debug_show_content() {
         let shown = format!("{event:?} {:?}", event.clone().identity(data));
         assert!(!shown.contains("MARKER"), "{shown}");
     }
-    for data in ["MARKER", r#"{"MARKER":"MARKER"}"#, r#"{"id":"MARKER"#] {
-        let error = classify(None, data).expect_err("no identity");
+    for data in ["MARKER", r#"["MARKER"]"#, r#"{"id":"MARKER"#] {
+        let error = classify(None, data).expect_err("no event");
         let shown = format!("{error} {error:?}");
         assert!(!shown.contains("MARKER"), "{shown}");
     }
