@@ -147,7 +147,7 @@ fn across_midnight(ahead: i64) {
     let day = |at| rfc3339(at)[..10].to_owned();
     let (old, new) = (day(midnight - 1), day(midnight));
     let logged = scenario.keeper.log().said("live");
-    let said_at = logged.first().expect("it is live").text("timestamp").to_owned();
+    let said_at = logged.first().expect("it is live").text("ts").to_owned();
     assert_eq!(said_at.starts_with(&new), ahead > 0, "its clock is moved: {said_at}");
 
     // Hangs before midnight, is noticed after it. Without a mark there would be no day to read from.
