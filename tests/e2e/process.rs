@@ -1,13 +1,20 @@
 //! The processes: how they stop, what they survive, and the demo.
 
-use std::process::Stdio;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde_json::json;
 use streamkeeper_simulator::fault::Call;
+use tempfile::TempDir;
 
 use super::support::{
-    RECOVERING, Scenario, Service, calls, run_to_end, signal, streamkeeper, wait_for,
+    Keeper, RECOVERING, Scenario, Service, Settings, calls, run_to_end, signal, streamkeeper,
+    wait_for,
 };
 
 #[test]
@@ -59,6 +66,81 @@ fn a_second_signal_ends_it_at_once() {
     scenario.keeper.wait_said("stopping: ending every connection", 1);
     // At first it is taken for an echo of the first, as wrappers send.
     assert_eq!(scenario.keeper.insist("TERM"), 128 + 15);
+}
+
+/// A named pipe in place of a keeper's token: a start waits there.
+struct Pipe {
+    path: PathBuf,
+    _folder: TempDir,
+}
+
+impl Pipe {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let made = Command::new("mkfifo").arg(&path).status().expect("there is mkfifo");
+        assert!(made.success());
+        Self { path, _folder: folder }
+    }
+
+    /// A keeper that begins to start.
+    fn keeper(&self, service: &Service) -> Keeper {
+        let token_file = format!("token_file = {:?}", self.path);
+        let file = Settings::scaled(&service.url).file();
+        Keeper::start_with::<&str>(&file.replace("token = \"simulated\"", &token_file), &[])
+    }
+
+    /// Its other end, once somebody reads from it. Without a reader it cannot be opened like this.
+    fn wait_reader(&self) -> File {
+        let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+        let mut options = File::options();
+        options.write(true).custom_flags(nonblocking);
+        wait_for("somebody to read", || options.open(&self.path).ok())
+    }
+
+    /// Puts a file with the token in place of the pipe.
+    fn replace(&self) {
+        let file = self.path.with_extension("file");
+        fs::write(&file, TOKEN).unwrap();
+        fs::rename(file, &self.path).unwrap();
+    }
+}
+
+const TOKEN: &str = "simulated";
+
+#[test]
+fn a_reload_that_is_asked_for_during_the_start_follows_it() {
+    let (service, pipe) = (Service::process(&[]), Pipe::new());
+    let keeper = pipe.keeper(&service);
+    let mut reader = pipe.wait_reader();
+    keeper.signal("HUP");
+    keeper.signal("HUP");
+    pipe.replace();
+    reader.write_all(TOKEN.as_bytes()).unwrap();
+    drop(reader);
+    let scenario = Scenario { keeper, service }.live();
+    scenario.keeper.wait_said("took the configuration over", 1);
+    let finished = scenario.finish();
+    assert_eq!(finished.log.said("took the configuration over").len(), 1, "one for both");
+}
+
+#[test]
+fn a_signal_during_the_start_ends_it_and_costs_nothing() {
+    let (service, pipe) = (Service::process(&[]), Pipe::new());
+    let keeper = pipe.keeper(&service);
+    pipe.wait_reader().write_all(TOKEN.as_bytes()).unwrap();
+    let mut scenario = Scenario { keeper, service }.live();
+    scenario.keeper.stop();
+
+    scenario.keeper.restart();
+    let _reader = pipe.wait_reader();
+    scenario.keeper.signal("TERM");
+    assert_eq!(scenario.keeper.wait_end(), 0);
+
+    pipe.replace();
+    scenario.keeper.restart();
+    let finished = scenario.finish();
+    assert!(finished.log.said(RECOVERING).is_empty());
 }
 
 #[test]

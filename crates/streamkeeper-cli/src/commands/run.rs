@@ -1,9 +1,9 @@
 //! `run`: the daemon.
 //!
-//! It ends on SIGTERM or SIGINT, within a bound, and at once on the second. It never ends because of
-//! the service: then a stream is degraded, and says so. On SIGHUP, on `streamkeeper reload`, and when a
-//! drop-in file changes, it reads its configuration again and takes it over as a whole, or goes on with
-//! the one it has.
+//! It ends on SIGTERM or SIGINT, within a bound, and at once on the second, or while it starts. It never
+//! ends because of the service: then a stream is degraded, and says so. On SIGHUP, on `streamkeeper
+//! reload`, and when a drop-in file changes, it reads its configuration again and takes it over as a
+//! whole, or goes on with the one it has. What comes during the start is done after it.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -36,63 +36,96 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self) -> Outcome {
-        let config = self.file.load()?;
-        let log = logging::install(config.service.log_format);
-        let drop_ins = self.file.drop_in_folder()?;
-        let keeper = Streamkeeper::builder(config)
-            .sink_factories(streamkeeper_sinks::factories())
-            .start()
-            .map_err(|error| Failure::new(start_code(&error), error))?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("cannot start the signal handler")?;
-        let daemon = Daemon { keeper, file: self.file, log, systemd: Systemd::new() };
-        runtime.block_on(async {
-            // Watched on the runtime, from before the first look on.
-            let watch = Watch::start(&drop_ins);
-            daemon.serve(watch, Duration::from_secs(self.stop_within)).await
-        })
+        let outcome = runtime.block_on(self.serve());
+        // A start that was given up is not waited for.
+        runtime.shutdown_background();
+        outcome
     }
+
+    /// Starts and serves, until a signal ends it.
+    async fn serve(self) -> Outcome {
+        // Before everything else: with large ledgers a start takes minutes, and SIGHUP ends a process
+        // that does not listen for it.
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        let hangup = Hangup::new().context("cannot listen for signals")?;
+        let stop_within = Duration::from_secs(self.stop_within);
+        let signal = tokio::select! {
+            biased;
+            daemon = Daemon::start(self.file) => {
+                let mut daemon = daemon?;
+                let signal = daemon.serve(&mut signals, hangup).await?;
+                return daemon.stop(signal, signals, stop_within).await;
+            }
+            signal = signals.next() => signal,
+        };
+        // Nothing has been read yet, and the ledgers are as they were.
+        tracing::info!(signal, "stopped during the start: the next one begins where this one did");
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+/// Does what may take long on another thread, so that signals are heard meanwhile.
+async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|_| Failure::new(start_code(&StartError::Died), StartError::Died))
 }
 
 /// What runs, and what an operator may change about it.
 struct Daemon {
     keeper: Streamkeeper,
     file: ConfigFile,
+    watch: Watch,
     log: LogFilter,
     systemd: Systemd,
 }
 
 impl Daemon {
-    /// Serves signals and requests, until a signal ends it.
-    async fn serve(mut self, mut watch: Watch, stop_within: Duration) -> Outcome {
-        let mut signals = Signals::new().context("cannot listen for signals")?;
-        let mut hangup = Hangup::new().context("cannot listen for signals")?;
+    /// Reads the configuration and starts its streams.
+    async fn start(file: ConfigFile) -> Result<Self, Failure> {
+        let (config, file) = apart(move || (file.load(), file)).await?;
+        let config = config?;
+        let log = logging::install(config.service.log_format);
+        // What changes while the ledgers are opened is noticed, too.
+        let watch = Watch::start(&file.drop_in_folder()?);
+        let builder = Streamkeeper::builder(config).sink_factories(streamkeeper_sinks::factories());
+        let keeper = apart(move || builder.start())
+            .await?
+            .map_err(|error| Failure::new(start_code(&error), error))?;
+        Ok(Self { keeper, file, watch, log, systemd: Systemd::new() })
+    }
+
+    /// Serves signals and requests, until a signal is to end it; gives that.
+    async fn serve(&mut self, signals: &mut Signals, mut hangup: Hangup) -> Result<i32, Failure> {
         let mut requests =
             self.keeper.control_requests().context("somebody else answers requests")?;
         let mut period = tokio::time::interval(self.systemd.period());
         period.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         self.systemd.ready();
-        let first = loop {
+        loop {
             tokio::select! {
-                signal = signals.next() => break signal,
+                signal = signals.next() => return Ok(signal),
                 () = hangup.next() => drop(self.reload("SIGHUP").await),
-                () = watch.changed() => drop(self.reload("a drop-in file").await),
+                () = self.watch.changed() => drop(self.reload("a drop-in file").await),
                 Some(request) = requests.recv() => self.answer(request).await,
                 _ = period.tick() => {
                     self.systemd.alive(&self.keeper).await;
                     self.systemd.status(&self.keeper.status());
                 }
             }
-        };
+        }
+    }
+
+    /// Ends everything in order, or at once on a second signal.
+    async fn stop(self, signal: i32, mut signals: Signals, within: Duration) -> Outcome {
         self.systemd.stopping();
-        tracing::info!(
-            signal = first,
-            "stopping: ending every connection and delivering what was read"
-        );
+        tracing::info!(signal, "stopping: ending every connection and delivering what was read");
         tokio::select! {
-            report = self.keeper.stop(stop_within) => {
+            report = self.keeper.stop(within) => {
                 let StopReport { clean, delivered } = report;
                 tracing::info!(clean, delivered, "stopped");
                 if !delivered {
