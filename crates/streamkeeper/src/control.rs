@@ -135,13 +135,22 @@ struct Refusal {
 }
 
 fn ask(path: &Path, request: &str) -> io::Result<Vec<u8>> {
-    let mut socket = UnixStream::connect(path)?;
+    let mut socket = connect(path, CLIENT_TIME)?;
     socket.set_read_timeout(Some(ANSWER_TIME))?;
-    socket.set_write_timeout(Some(CLIENT_TIME))?;
     socket.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = Vec::new();
     socket.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;
     Ok(answer)
+}
+
+/// Connects within so long, which is also how long the server may take to read: one that is suspended
+/// accepts nobody, and behind a full backlog a connection would wait for ever.
+fn connect(path: &Path, within: Duration) -> io::Result<UnixStream> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Linux counts the wait for a place in the backlog as sending; elsewhere it is refused at once.
+    socket.set_write_timeout(Some(within))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket.into())
 }
 
 fn failure(path: PathBuf, source: io::Error) -> ControlError {
@@ -225,7 +234,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     if !fs::symlink_metadata(path)?.file_type().is_socket() {
         return taken("there is something else of that name");
     }
-    match UnixStream::connect(path) {
+    match connect(path, CLIENT_TIME) {
         Ok(_) => taken("another process with this data_dir answers there"),
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
         Err(error) => Err(error),

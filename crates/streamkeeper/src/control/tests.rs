@@ -110,6 +110,20 @@ fn what_is_somebody_elses_is_left_alone() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_process_that_accepts_nobody_is_not_waited_for() {
+    let data = tempfile::tempdir().unwrap();
+    let path = socket(data.path());
+    let address = SockAddr::unix(&path).unwrap();
+    let server = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+    server.bind(&address).unwrap();
+    server.listen(0).unwrap();
+    let _first = connect(&path, CLIENT_TIME).unwrap();
+    let error = failure(path.clone(), connect(&path, Duration::from_millis(50)).unwrap_err());
+    assert!(matches!(error, ControlError::NoAnswer { .. }), "{error}");
+}
+
+#[test]
 fn a_path_too_long_for_a_socket_is_told() {
     let data = tempfile::tempdir().unwrap();
     let long = data.path().join("x".repeat(120));
