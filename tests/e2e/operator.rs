@@ -130,7 +130,11 @@ fn a_service_that_is_not_there_or_refuses_has_an_exit_code() {
     drop(service);
     assert_eq!(probe(&url, "simulated").code, Some(69));
     assert_eq!(alone(&folder, &["streams", "list"]).code, Some(69));
-    assert_eq!(alone(&folder, &["pause", "acme"]).code, Some(1), "nothing runs");
+    let ended = alone(&folder, &["pause", "acme"]);
+    assert_eq!(ended.code, Some(1), "nothing runs");
+    let advice =
+        "/control.sock: start `streamkeeper run`, or say with --config or --data-dir where";
+    assert!(ended.stderr.contains(advice), "{ended:?}");
 }
 
 #[test]

@@ -112,14 +112,22 @@ impl Found {
     }
 
     fn on_disk(ledgers: Vec<LedgerStats>, why: &ControlError) -> Self {
-        let note = format!("{why}: this is what the ledgers hold on disk");
+        let advice = match why {
+            ControlError::NobodyListens { .. } => format!(": {WHERE_IT_RUNS}"),
+            // It says what to do itself.
+            _ => String::new(),
+        };
+        let note = format!("{why}{advice}; this is what the ledgers hold on disk");
         Self { running: false, process: None, ledgers: Some(ledgers), note: Some(note) }
     }
 }
 
-/// A process that is there and was not asked.
+/// Why a process was not asked, and what to do.
 pub(super) fn unanswered(error: &ControlError) -> Failure {
     match error {
+        ControlError::NobodyListens { .. } => {
+            Failure::new(GENERAL, format!("{error}: {WHERE_IT_RUNS}"))
+        }
         ControlError::NoAnswer { .. } => {
             let advice = "it is suspended, or very busy: try again";
             Failure::new(TRY_AGAIN, format!("{error}: {advice}"))
@@ -132,3 +140,7 @@ pub(super) fn unanswered(error: &ControlError) -> Failure {
         _ => Failure::new(GENERAL, error),
     }
 }
+
+/// What to do if nothing answers. Another account's socket is told apart from that.
+const WHERE_IT_RUNS: &str = "start `streamkeeper run`, or say with --config or --data-dir where the \
+                             one that runs has its data";
