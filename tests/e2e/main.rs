@@ -40,3 +40,4 @@ mod restarts;
 mod service_faults;
 mod support;
 mod torture;
+mod wall_clock;

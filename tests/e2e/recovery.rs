@@ -9,7 +9,7 @@ use streamkeeper_simulator::model::{DAY, SECOND, day_of, day_start};
 use streamkeeper_simulator::record::rfc3339;
 
 use super::support::{
-    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, clock_moved_by, wait_for,
+    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, WallClock, wait_for,
 };
 
 #[test]
@@ -139,8 +139,9 @@ fn across_midnight(ahead: i64) {
     let service = Service::process(&["--before-midnight=15s"]);
     let now = service.state().now_ms;
     let ours = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970");
-    let environment = clock_moved_by((now / SECOND) as i64 - ours.as_secs() as i64 + ahead);
-    let keeper = Keeper::start_with(&Settings::scaled(&service.url).file(), &environment);
+    let clock = WallClock::ahead_by((now / SECOND) as i64 - ours.as_secs() as i64 + ahead);
+    let settings = Settings::scaled(&service.url);
+    let keeper = Keeper::start_with(&settings.file(), &clock.environment());
     let scenario = Scenario { keeper, service }.live();
 
     let midnight = (now / DAY + 1) * DAY;

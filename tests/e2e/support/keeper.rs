@@ -26,15 +26,39 @@ pub(crate) fn streamkeeper() -> Command {
     command
 }
 
-/// The environment that moves a process's wall clock by so many seconds, and nothing else of it.
-pub(crate) fn clock_moved_by(seconds: i64) -> Vec<(&'static str, String)> {
-    let library = library("libfaketime", "MT.so.1");
-    vec![
-        ("LD_PRELOAD", library),
-        ("FAKETIME", format!("{seconds:+}")),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
-        ("NO_FAKE_STAT", "1".to_owned()),
-    ]
+/// The wall clock of a process, and nothing else of its time. It can be set while the process runs.
+pub(crate) struct WallClock(TempDir);
+
+impl WallClock {
+    /// A clock that is ahead of ours by so many seconds.
+    pub(crate) fn ahead_by(seconds: i64) -> Self {
+        let clock = Self(tempfile::tempdir().expect("a temporary folder"));
+        clock.set(seconds);
+        clock
+    }
+
+    /// From now on it is ahead of ours by so many seconds.
+    pub(crate) fn set(&self, seconds: i64) {
+        // Whole, or not at all: the process may look at any time.
+        let half_written = self.0.path().join("new");
+        std::fs::write(&half_written, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(half_written, self.file()).unwrap();
+    }
+
+    /// The environment of a process that goes by it.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("LD_PRELOAD", library("libfaketime", "MT.so.1")),
+            ("FAKETIME_TIMESTAMP_FILE", self.file().to_str().expect("UTF-8").to_owned()),
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
+            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+            ("NO_FAKE_STAT", "1".to_owned()),
+        ]
+    }
+
+    fn file(&self) -> PathBuf {
+        self.0.path().join("ahead")
+    }
 }
 
 /// The file of a Debian package whose name ends so; the package is installed if it is not there.

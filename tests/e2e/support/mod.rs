@@ -17,8 +17,7 @@ use streamkeeper_simulator::server::StateView;
 
 pub(crate) use self::browser::Browser;
 pub(crate) use self::keeper::{
-    Ended, Keeper, Line, Log, clock_moved_by, command, library, need, run_to_end, signal,
-    streamkeeper,
+    Ended, Keeper, Line, Log, WallClock, command, library, need, run_to_end, signal, streamkeeper,
 };
 pub(crate) use self::service::{Service, calls, request, request_with};
 pub(crate) use self::settings::{STREAM, Settings};
