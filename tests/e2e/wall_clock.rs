@@ -1,10 +1,14 @@
 //! Our own wall clock is set while the process runs, by hours and by weeks: it decides nothing.
 
-use serde_json::json;
-use streamkeeper_simulator::model::{DAY, SECOND};
-use streamkeeper_simulator::record::rfc3339;
+use serde_json::{Value, json};
+use streamkeeper_simulator::model::{self, DAY, SECOND};
+use streamkeeper_simulator::record::{ConnectionForm, Style, rfc3339};
+use streamkeeper_simulator::server::SimulatorConfig;
 
-use super::support::{Keeper, Line, RECOVERED, RECOVERING, Scenario, Service, Settings, WallClock};
+use super::support::{
+    Keeper, Line, RECOVERED, RECOVERING, Scenario, Service, Settings, WallClock, command,
+    run_to_end, wait_for,
+};
 
 const HOUR: i64 = 3_600;
 
@@ -63,6 +67,53 @@ fn a_clock_that_jumps_by_weeks_while_a_hang_is_being_recovered_and_stays_there()
     clock.set(0);
     assert_starts_with_the_mark(&scenario, &started, 2);
     scenario.finish();
+}
+
+#[test]
+fn what_has_no_time_of_its_own_is_known_after_a_jump() {
+    let scaled = Service::scaled();
+    let model = model::Config { connection_permille: 100, ..scaled.model };
+    let style = Style { connections: ConnectionForm::Older, ..scaled.style };
+    let service = Service::inside(SimulatorConfig { model, style, ..scaled });
+    let clock = WallClock::ahead_by(0);
+    let connections = "[[stream]]\nevent_types = [\"connection\"]";
+    let file = Settings::scaled(&service.url).file().replace("[[stream]]", connections);
+    let mut keeper = Keeper::start_with(&file, &clock.environment());
+    let live = |keeper: &Keeper, times| keeper.wait_said("the stream is live", times);
+    live(&keeper, 1);
+    wait_for("a first event", || (keeper.delivered() > 0).then_some(()));
+    clock.set(2 * FORTY_DAYS);
+    wait_for("events that bear no time", || (keeper.delivered() > 50).then_some(()));
+    service.generate(0.0);
+    replay(&keeper, &service);
+
+    // A stop seals what is weeks old, as it seems. Then the clocks agree again, and another one
+    // forgets what is outside of the retention.
+    keeper.stop();
+    keeper.restart();
+    live(&keeper, 2);
+    clock.set(0);
+    keeper.stop();
+    keeper.restart();
+    live(&keeper, 3);
+    replay(&keeper, &service);
+    keeper.stop();
+    let delivered = std::fs::read_to_string(keeper.output()).unwrap();
+    let id = |line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string();
+    let mut ids: Vec<_> = delivered.lines().map(id).collect();
+    let all = ids.len();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), all, "each of them is accepted once");
+}
+
+/// Reads everything again that the service has.
+#[track_caller]
+fn replay(keeper: &Keeper, service: &Service) {
+    let yesterday = &rfc3339(service.state().now_ms - DAY)[..10];
+    let ended = run_to_end(&mut command(keeper, &["replay", "acme", "--from", yesterday]));
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("connection"), "{}", ended.stdout);
 }
 
 /// A scenario whose keeper goes by a clock that can be set.

@@ -125,8 +125,10 @@ impl Ledger {
             let unsealed = log.segments.iter().find(behind).and_then(|segment| segment.arrived);
             (unsealed, log.segments.back().and_then(|segment| segment.arrived))
         };
+        // One that seems to be of tomorrow is from before our clock was set back: who knows how old.
         let is_old = |arrived: Option<Timestamp>| {
-            arrived.is_some_and(|arrived| now.since(arrived) > self.config.segment_age_max)
+            let apart = arrived.map(|arrived| now.since(arrived).max(arrived.since(now)));
+            apart.is_some_and(|apart| apart > self.config.segment_age_max)
         };
         let (seal, roll) = (is_old(oldest_unsealed) || is_old(active), is_old(active));
         if roll {

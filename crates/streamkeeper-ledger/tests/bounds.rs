@@ -10,7 +10,7 @@ use common::{DAY, Event, Model, NOON, open, read_all, small};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
-use streamkeeper_ledger::{Bound, Config, LedgerError};
+use streamkeeper_ledger::{Bound, Config, Incoming, LedgerError};
 
 fn event(number: u32, day: i64) -> Event {
     Event::new(&format!("{number:032x}"), Some(NOON + day * DAY), 1)
@@ -122,6 +122,26 @@ fn keys_are_forgotten_after_the_retention_and_not_before() {
     ledger.sweep(at(60), Some(at(60))).unwrap();
     assert_eq!(ledger.accept(&undated.incoming()).unwrap(), Verdict::New);
     assert_eq!(ledger.stats().key_files, 0);
+}
+
+#[test]
+fn what_arrived_while_our_clock_was_weeks_ahead_is_deleted_and_its_key_stays() {
+    let fs = FaultyFs::new(1);
+    let config = Config { sinks: vec!["a".to_owned()], ..Config::default() };
+    let (mut ledger, _) = open(&fs, &config).unwrap();
+    let undated = Event::new("a rule", None, 1);
+    let ahead = Incoming { arrived: at(60), ..undated.incoming() };
+    assert_eq!(ledger.accept(&ahead).unwrap(), Verdict::New);
+    ledger.commit().unwrap();
+    let outbox = ledger.outbox();
+    outbox.acknowledge("a", outbox.end());
+    assert_eq!(ledger.sweep(at(0), Some(at(0))).unwrap().segments, 1, "not in two months");
+    assert_eq!(ledger.accept(&undated.incoming()).unwrap(), Verdict::Duplicate);
+    drop(ledger);
+    fs.power_cut();
+    let (mut ledger, _) = open(&fs, &config).unwrap();
+    ledger.sweep(at(34), Some(at(34))).unwrap();
+    assert_eq!(ledger.accept(&undated.incoming()).unwrap(), Verdict::Duplicate);
 }
 
 #[test]

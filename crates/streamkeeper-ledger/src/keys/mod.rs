@@ -61,15 +61,14 @@ impl PartitionId {
     }
 
     /// Whether everything in it is older than `retention_days` before `today`, or so far ahead of it
-    /// that its date is no date.
+    /// that its date is no date. A week that is ahead only tells that our clock was: what arrived then
+    /// can be sent again now.
     fn is_outside(self, today: i32, retention_days: i32) -> bool {
-        let (first, last) = match self {
-            Self::Day(day) => (day, day),
-            Self::Undated(week) => {
-                (week.saturating_mul(7), week.saturating_mul(7).saturating_add(6))
-            }
+        let (last, is_no_date) = match self {
+            Self::Day(day) => (day, day > today.saturating_add(retention_days)),
+            Self::Undated(week) => (week.saturating_mul(7).saturating_add(6), false),
         };
-        last < today.saturating_sub(retention_days) || first > today.saturating_add(retention_days)
+        last < today.saturating_sub(retention_days) || is_no_date
     }
 }
 
