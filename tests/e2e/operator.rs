@@ -127,6 +127,11 @@ fn a_service_that_is_not_there_or_refuses_has_an_exit_code() {
     };
     assert_eq!(probe(&url, "wrong").code, Some(77));
     assert_eq!(alone(&folder, &["probe", &url]).code, Some(2), "whose token?");
+    let wrong = probe("ftp://service", "simulated");
+    assert_eq!(wrong.code, Some(78), "{wrong:?}");
+    assert!(wrong.stderr.starts_with("streamkeeper: the URL: must be an http"), "{wrong:?}");
+    let wrong = probe(&url, "");
+    assert!(wrong.stderr.starts_with("streamkeeper: --token-env: names a variable"), "{wrong:?}");
     drop(service);
     assert_eq!(probe(&url, "simulated").code, Some(69));
     assert_eq!(alone(&folder, &["streams", "list"]).code, Some(69));

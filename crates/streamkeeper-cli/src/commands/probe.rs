@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use indicatif::ProgressBar;
-use streamkeeper::config::{Config, StreamConfig};
+use streamkeeper::config::{Config, ConfigErrors, Problem, StreamConfig};
 use streamkeeper::transport::{Control, HttpTransport, OpenError, OpenErrorKind};
 use streamkeeper_inform::{CallErrorKind, ReplayQuery, Request, Unprocessable, classify};
 use streamkeeper_sse::{Decoder, Frame, Limits};
@@ -81,9 +81,26 @@ impl Probe {
             quoted(&value),
         );
         let config = Config::from_toml_str(&text, &[])
-            .map_err(|errors| Failure::new(CONFIGURATION, errors))?;
+            .map_err(|errors| Failure::new(CONFIGURATION, by_argument(&errors)))?;
         choose(&config, None).cloned()
     }
+}
+
+/// What is wrong with the arguments, which the file was made of.
+fn by_argument(ConfigErrors(problems): &ConfigErrors) -> String {
+    let lines: Vec<_> = problems
+        .iter()
+        .map(|Problem { key, message, .. }| {
+            let argument = match key.as_str() {
+                "stream.url" => "the URL",
+                "stream.token_file" => "--token-file",
+                "stream.token_env" => "--token-env",
+                other => other,
+            };
+            format!("{argument}: {message}")
+        })
+        .collect();
+    lines.join("\n")
 }
 
 /// Reads a replay for a while.
