@@ -30,7 +30,15 @@ where
     F: Handler<Arguments, Output: Responder + 'static>,
     Arguments: FromRequest + 'static,
 {
-    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
+    let resource = web::resource(path).route(web::get().to(handler.clone()));
+    only("GET, HEAD", resource.route(web::head().to(handler)))
+}
+
+/// Answers every other method with those that there are, as RFC 9110 wants it.
+pub(super) fn only(methods: &'static str, resource: Resource) -> Resource {
+    resource.default_service(web::to(move || async move {
+        HttpResponse::MethodNotAllowed().insert_header((header::ALLOW, methods)).finish()
+    }))
 }
 
 /// The JSON Schema of `/status`, and of what the control socket answers.

@@ -9,11 +9,12 @@ use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
 use super::Shared;
+use super::routes::only;
 use crate::requests::{Act, SteerError};
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
-    let acts = web::resource("/api/streams/{name}/{act}");
-    config.service(acts.route(web::post().to(steer)));
+    let acts = web::resource("/api/streams/{name}/{act}").route(web::post().to(steer));
+    config.service(only("POST", acts));
 }
 
 async fn steer(

@@ -26,8 +26,10 @@ fn everything_is_there_for_whoever_is_on_the_machine() {
     assert_eq!((alive.status, &*alive.body), (200, "ok\n"));
     assert_eq!(running.get("/version").json()["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(running.get("/nothing").status, 404);
-    for path in ["/status", "/", "/page.js", "/api/feed"] {
-        assert_eq!(running.send("DELETE", path, &[]).status, 405, "{path}");
+    let (read, act) = ("GET, HEAD", "/api/streams/acme/pause");
+    for (path, allowed) in [("/status", read), ("/", read), ("/api/feed", "GET"), (act, "POST")] {
+        let refused = running.send("DELETE", path, &[]);
+        assert_eq!((refused.status, &*refused.headers["allow"]), (405, allowed), "{path}");
     }
 }
 

@@ -21,7 +21,7 @@ use sha2::{Digest as _, Sha256};
 
 use self::feed::Overviews;
 use self::places::Places;
-use super::routes::reading;
+use super::routes::{only, reading};
 use crate::registry::Registry;
 
 /// What the page's routes share. Cheap to clone: all clones count the same clients.
@@ -46,7 +46,8 @@ impl Page {
                 move |request: HttpRequest| std::future::ready(file.answer(&request, &tag));
             routes.service(reading(file.path, answer));
         }
-        routes.service(web::resource("/api/feed").route(web::get().to(feed::serve)));
+        let feed = web::resource("/api/feed").route(web::get().to(feed::serve));
+        routes.service(only("GET", feed));
     }
 }
 
