@@ -72,6 +72,7 @@ impl Line {
 fn describe(status: &StreamStatus, brief: &Brief) -> (Mood, String) {
     let (mood, text) = match &*status.state {
         "starting" => (Mood::Busy, "starting: nothing has been read yet".to_owned()),
+        "live" if late(status) > 0 => (Mood::Busy, silent(late(status))),
         "live" if status.suspects > 0 => (Mood::Well, suspects(status.suspects)),
         "live" => (Mood::Well, "live, all is read as it comes".to_owned()),
         "recovering" => (Mood::Busy, recovering(status, brief)),
@@ -94,6 +95,20 @@ fn describe(status: &StreamStatus, brief: &Brief) -> (Mood, String) {
         }
         None => (mood, text),
     }
+}
+
+/// How many slots are silent for longer than usual, and not yet for too long.
+fn late(status: &StreamStatus) -> usize {
+    status.slots.iter().filter(|slot| *slot == "late").count()
+}
+
+/// A silence that goes on is no harm yet, and may turn out to have been one.
+fn silent(count: usize) -> String {
+    let slots = if count == 1 { "1 slot is" } else { &format!("{count} slots are") };
+    format!(
+        "live, but {slots} silent for longer than usual: not known yet whether something is missing; \
+         if the silence goes on, all is read again"
+    )
 }
 
 fn suspects(count: usize) -> String {

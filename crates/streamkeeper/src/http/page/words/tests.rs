@@ -36,6 +36,22 @@ fn all_is_well() {
 }
 
 #[test]
+fn a_slot_that_is_late_is_not_known_to_be_well() {
+    let mut status = status("live");
+    status.slots[0] = "late".into();
+    let others = [line(&self::status("live")), line(&status)];
+    let sentence = Sentence::new(&others);
+    assert_eq!(sentence.mood, Mood::Busy);
+    assert_eq!(
+        sentence.text,
+        "acme: live, but 1 slot is silent for longer than usual: not known yet whether something \
+         is missing; if the silence goes on, all is read again."
+    );
+    status.slots[1] = "late".into();
+    assert!(line(&status).text.contains("2 slots are silent"));
+}
+
+#[test]
 fn an_incident_is_told_with_its_reason_and_its_bound() {
     let mut status = status("recovering");
     status.incident = Some(IncidentStatus {
