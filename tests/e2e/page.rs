@@ -3,6 +3,8 @@
 //!
 //! With `STREAMKEEPER_PICTURES` set to a folder, the pictures of docs/page.md are made there.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -82,6 +84,27 @@ fn a_hang_is_seen_and_understood() {
     scenario.finish();
     browser.wait_text("#link", "lost");
     browser.wait_text("#sentence", "Not known");
+}
+
+#[test]
+fn one_page_too_many_is_told_so() {
+    let scenario = Scenario::start();
+    let endpoint = scenario.keeper.endpoint();
+    let address = endpoint.trim_start_matches("http://");
+    let listen = |_| {
+        let mut feed = TcpStream::connect(address).unwrap();
+        write!(feed, "GET /api/feed HTTP/1.1\r\nhost: {address}\r\n\r\n").unwrap();
+        // It has its place when it is answered.
+        feed.read_exact(&mut [0; 16]).unwrap();
+        feed
+    };
+    let others: Vec<_> = (0..16).map(listen).collect();
+    let browser = Browser::start();
+    browser.open(&endpoint);
+    browser.wait_text("#sentence", "Not known: 16 pages are open already");
+    drop(others);
+    browser.wait_text("#sentence", "Nothing is lost");
+    scenario.finish();
 }
 
 #[test]

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
-use actix_web::http::header::{self, HeaderMap};
+use actix_web::http::header::{self, ContentType, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage as _, HttpResponse};
 use base64::Engine as _;
@@ -171,9 +171,11 @@ fn refused(refusal: Refusal) -> HttpResponse {
                 header::WWW_AUTHENTICATE,
                 "Basic realm=\"streamkeeper: any user, the token as password\", charset=\"UTF-8\"",
             ))
+            .insert_header(ContentType::plaintext())
             .body("the token is needed: the one of [service] in the configuration\n"),
         Refusal::Pace(wait) => HttpResponse::TooManyRequests()
             .insert_header((header::RETRY_AFTER, wait.as_secs() + 1))
+            .insert_header(ContentType::plaintext())
             .body("too many wrong tokens from this address: wait\n"),
     }
 }

@@ -13,7 +13,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ContentType, RETRY_AFTER};
 use actix_web::web::{Bytes, Data, Query};
 use actix_web::{Error, HttpResponse};
 use bytes::BytesMut;
@@ -23,7 +23,7 @@ use streamkeeper_sse::{Event, encode_comment, encode_event};
 use tokio::time::MissedTickBehavior;
 
 use super::Page;
-use super::places::Place;
+use super::places::{PLACES, Place};
 use super::words::{Line, Sentence};
 use crate::clock::wall;
 use crate::history::{Cursor, View};
@@ -44,9 +44,12 @@ const OVERVIEW_AGE: Duration = Duration::from_millis(500);
 /// Answers a request for a feed.
 pub(super) async fn serve(page: Data<Page>, asked: Query<Vec<(String, String)>>) -> HttpResponse {
     let Some(place) = page.places.take(Instant::now()) else {
+        let why =
+            format!("{PLACES} pages are open already, which is all there can be; close one\n");
         return HttpResponse::ServiceUnavailable()
             .insert_header((RETRY_AFTER, "15"))
-            .body("too many pages are open on this process\n");
+            .insert_header(ContentType::plaintext())
+            .body(why);
     };
     let open = asked.into_inner().into_iter().filter(|(key, _)| key == "open");
     let open = open.map(|(_, name)| name).take(OPEN_MAX);

@@ -10,6 +10,7 @@ const OPEN_MAX = 8;
 const LOST_AFTER = 12_000;
 const RETRY_AFTER = 2_000;
 const FILTER_FROM = 5;
+const SILENT = "Streamkeeper does not answer";
 
 const place = (id) => document.getElementById(id);
 const few = new Intl.NumberFormat("en", { maximumFractionDigits: 1 });
@@ -27,26 +28,45 @@ function connect() {
   clearTimeout(retry);
   feed?.close();
   const open = [...opened].map((name) => `open=${encodeURIComponent(name)}`).join("&");
-  feed = new EventSource(`api/feed?${open}`);
+  const asked = new EventSource(`api/feed?${open}`);
+  feed = asked;
   heard = Date.now();
   feed.onmessage = ({ data }) => {
     heard = Date.now();
     found();
     take(JSON.parse(data));
   };
-  feed.onerror = () => {
-    lost();
-    // A refusal ends an EventSource for good; it is asked again all the same.
-    if (feed.readyState === EventSource.CLOSED) retry = setTimeout(connect, RETRY_AFTER);
+  feed.onerror = async () => {
+    // Only a refusal ends an EventSource for good; it is asked again all the same.
+    if (asked.readyState !== EventSource.CLOSED) return lost(SILENT);
+    const why = await refusal(asked.url);
+    if (feed !== asked) return;
+    lost(why);
+    retry = setTimeout(connect, RETRY_AFTER);
   };
 }
 
-function lost() {
+/** Why a feed is refused, which an EventSource does not tell. */
+async function refusal(url) {
+  const asking = new AbortController();
+  try {
+    const answer = await fetch(url, { signal: asking.signal });
+    const isText = answer.headers.get("content-type")?.startsWith("text/plain");
+    return !answer.ok && isText ? (await answer.text()).trim() : SILENT;
+  } catch {
+    return SILENT;
+  } finally {
+    asking.abort();
+  }
+}
+
+function lost(why) {
   lostSince ??= Date.now();
   document.body.classList.add("lost");
   place("link").textContent = `Connection to Streamkeeper lost at ${clock(lostSince)}; trying again`;
   place("headline").dataset.mood = "unknown";
-  place("sentence").textContent = "Not known: Streamkeeper does not answer. What follows is what it said last.";
+  const then = streams.size ? " What follows is what it said last." : "";
+  place("sentence").textContent = `Not known: ${why}.${then}`;
   place("sentence-mark").textContent = "";
 }
 
@@ -186,7 +206,7 @@ new ResizeObserver(() => {
 for (const key of document.querySelectorAll("[data-key]")) sample(key, key.dataset.key);
 setInterval(() => {
   if (Date.now() - heard < LOST_AFTER) return;
-  lost();
+  lost(SILENT);
   connect();
 }, 1_000);
 connect();

@@ -102,6 +102,12 @@ async fn a_feed_is_server_sent_events_and_their_number_is_bounded() {
     }
     let refused = web_test::call_service(&app, ask()).await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    // The page shows it as it is.
+    assert!(
+        refused.headers().get(CONTENT_TYPE).unwrap().to_str().unwrap().starts_with("text/plain")
+    );
+    let why = web_test::read_body(refused).await;
+    assert_eq!(why, "16 pages are open already, which is all there can be; close one\n");
     let mut body = Box::pin(open.pop().unwrap().into_body());
     let first = std::future::poll_fn(|cx| body.as_mut().poll_next(cx)).await.unwrap().unwrap();
     let message = json(&first);
