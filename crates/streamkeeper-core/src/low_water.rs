@@ -351,6 +351,14 @@ impl LowWater {
         }
     }
 
+    /// The service's time is known now, and every suspect ended before: a wall clock that was ahead would
+    /// keep them for as long.
+    pub fn ended_before(&mut self, now: Timestamp) {
+        for suspect in &mut self.suspects {
+            suspect.at = suspect.at.min(now);
+        }
+    }
+
     /// Drops the suspects that ended at or before `at`: a verification has read past them.
     pub fn verified(&mut self, at: Timestamp) {
         self.suspects.retain(|suspect| suspect.at > at);

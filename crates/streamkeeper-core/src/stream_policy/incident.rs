@@ -291,9 +291,12 @@ impl StreamPolicy {
         self.next_call(now);
     }
 
-    /// The first poke has told the service's time: by our own clock, which may be a quarter of an
-    /// hour ahead, the history would count as read that much later.
-    pub(super) fn clock_is_proven(&mut self) {
+    /// The first poke has told the service's time: by our own clock, which may have been set weeks
+    /// ahead, the history would count as read that much later, and a suspect be verified.
+    pub(super) fn clock_is_proven(&mut self, now: Instant) {
+        let service_now = self.clock.at(now);
+        self.water.ended_before(service_now);
+        self.verification.started_before(service_now, self.water.margin());
         self.terminated_at = self.clock.at(self.terminated);
         if let Some(incident) = &mut self.incident {
             incident.terminated_at = self.terminated_at;

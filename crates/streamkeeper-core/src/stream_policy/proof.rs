@@ -35,7 +35,7 @@ impl StreamPolicy {
             let first = !self.clock.is_proven();
             self.clock.poke(span.arrived, ts);
             if first {
-                self.clock_is_proven();
+                self.clock_is_proven(now);
             }
         }
         self.position.frame(span.arrived);

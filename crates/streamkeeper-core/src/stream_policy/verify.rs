@@ -79,6 +79,14 @@ impl Verification {
         Some(connection)
     }
 
+    /// The service's time is known now, and a run under way started before.
+    pub(super) fn started_before(&mut self, now: Timestamp, margin: Duration) {
+        if let Some(run) = &mut self.run {
+            run.started = run.started.min(now);
+            run.covers = run.covers.min(now.minus(margin));
+        }
+    }
+
     fn run_of(&mut self, connection: ConnectionId) -> Option<&mut Run> {
         self.run.as_mut().filter(|run| run.connection() == connection)
     }

@@ -126,6 +126,41 @@ fn a_clock_of_ours_that_is_ahead_delays_no_end() {
 }
 
 #[test]
+fn a_clock_of_ours_that_is_days_ahead_delays_no_verification() {
+    for poked_late in [false, true] {
+        let mut bench = Bench::new(restless(1));
+        let ahead = Timestamp::from_micros((NOON + 4 * 86_400) * 1_000_000);
+        let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
+        let state = StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(mark) };
+        bench.input(Input::Start { state: Some(state), wall: ahead });
+        let first = bench.take_connects()[0];
+        bench.input(Input::Opened(first));
+        bench.end(first, End::Reset);
+        bench.pass_to(2.0);
+        let second = bench.take_connects()[0];
+        bench.input(Input::Opened(second));
+        if poked_late {
+            // Busy until the verification has begun.
+            bench.pass_to(310.0);
+        }
+        bench.poke_until(if poked_late { 320.0 } else { 310.0 });
+        let replay = bench.take_connects()[0];
+        bench.input(Input::Opened(replay));
+        bench.poke_until(2_000.0);
+        assert_eq!(bench.killed(), [replay], "it is done");
+        bench.end(replay, End::Killed);
+        if poked_late {
+            // What began before the service's time was known covers nothing for certain.
+            bench.poke_until(2_000.0 + 12.0 * 3_600.0);
+            let again = bench.take_connects()[0];
+            bench.input(Input::Opened(again));
+            bench.poke_until(2_000.0 + 13.0 * 3_600.0);
+        }
+        assert_eq!(bench.policy.suspects(), 0, "poked late: {poked_late}");
+    }
+}
+
+#[test]
 fn the_incident_ends_when_the_replay_has_come_to_where_we_were() {
     let mut bench = settled();
     bench.input(Input::Stale(bench.slot(0)));
