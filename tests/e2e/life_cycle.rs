@@ -3,11 +3,14 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::process::Stdio;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use streamkeeper_simulator::checker::{self, Expected};
+use streamkeeper_simulator::model::DAY;
+use streamkeeper_simulator::record::rfc3339;
 
 use super::support::{
     Ended, Keeper, PATIENCE, Scenario, Service, Settings, command, run_to_end, wait_for,
@@ -223,6 +226,33 @@ fn a_replay_brings_what_the_stream_does_not_and_a_dry_run_only_counts() {
     let wrong = told(keeper, &["replay", "nobody", "--from", &today]);
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     keeper.stop();
+}
+
+#[test]
+fn a_replay_that_is_cut_short_has_counted_all_that_it_brought() {
+    let scenario = Scenario::with(Service::process(&["--history=60s"]), |settings| {
+        settings.with("ledger.commit_delay", "3s")
+    });
+    let Scenario { keeper, service } = &scenario;
+    service.generate(0.0);
+    // The history may have begun a few seconds before midnight.
+    let yesterday = &rfc3339(service.state().now_ms - DAY)[..10];
+    let mut replay = command(keeper, &["replay", "acme", "--json", "--from", yesterday]);
+    let before = service.state().connections.len();
+    let replay = replay.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let state = service.wait_state("a part of the replay", |state| {
+        state.connections.get(before).is_some_and(|replay| replay.events > 500)
+    });
+    service.fault(json!({"kind": "end", "which": [state.connections[before].number]}));
+    let ended = replay.wait_with_output().unwrap();
+    let report: Value = serde_json::from_slice(&ended.stdout).expect("JSON");
+    assert_eq!(report["ended"], "end", "{report}");
+    let count = |of: &str| -> u64 {
+        report[of].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+    };
+    let sent = service.state().connections[before].events;
+    assert_eq!(count("new") + count("duplicate"), sent, "{report}");
+    scenario.finish();
 }
 
 /// One request to the control socket.

@@ -99,6 +99,8 @@ pub(crate) enum Job {
     Persist { number: u64, state: StreamState, asker: Reports },
     /// Answer `Flushed` when everything before is durable.
     Flush { asker: Reports },
+    /// Dropped when everything before is durable, or nothing will be any more.
+    Pass { _held: oneshot::Sender<()> },
     /// Write down the sinks' places and let go of the ledger.
     Close(oneshot::Sender<()>),
 }
@@ -256,6 +258,7 @@ impl Desk {
                     asker.send(Input::Persisted(*number));
                 }
                 Job::Flush { asker } => asker.send(Input::Flushed),
+                Job::Pass { .. } => {}
                 Job::Close(_) => return Ok(()),
             }
             self.jobs.pop_front();

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::Addr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use streamkeeper_core::classify::End;
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
 use streamkeeper_core::low_water::{Gate, Position, PositionConfig, ServiceClock};
 use streamkeeper_core::stream_policy::{Input, Span};
@@ -22,6 +23,7 @@ use crate::connection::{Connect, Connection, Hold};
 use crate::metrics::TypeCounts;
 use crate::registry::{StreamEntry, rfc3339};
 use crate::supervisor::{Reports, ReportsReceiver};
+use crate::writer::Writer;
 
 /// What is to be read again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +124,7 @@ impl Side {
 pub(crate) struct Driver {
     side: Arc<Side>,
     entry: Arc<StreamEntry>,
+    writer: Writer,
     hold: Hold,
     position: Position,
     clock: ServiceClock,
@@ -136,6 +139,7 @@ impl Driver {
     pub(crate) fn start(
         side: Arc<Side>,
         entry: Arc<StreamEntry>,
+        writer: Writer,
         connection: &Addr<Connection>,
         query: &ReplayQuery,
         settings: PositionConfig,
@@ -151,13 +155,13 @@ impl Driver {
         let position = Position::new(settings, now, true);
         let clock = ServiceClock::new(now, wall);
         if connection.try_send(connect).is_err() {
-            side.change(|status| {
-                status.ended = Some("the connection's actor has ended".to_owned())
-            });
+            let end = End::NotOpened { sent: false };
+            side.reports.send(Input::Ended { connection: CONNECTION, end });
         }
         Self {
             side,
             entry,
+            writer,
             hold,
             position,
             clock,
@@ -175,9 +179,9 @@ impl Driver {
 
     /// Follows the connection to its end.
     pub(crate) async fn run(mut self, mut reports: ReportsReceiver) {
-        let stream = Arc::clone(&self.entry.name);
+        let stream: &str = &self.entry.name;
         let ReplaySpec { from, dry_run, .. } = self.side.status().spec;
-        tracing::info!(stream = &*stream, %from, dry_run, "a replay begins: an operator asked for it");
+        tracing::info!(stream, %from, dry_run, "a replay begins: an operator asked for it");
         while let Some((now, input)) = reports.recv().await {
             match input {
                 Input::Opened(_) => {
@@ -190,27 +194,38 @@ impl Driver {
                 Input::Stale(_) => self.hold.kill(),
                 Input::Committed { span, .. } => self.committed(&span),
                 Input::Ended { end, .. } => {
-                    let ended = if self.done { "done" } else { end.reason() };
-                    self.side.change(|status| status.ended = Some(ended.to_owned()));
-                    let ReplayStatus { new, duplicate, .. } = self.side.status();
-                    let (new, duplicate) = (sum(&new), sum(&duplicate));
-                    let stream = &*stream;
-                    if self.done {
-                        tracing::info!(stream, new, duplicate, "the replay is done");
-                    } else {
-                        tracing::warn!(
-                            stream,
-                            reason = ended,
-                            new,
-                            duplicate,
-                            "the replay was interrupted; what it brought stays"
-                        );
+                    // What was read last is still on its way to the disk.
+                    self.writer.passed().await;
+                    while let Ok((_, input)) = reports.try_recv() {
+                        if let Input::Committed { span, .. } = input {
+                            self.committed(&span);
+                        }
                     }
-                    return;
+                    return self.ended(end);
                 }
                 _ => {}
             }
         }
+    }
+
+    /// Says how it ended.
+    fn ended(&self, end: End) {
+        let reason = if self.done { "done" } else { end.reason() };
+        let ReplayStatus { new, duplicate, .. } = self.side.status();
+        let (new, duplicate) = (sum(&new), sum(&duplicate));
+        let stream: &str = &self.entry.name;
+        if self.done {
+            tracing::info!(stream, new, duplicate, "the replay is done");
+        } else {
+            tracing::warn!(
+                stream,
+                reason,
+                new,
+                duplicate,
+                "the replay was interrupted; what it brought stays"
+            );
+        }
+        self.side.change(|status| status.ended = Some(reason.to_owned()));
     }
 
     /// Frames have been judged: see how far it has come.
@@ -246,3 +261,6 @@ fn sum(counts: &BTreeMap<String, u64>) -> u64 {
 /// The policy counts its own connections' epochs from 1: it knows none of this name.
 pub(crate) const CONNECTION: ConnectionId =
     ConnectionId { reader: Reader::Replay, epoch: Epoch(0) };
+
+#[cfg(test)]
+mod tests;

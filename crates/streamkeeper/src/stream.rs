@@ -214,9 +214,9 @@ impl Stream {
             Some(arbiter) => Connection::start_in_arbiter(arbiter, |_| Connection::new(tools)),
             None => Connection::new(tools).start(),
         };
-        let entry = Arc::clone(&self.place.entry);
+        let (entry, writer) = (Arc::clone(&self.place.entry), self.place.writer.clone());
         let position = policy(config).position;
-        let driver = Driver::start(side, entry, &connection, &query, position, wall());
+        let driver = Driver::start(side, entry, writer, &connection, &query, position, wall());
         self.replay = Some(driver.hold());
         actix_rt::spawn(async move {
             driver.run(receiver).await;

@@ -75,6 +75,14 @@ impl Writer {
         self.send(Job::Flush { asker: asker.clone() });
     }
 
+    /// Waits until everything before is durable, or the ledger is let go of.
+    pub(crate) async fn passed(&self) {
+        let (held, passed) = oneshot::channel();
+        self.send(Job::Pass { _held: held });
+        // It is dropped, and never sent.
+        drop(passed.await);
+    }
+
     /// The stream has another supervisor.
     pub(crate) fn report_to(&self, reports: Reports) {
         self.request(Request::ReportTo { key: self.key, reports });
