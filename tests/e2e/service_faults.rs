@@ -54,6 +54,22 @@ fn retry_after_is_honoured() {
 }
 
 #[test]
+fn retry_after_is_honoured_with_a_refused_call() {
+    let scenario = Scenario::start();
+    let refused =
+        json!({"kind": "status", "status": 403, "call": "delete", "count": 1, "retry_after_s": 5});
+    scenario.service.fault(refused);
+    scenario.service.fault(json!({"kind": "hang"}));
+    scenario.wait_recovered(1);
+    let finished = scenario.finish();
+    let deletes: Vec<_> =
+        finished.state.calls.iter().filter(|call| call.call == Call::Delete).collect();
+    assert_eq!(deletes.iter().map(|call| call.status).collect::<Vec<_>>(), [Some(403), Some(200)]);
+    let waited = deletes[1].at_ms - deletes[0].at_ms;
+    assert!(waited >= 4_900, "{waited} ms");
+}
+
+#[test]
 fn an_evicted_stream() {
     let scenario = Scenario::start();
     scenario.service.fault(json!({"kind": "evicted", "stream": STREAM}));

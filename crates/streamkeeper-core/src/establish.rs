@@ -58,7 +58,12 @@ pub enum Answer {
     /// Created.
     Created(StreamId),
     /// It failed.
-    Failed(CallFailure),
+    Failed {
+        /// Why.
+        failure: CallFailure,
+        /// The service's `Retry-After`, which may come with any refusal (Inform API, Errors).
+        retry_after: Option<Duration>,
+    },
 }
 
 /// Why a call failed.
@@ -84,8 +89,6 @@ pub enum CallFailure {
     Unavailable {
         /// The HTTP status, if there was an answer.
         status: Option<u16>,
-        /// The service's `Retry-After`.
-        retry_after: Option<Duration>,
         /// Whether the service may have done what it was asked to.
         acted: bool,
     },
@@ -218,7 +221,7 @@ impl Establish {
             Answer::Listed(streams) => self.listed(now, &streams),
             Answer::Deleted => self.deleted(),
             Answer::Created(id) => self.created(id),
-            Answer::Failed(failure) => self.failed(now, failure),
+            Answer::Failed { failure, retry_after } => self.failed(now, failure, retry_after),
         }
     }
 
@@ -277,19 +280,18 @@ impl Establish {
         })
     }
 
-    fn failed(&mut self, now: Instant, failure: CallFailure) -> Progress {
-        let retry_after = match failure {
-            CallFailure::Unavailable { retry_after, .. } => retry_after,
-            _ => None,
+    fn failed(
+        &mut self,
+        now: Instant,
+        failure: CallFailure,
+        retry_after: Option<Duration>,
+    ) -> Progress {
+        let backoff = match failure {
+            CallFailure::Token { .. } | CallFailure::Rejected { .. } => &mut self.token_backoff,
+            CallFailure::Held => &mut self.hold_backoff,
+            _ => &mut self.backoff,
         };
-        let delay = match failure {
-            CallFailure::Token { .. } | CallFailure::Rejected { .. } => {
-                self.token_backoff.next(None)
-            }
-            CallFailure::Held => self.hold_backoff.next(None),
-            _ => self.backoff.next(retry_after),
-        };
-        self.not_before = now + delay;
+        self.not_before = now + backoff.next(retry_after);
         match failure {
             CallFailure::Held => self.held_again(now),
             CallFailure::NameTaken | CallFailure::StreamLimit => self.step = Step::List,
@@ -309,7 +311,8 @@ impl Establish {
         let since = *self.held_since.get_or_insert(now);
         let patience_ends = since + self.config.hold_patience;
         if now < patience_ends {
-            // Ask again soon, and once more just when the patience ends.
+            // Ask again soon, and once more just when the patience ends, whatever the service asks for:
+            // a recovery has to go on.
             self.not_before = self.not_before.min(patience_ends);
             return;
         }

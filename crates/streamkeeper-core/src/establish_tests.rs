@@ -30,11 +30,11 @@ fn listed(streams: &[(&str, &str)]) -> Answer {
 }
 
 fn failed(failure: CallFailure) -> Answer {
-    Answer::Failed(failure)
+    Answer::Failed { failure, retry_after: None }
 }
 
 fn lost() -> Answer {
-    failed(CallFailure::Unavailable { status: None, retry_after: None, acted: true })
+    failed(CallFailure::Unavailable { status: None, acted: true })
 }
 
 /// Drives the procedure with scripted answers; gives the calls it made and how it ended.
@@ -210,10 +210,33 @@ fn a_refused_token_is_asked_rarely() {
 }
 
 #[test]
-fn a_retry_after_is_honoured() {
-    let mut script = Script::new(None, None);
-    let retry_after = Some(Duration::from_secs(90));
-    let busy = CallFailure::Unavailable { status: Some(503), retry_after, acted: true };
-    script.expect(&Call::List, failed(busy));
-    assert!(script.establish.deadline().unwrap() >= Instant::ZERO + Duration::from_secs(90));
+fn a_retry_after_is_honoured_with_every_refusal() {
+    let asked = Duration::from_secs(40);
+    for failure in [
+        CallFailure::Token { status: 401 },
+        CallFailure::Token { status: 403 },
+        CallFailure::Held,
+        CallFailure::NameTaken,
+        CallFailure::StreamLimit,
+        CallFailure::Rejected { status: 422 },
+        CallFailure::Unavailable { status: Some(503), acted: true },
+    ] {
+        let mut script = Script::new(Some("a"), None);
+        let retry_after = Some(asked);
+        script.expect(&delete("a"), Answer::Failed { failure, retry_after });
+        assert!(script.establish.deadline().unwrap() >= Instant::ZERO + asked, "{failure:?}");
+    }
+}
+
+#[test]
+fn a_held_member_is_not_waited_for_beyond_the_patience() {
+    let mut script = Script::new(Some("a"), None);
+    let held = |seconds| Answer::Failed {
+        failure: CallFailure::Held,
+        retry_after: Some(Duration::from_secs(seconds)),
+    };
+    script.expect(&delete("a"), held(600));
+    script.expect(&delete("a"), held(600));
+    assert_eq!(script.now, Instant::ZERO + Duration::from_secs(60), "when the patience ends");
+    script.expect(&Call::List, listed(&[("a", "acme")]));
 }

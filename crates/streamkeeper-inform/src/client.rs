@@ -145,15 +145,20 @@ impl<T: Transport> Client<T> {
         match self.transport.send(request).await {
             Ok(response) => match CallErrorKind::of_response(call, &response) {
                 None => Ok(response.body),
-                Some(kind) => Err(CallError { call, kind }),
+                Some(kind) => Err(CallError { call, kind, retry_after: response.retry_after }),
             },
-            Err(error) => Err(CallError { call, kind: CallErrorKind::Transport(error) }),
+            Err(error) => Err(unanswered(call, CallErrorKind::Transport(error))),
         }
     }
 }
 
 const fn malformed(call: Call, error: Malformed) -> CallError {
-    CallError { call, kind: CallErrorKind::Malformed(error) }
+    unanswered(call, CallErrorKind::Malformed(error))
+}
+
+/// Without an answer that could say how long to wait.
+const fn unanswered(call: Call, kind: CallErrorKind) -> CallError {
+    CallError { call, kind, retry_after: None }
 }
 
 #[cfg(test)]

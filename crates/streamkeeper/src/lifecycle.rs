@@ -96,8 +96,9 @@ struct Answering {
 
 impl Drop for Answering {
     fn drop(&mut self) {
-        let unanswered = CallFailure::Unavailable { status: None, retry_after: None, acted: true };
-        let answer = self.answer.take().unwrap_or(Answer::Failed(unanswered));
+        let failure = CallFailure::Unavailable { status: None, acted: true };
+        let unanswered = Answer::Failed { failure, retry_after: None };
+        let answer = self.answer.take().unwrap_or(unanswered);
         self.reports.send(Input::Answered(answer));
     }
 }
@@ -120,7 +121,7 @@ async fn answer(
                 advice(&error, failure),
             );
         }
-        Answer::Failed(failure)
+        Answer::Failed { failure, retry_after: error.retry_after }
     }));
 }
 
@@ -157,11 +158,7 @@ fn listed(streams: Vec<streamkeeper_inform::wire::Stream>) -> Vec<Listed> {
 
 /// A failed call in the core's words.
 fn failure(error: &CallError) -> CallFailure {
-    let unavailable = |status, retry_after| CallFailure::Unavailable {
-        status,
-        retry_after,
-        acted: error.may_have_acted(),
-    };
+    let unavailable = |status| CallFailure::Unavailable { status, acted: error.may_have_acted() };
     match error.kind {
         CallErrorKind::Unauthorized => CallFailure::Token { status: 401 },
         CallErrorKind::Forbidden => CallFailure::Token { status: 403 },
@@ -170,12 +167,12 @@ fn failure(error: &CallError) -> CallFailure {
         CallErrorKind::Unprocessable(Unprocessable::DuplicateName) => CallFailure::NameTaken,
         CallErrorKind::Unprocessable(Unprocessable::StreamLimit) => CallFailure::StreamLimit,
         CallErrorKind::Unprocessable(_) => CallFailure::Rejected { status: 422 },
-        CallErrorKind::RateLimited { retry_after } => unavailable(Some(429), retry_after),
-        CallErrorKind::Server { status, retry_after } => unavailable(Some(status), retry_after),
+        CallErrorKind::RateLimited => unavailable(Some(429)),
+        CallErrorKind::Server { status } => unavailable(Some(status)),
         CallErrorKind::Redirect { status } | CallErrorKind::Unexpected { status } => {
             CallFailure::Rejected { status }
         }
-        CallErrorKind::Malformed(_) | CallErrorKind::Transport(_) => unavailable(None, None),
+        CallErrorKind::Malformed(_) | CallErrorKind::Transport(_) => unavailable(None),
     }
 }
 

@@ -178,9 +178,9 @@ impl Supervisor {
             self.lifecycle = lifecycle(&self.tools, &self.filters);
         }
         if self.lifecycle.try_send(Make(call)).is_err() {
-            let failure =
-                CallFailure::Unavailable { status: None, retry_after: None, acted: false };
-            self.tools.reports.send(Input::Answered(Answer::Failed(failure)));
+            let failure = CallFailure::Unavailable { status: None, acted: false };
+            let answer = Answer::Failed { failure, retry_after: None };
+            self.tools.reports.send(Input::Answered(answer));
         }
     }
 

@@ -175,7 +175,9 @@ impl World {
             return;
         }
         let answer = match self.refusal(Refused::Calls) {
-            Some((status @ (401 | 403), _)) => Answer::Failed(CallFailure::Token { status }),
+            Some((status @ (401 | 403), retry_after)) => {
+                Answer::Failed { failure: CallFailure::Token { status }, retry_after }
+            }
             Some((status, retry_after)) => {
                 // A gateway's error says nothing about what is behind it.
                 let acted = status >= 500;
@@ -183,7 +185,8 @@ impl World {
                     self.carry_out(&call);
                 }
                 let status = Some(status);
-                Answer::Failed(CallFailure::Unavailable { status, retry_after, acted })
+                let failure = CallFailure::Unavailable { status, acted };
+                Answer::Failed { failure, retry_after }
             }
             None => self.carry_out(&call),
         };
@@ -223,7 +226,7 @@ impl World {
                 let Ok(id) = id.0.parse() else { return Answer::Deleted };
                 match self.model.delete(id, now) {
                     Ok(_) | Err(model::Refusal::NotFound) => Answer::Deleted,
-                    Err(_) => Answer::Failed(CallFailure::Held),
+                    Err(_) => refused(CallFailure::Held),
                 }
             }
             Call::Create { name, start_date } => {
@@ -231,8 +234,8 @@ impl World {
                 let new = NewStream { start_day, ..NewStream::named(name) };
                 match self.model.create(new, now) {
                     Ok(id) => Answer::Created(StreamId(id.to_string())),
-                    Err(model::Refusal::DuplicateName) => Answer::Failed(CallFailure::NameTaken),
-                    Err(_) => Answer::Failed(CallFailure::StreamLimit),
+                    Err(model::Refusal::DuplicateName) => refused(CallFailure::NameTaken),
+                    Err(_) => refused(CallFailure::StreamLimit),
                 }
             }
         }
@@ -257,8 +260,12 @@ impl World {
     }
 }
 
-fn unavailable(acted: bool) -> Answer {
-    Answer::Failed(CallFailure::Unavailable { status: None, retry_after: None, acted })
+const fn unavailable(acted: bool) -> Answer {
+    refused(CallFailure::Unavailable { status: None, acted })
+}
+
+const fn refused(failure: CallFailure) -> Answer {
+    Answer::Failed { failure, retry_after: None }
 }
 
 /// The number of a day since 1970.

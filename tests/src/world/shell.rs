@@ -231,11 +231,11 @@ impl World {
         let now = self.now;
         let Some(process) = &mut self.process else { return };
         process.connections.answered();
-        let verdict = if matches!(answer, Answer::Failed(CallFailure::Held)) {
+        let verdict = if matches!(answer, Answer::Failed { failure: CallFailure::Held, .. }) {
             // Refused, but there is somebody there.
             process.calls.answered();
             process.calls.failed(now)
-        } else if matches!(answer, Answer::Failed(_)) {
+        } else if matches!(answer, Answer::Failed { .. }) {
             process.calls.failed(now)
         } else {
             process.calls.succeeded(now);

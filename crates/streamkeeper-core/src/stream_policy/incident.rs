@@ -218,7 +218,7 @@ impl StreamPolicy {
 
     pub(super) fn answered(&mut self, answer: Answer, now: Instant) {
         let Some(call) = self.call.take() else { return };
-        if let Answer::Failed(failure) = answer {
+        if let Answer::Failed { failure, .. } = answer {
             self.token_refused = matches!(failure, CallFailure::Token { .. });
             self.report(Report::CallFailed(failure));
         } else {
@@ -229,7 +229,8 @@ impl StreamPolicy {
                 // A member that the service holds for a while is part of an ordinary recovery.
                 let ordinary =
                     |failure| matches!(failure, CallFailure::Held | CallFailure::NameTaken);
-                self.calls_fail = matches!(answer, Answer::Failed(failure) if !ordinary(failure));
+                self.calls_fail =
+                    matches!(answer, Answer::Failed { failure, .. } if !ordinary(failure));
                 match establish.answered(now, answer) {
                     Progress::Continues | Progress::Failed(_) => {}
                     Progress::Deleted(id) => {

@@ -21,8 +21,12 @@ struct Attempt {
 }
 
 impl Attempt {
-    fn again(&mut self, now: Instant) {
-        self.not_before = now + self.backoff.next(None);
+    fn again(&mut self, now: Instant, answer: &Answer) {
+        let retry_after = match answer {
+            Answer::Failed { retry_after, .. } => *retry_after,
+            _ => None,
+        };
+        self.not_before = now + self.backoff.next(retry_after);
     }
 }
 
@@ -77,19 +81,19 @@ impl StreamPolicy {
                 self.left_behind.deleted(id);
                 self.report(Report::Deleted(id.clone()));
             }
-            (Call::Delete { id }, _) => {
+            (Call::Delete { id }, answer) => {
                 let mut streams = self.left_behind.streams.iter_mut();
                 if let Some((_, attempt)) = streams.find(|(left, _)| left == id) {
-                    attempt.again(now);
+                    attempt.again(now, &answer);
                 }
             }
             (Call::List, Answer::Listed(streams)) => {
                 self.left_behind.look = None;
                 self.leave_others_behind(streams, now);
             }
-            (Call::List, _) => {
+            (Call::List, answer) => {
                 if let Some(look) = &mut self.left_behind.look {
-                    look.again(now);
+                    look.again(now, &answer);
                 }
             }
             (Call::Create { .. }, _) => {}

@@ -23,6 +23,8 @@ pub struct CallError {
     /// Why.
     #[source]
     pub kind: CallErrorKind,
+    /// How long the server asks us to wait; it may say so with any refusal.
+    pub retry_after: Option<Duration>,
 }
 
 /// Why a call failed.
@@ -45,17 +47,12 @@ pub enum CallErrorKind {
     Unprocessable(Unprocessable),
     /// 429: too many requests.
     #[error("too many requests (429)")]
-    RateLimited {
-        /// How long the server asks us to wait.
-        retry_after: Option<Duration>,
-    },
+    RateLimited,
     /// 5xx: trouble at the server.
     #[error("the server failed ({status})")]
     Server {
         /// The HTTP status.
         status: u16,
-        /// How long the server asks us to wait.
-        retry_after: Option<Duration>,
     },
     /// 3xx: never followed, since the token would go along.
     #[error("redirected, which is not followed ({status})")]
@@ -116,7 +113,7 @@ impl CallErrorKind {
     /// whole answer.
     #[must_use]
     pub fn of_response(call: Call, response: &Response) -> Option<Self> {
-        let &Response { status, retry_after, .. } = response;
+        let status = response.status;
         Some(match status {
             200..=299 => return None,
             300..=399 => Self::Redirect { status },
@@ -125,8 +122,8 @@ impl CallErrorKind {
             404 => Self::NotFound,
             409 => Self::Conflict,
             422 => Self::Unprocessable(Unprocessable::of_body(call, &response.body)),
-            429 => Self::RateLimited { retry_after },
-            500..=599 => Self::Server { status, retry_after },
+            429 => Self::RateLimited,
+            500..=599 => Self::Server { status },
             _ => Self::Unexpected { status },
         })
     }

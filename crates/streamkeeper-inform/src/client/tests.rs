@@ -129,14 +129,14 @@ fn every_status_has_its_verdict() {
         (404, K::NotFound, false),
         (409, K::Conflict, false),
         (422, K::Unprocessable(Unprocessable::Other), false),
-        (429, K::RateLimited { retry_after: wait }, false),
-        (500, K::Server { status: 500, retry_after: wait }, true),
-        (503, K::Server { status: 503, retry_after: wait }, true),
+        (429, K::RateLimited, false),
+        (500, K::Server { status: 500 }, true),
+        (503, K::Server { status: 503 }, true),
         (100, K::Unexpected { status: 100 }, false),
     ] {
         let client = client(|_| Ok(Response { status, retry_after: wait, body: Bytes::new() }));
         let error = now(client.get("s")).expect_err("an error");
-        assert_eq!(error, CallError { call: Call::Get, kind });
+        assert_eq!(error, CallError { call: Call::Get, kind, retry_after: wait });
         assert_eq!(error.may_have_acted(), may_have_acted, "{status}");
     }
     assert_eq!(now(client(|_| answer(404, "")).delete("s")), Ok(Deletion::AlreadyGone));

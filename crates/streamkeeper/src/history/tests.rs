@@ -186,7 +186,7 @@ fn an_incident_tells_its_story() {
     let killed = Report::Ended { connection: connection(0), end: End::Killed, suspect: true };
     let id = StreamId("5f1a0c0ffee".into());
     let created = Report::Created { id: id.clone(), name: "acme".into(), start_date: Some(day) };
-    let refused = CallFailure::Unavailable { status: Some(503), retry_after: None, acted: false };
+    let refused = CallFailure::Unavailable { status: Some(503), acted: false };
     let story = [
         (10.0, Report::CaughtUp { incident: None }),
         (90.0, Report::Late(connection(1))),

@@ -213,12 +213,12 @@ async fn answers_that_are_no_stream() {
         ("401 No", 401, None, CallErrorKind::Unauthorized),
         ("403 No", 403, None, CallErrorKind::Forbidden),
         ("404 No", 404, None, CallErrorKind::NotFound),
-        ("429 No\r\nretry-after: 7", 429, wait, CallErrorKind::RateLimited { retry_after: wait }),
+        ("429 No\r\nretry-after: 7", 429, wait, CallErrorKind::RateLimited),
         (
             "503 No\r\nDate: Sun, 19 Apr 2026 16:48:00 GMT\r\nRetry-After: Sun, 19 Apr 2026 16:48:07 GMT",
             503,
             wait,
-            CallErrorKind::Server { status: 503, retry_after: wait },
+            CallErrorKind::Server { status: 503 },
         ),
         ("204 Nothing", 204, None, CallErrorKind::Unexpected { status: 204 }),
     ] {

@@ -138,10 +138,10 @@ mod tests {
             (lost(TransportErrorKind::Connect), "connection"),
             (lost(TransportErrorKind::Tls), "TLS"),
             (lost(TransportErrorKind::Timeout), "answer"),
-            (CallErrorKind::Server { status: 503, retry_after: None }, "answer"),
+            (CallErrorKind::Server { status: 503 }, "answer"),
             (CallErrorKind::Unauthorized, "token"),
         ] {
-            let error = CallError { call: Call::List, kind };
+            let error = CallError { call: Call::List, kind, retry_after: None };
             let findings = steps(Some(&error), true, &about);
             let serious: Vec<_> =
                 findings.iter().filter(|finding| finding.level == Level::Serious).collect();

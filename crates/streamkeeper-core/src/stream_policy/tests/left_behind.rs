@@ -1,5 +1,7 @@
 //! What an earlier process left behind is found, once, and deleted; what is not ours is let alone.
 
+use std::time::Duration;
+
 use super::bench::{Bench, restless};
 use crate::establish::{Answer, Call, CallFailure, Listed};
 use crate::id::StreamId;
@@ -28,14 +30,23 @@ fn listed(streams: &[(&str, &str)]) -> Answer {
 #[test]
 fn what_an_earlier_process_left_behind_is_deleted_when_the_service_lets_go() {
     let mut bench = restarted("s2");
-    bench.answer(&Call::List, Answer::Failed(CallFailure::Rejected { status: 500 }));
+    let failed = |failure, seconds| Answer::Failed {
+        failure,
+        retry_after: Some(Duration::from_secs(seconds)),
+    };
+    bench.answer(&Call::List, failed(CallFailure::Rejected { status: 500 }, 1));
     bench.pass_to(30.0);
     let streams = [("s1", "acme"), ("s2", "acme~2"), ("x", "other")];
     bench.answer(&Call::List, listed(&streams));
     bench.pass_to(36.0);
-    bench.answer(&Call::Delete { id: s("s1") }, Answer::Failed(CallFailure::Held));
+    let delete = Call::Delete { id: s("s1") };
+    bench.answer(&delete, failed(CallFailure::Held, 1));
     bench.pass_to(60.0);
-    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    bench.answer(&delete, failed(CallFailure::Held, 600));
+    bench.pass_to(650.0);
+    assert_eq!(bench.calls(), [], "the service has asked for ten minutes");
+    bench.pass_to(670.0);
+    bench.answer(&delete, Answer::Deleted);
     bench.pass_to(10_000.0);
     assert_eq!(bench.calls(), [], "looked for once");
 }

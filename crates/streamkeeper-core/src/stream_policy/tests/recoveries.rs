@@ -291,7 +291,10 @@ fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
     loop {
         match bench.calls().as_slice() {
             [Call::Delete { .. }] => {
-                bench.input(Input::Answered(Answer::Failed(CallFailure::Held)));
+                bench.input(Input::Answered(Answer::Failed {
+                    failure: CallFailure::Held,
+                    retry_after: None,
+                }));
             }
             [Call::List] => {
                 bench.input(Input::Answered(Answer::Listed(vec![old.clone()])));
@@ -306,7 +309,10 @@ fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
     bench.input(Input::Answered(Answer::Created(s("s2"))));
     bench.open_all();
     bench.pass_to(bench.seconds() + 6.0);
-    bench.answer(&Call::Delete { id: s("s1") }, Answer::Failed(CallFailure::Held));
+    bench.answer(
+        &Call::Delete { id: s("s1") },
+        Answer::Failed { failure: CallFailure::Held, retry_after: None },
+    );
     bench.pass_to(bench.seconds() + 21.0);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     bench.pass_to(bench.seconds() + 400.0);
