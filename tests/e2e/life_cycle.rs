@@ -92,6 +92,32 @@ fn a_reload_adds_changes_and_removes_streams_and_touches_no_other() {
 }
 
 #[test]
+fn requests_that_come_while_a_reload_runs_are_one_reload_that_follows() {
+    let service = Service::process(&[]);
+    let settings = Settings::scaled(&service.url);
+    let keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let scenario = Scenario { keeper, service }.live();
+    let Scenario { keeper, service } = &scenario;
+    // Its connections do not end for a while.
+    service.fault(json!({"kind": "half_close_ignored", "all": true}));
+    let ask = |connections: u32| {
+        write(keeper, &file(&settings.clone().with("connections", connections), ""));
+        command(keeper, &["reload"]).stdout(Stdio::piped()).spawn().unwrap()
+    };
+    let mut asked = vec![ask(2)];
+    keeper.wait_said("the stream is stopping", 1);
+    asked.extend([1, 3, 1].map(ask));
+    let said = asked.into_iter().map(|asked| asked.wait_with_output().unwrap().stdout);
+    let mut said: Vec<_> = said.map(|said| String::from_utf8(said).unwrap()).collect();
+    assert_eq!(said.remove(0), "changed acme\n");
+    // In whatever order they were heard.
+    said.sort();
+    let nothing = "no stream has changed\n";
+    assert_eq!(said, ["changed acme\n", nothing, nothing], "the last one's configuration");
+    scenario.finish();
+}
+
+#[test]
 fn a_wrong_configuration_changes_nothing_and_says_why() {
     let scenario = Scenario::start();
     let keeper = &scenario.keeper;
