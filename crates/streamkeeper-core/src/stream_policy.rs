@@ -282,6 +282,12 @@ impl StreamPolicy {
         self.water.mark()
     }
 
+    /// How far the mark is behind, by the service's clock.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        self.mark().map(|mark| self.clock.at(self.now).since(mark))
+    }
+
     /// How many suspects hold the mark down.
     #[must_use]
     pub fn suspects(&self) -> usize {

@@ -283,7 +283,7 @@ impl Supervisor {
             replaying: incident.is_some(),
             events: entry.counters.read(),
             bytes: entry.counters.bytes_received.load(Ordering::Relaxed),
-            lag: policy.mark().map(|mark| wall().since(mark)),
+            lag: policy.lag(),
         });
         let members = policy.members();
         let (state, detail) = match policy.health() {

@@ -1,5 +1,7 @@
 //! Stalls, suspects, verifications, full queues, too many recoveries.
 
+use std::time::Duration;
+
 use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call, CallFailure, Listed};
@@ -156,6 +158,8 @@ fn a_clock_of_ours_that_is_days_ahead_delays_no_verification() {
             bench.input(Input::Opened(again));
             bench.poke_until(2_000.0 + 13.0 * 3_600.0);
         }
+        let lag = bench.policy.lag();
+        assert!(lag.is_some_and(|lag| lag < Duration::from_secs(900)), "{lag:?}");
         assert_eq!(bench.policy.suspects(), 0, "poked late: {poked_late}");
     }
 }
