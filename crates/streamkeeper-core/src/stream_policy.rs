@@ -15,6 +15,7 @@ mod durable;
 mod incident;
 mod input;
 mod left_behind;
+mod members;
 mod output;
 mod proof;
 mod settings;

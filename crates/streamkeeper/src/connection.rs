@@ -19,9 +19,9 @@ use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};
 use tokio::sync::Notify;
 
+use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::clock::{Clock, wall};
-use crate::desk::Batch;
 use crate::dialect::{Reading, read_inform};
 use crate::metrics::OPENED;
 use crate::registry::{Counters, StreamEntry};
@@ -400,51 +400,4 @@ async fn sleep_until(wake: Option<tokio::time::Instant>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use actix_rt::{Arbiter, System};
-    use streamkeeper_core::id::{Epoch, SlotId};
-
-    /// An actor whose one future panics while it holds a connection's end.
-    struct Doomed(Option<Ending>);
-
-    impl Actor for Doomed {
-        type Context = Context<Self>;
-
-        fn started(&mut self, ctx: &mut Self::Context) {
-            let ending = self.0.take();
-            ctx.spawn(actix::fut::wrap_future(async move {
-                let _held = ending;
-                panic!("on purpose");
-            }));
-        }
-    }
-
-    #[test]
-    fn a_panic_is_reported_as_an_end_and_the_arbiter_lives_on() {
-        System::new().block_on(async {
-            let (reports, mut receiver) = Reports::channel(Clock::start());
-            let connection = ConnectionId { reader: Reader::Slot(SlotId(3)), epoch: Epoch(7) };
-            let arbiter = Arbiter::new();
-            let ending = Ending { reports, connection, end: End::Panicked };
-            let doomed = Doomed::start_in_arbiter(&arbiter.handle(), move |_| Doomed(Some(ending)));
-            let (_, input) = receiver.recv().await.unwrap();
-            assert_eq!(input, Input::Ended { connection, end: End::Panicked });
-            assert!(arbiter.spawn(async {}), "its neighbours live on");
-            drop(doomed);
-        });
-    }
-
-    #[test]
-    fn every_answer_that_is_no_stream_has_a_meaning() {
-        let kinds = [
-            (OpenErrorKind::NotEventStream, End::Refused(Refusal::NotEvents)),
-            (OpenErrorKind::ContentEncoding, End::Refused(Refusal::NotEvents)),
-            (OpenErrorKind::Timeout, End::NotOpened { sent: true }),
-        ];
-        for (kind, end) in kinds {
-            let error = OpenError { phase: crate::transport::Phase::Head, sent: true, kind };
-            assert_eq!(end_of_open(&error), end);
-        }
-    }
-}
+mod tests;

@@ -27,9 +27,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, Buf
 use tokio::net::UnixListener;
 use tokio::sync::Semaphore;
 
-pub use crate::registry::ProcessStatus;
 use crate::replay::ReplaySpec;
 use crate::requests::{Act, Requests};
+pub use crate::status::ProcessStatus;
 
 /// Why a running process could not be asked.
 #[derive(Debug, thiserror::Error)]

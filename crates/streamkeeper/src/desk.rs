@@ -7,87 +7,25 @@
 //! a pause, from the first batch that is not durable, so that a disk that is well again costs no
 //! event. The queue is bounded by the stream's [`Budget`].
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::stream_policy::{Input, Span, StreamState};
-use streamkeeper_core::time::{Instant as CoreInstant, Timestamp};
-use streamkeeper_core::version::Verdict;
-use streamkeeper_inform::EventType;
-use streamkeeper_ledger::{Incoming, KEY_BYTES_MAX, Ledger, LedgerError};
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_ledger::{Ledger, LedgerError};
 use tokio::sync::oneshot;
 
+use crate::batch::Batch;
 use crate::budget::Budget;
 use crate::clock::wall;
-use crate::dialect::Event;
 use crate::head;
-use crate::metrics::TypeCounts;
 use crate::registry::{Counters, StreamEntry};
-use crate::replay::Side;
 use crate::supervisor::Reports;
 
-/// What one connection read at once.
-#[derive(Debug)]
-pub(crate) struct Batch {
-    pub(crate) connection: ConnectionId,
-    /// When its last frame was read.
-    pub(crate) arrived: CoreInstant,
-    /// It is part of a replay.
-    pub(crate) replayed: bool,
-    /// The service's time of its last poke.
-    pub(crate) poke: Option<Timestamp>,
-    pub(crate) events: Vec<Event>,
-    /// The replay of an operator that it belongs to.
-    pub(crate) side: Option<Arc<Side>>,
-    /// Who reads the connection, and hears what became of this.
-    pub(crate) reader: Reports,
-}
+use self::judge::{Judged, judge};
 
-impl Batch {
-    /// Whether nothing of it is to be accepted.
-    fn is_dry(&self) -> bool {
-        self.side.as_ref().is_some_and(|side| side.dry_run)
-    }
-
-    /// The room it takes in the stream's budget.
-    pub(crate) fn room(&self) -> usize {
-        self.events.iter().map(room_of).sum()
-    }
-
-    /// Takes so much off the front that it fits into `share`, one event at least; `None` if the
-    /// whole fits.
-    pub(crate) fn split_off_front(&mut self, share: usize) -> Option<Self> {
-        let mut room = 0;
-        let fits = |event: &&Event| {
-            room += room_of(event);
-            room <= share
-        };
-        let count = self.events.iter().take_while(fits).count().max(1);
-        (count < self.events.len()).then(|| self.take_front(count))
-    }
-
-    /// Takes the first events off. The poke stays behind: what it proves must not overtake the data
-    /// before it.
-    fn take_front(&mut self, count: usize) -> Self {
-        let rest = self.events.split_off(count);
-        let events = std::mem::replace(&mut self.events, rest);
-        let (side, reader) = (self.side.clone(), self.reader.clone());
-        Self { events, poke: None, side, reader, ..*self }
-    }
-}
-
-/// The room an event takes from its socket to its ledger: payload and bookkeeping. Its names are
-/// parts of the payload.
-fn room_of(event: &Event) -> usize {
-    event.data.len() + EVENT_OVERHEAD
-}
-
-/// What an event costs beyond its payload.
-const EVENT_OVERHEAD: usize = 256;
+mod judge;
 
 /// Something a stream asks of its ledger. Each is answered to who asked: a supervisor that was
 /// replaced may have left some behind, and its connections' names and clock mean nothing to the next.
@@ -146,17 +84,6 @@ struct Trouble {
     reason: &'static str,
     pause: Duration,
     retry_at: Instant,
-}
-
-/// What judging a batch came to.
-struct Judged {
-    span: Span,
-    bytes: u64,
-    conflicting: u64,
-    /// The new ones.
-    types: TypeCounts,
-    /// The known ones, of a replay that an operator asked for.
-    known: TypeCounts,
 }
 
 impl Desk {
@@ -391,71 +318,6 @@ impl Desk {
         };
         self.trouble = Some(Trouble { reason, pause, retry_at: now + pause });
     }
-}
-
-/// Judges the events of a batch, up to an error.
-fn judge(
-    ledger: &mut Ledger,
-    batch: &Batch,
-    arrived: Timestamp,
-    head: &mut head::Writer,
-) -> (Judged, Option<LedgerError>) {
-    let Batch { arrived: read, replayed, poke, events, side, connection: _, reader: _ } = batch;
-    let dry_run = batch.is_dry();
-    let data = Vec::with_capacity(events.len());
-    let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };
-    let (types, known) = (TypeCounts::default(), TypeCounts::default());
-    let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
-    for event in events {
-        let kind = event.kind;
-        let incoming = Incoming {
-            kind: code(kind),
-            key: &ledger_key(event.key()),
-            version: event.version,
-            arrived,
-            head: head.write(event, *replayed),
-            payload: event.data.as_str().as_bytes(),
-        };
-        let verdict = if dry_run { ledger.judge(&incoming) } else { ledger.accept(&incoming) };
-        let verdict = match verdict {
-            Ok(verdict) => verdict,
-            Err(error) => {
-                // The poke came after what is still to be judged.
-                judged.span.poke = None;
-                return (judged, Some(error));
-            }
-        };
-        judged.span.data.extend(event.datum(verdict.is_new()));
-        if verdict.is_new() {
-            judged.span.new += 1;
-            judged.bytes += event.data.len() as u64;
-            judged.types.add(kind, event.record_type());
-            judged.conflicting += u64::from(verdict == Verdict::Conflicting);
-        } else {
-            judged.span.duplicate += 1;
-            if side.is_some() {
-                judged.known.add(kind, event.record_type());
-            }
-        }
-    }
-    (judged, None)
-}
-
-/// What a kind of event is to the ledger; on disk, so none ever changes.
-const fn code(kind: EventType) -> u8 {
-    match kind {
-        EventType::Data => 0,
-        EventType::Rule => 1,
-        EventType::Connection => 2,
-    }
-}
-
-/// A record id as the ledger's key; one beyond its limit by its digest.
-fn ledger_key(key: &str) -> Cow<'_, str> {
-    if key.len() <= KEY_BYTES_MAX {
-        return Cow::Borrowed(key);
-    }
-    Cow::Owned(Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// The word for the state, the log and metrics.

@@ -13,10 +13,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::config::{Config, ConfigErrors};
 use crate::deliveries::Deliveries;
-use crate::registry::{Registry, Status};
+use crate::registry::Registry;
 use crate::reload::{ReloadError, ReloadReport};
 use crate::replay::{ReplayError, ReplaySpec};
 use crate::requests::{Act, ControlRequest, Request, Requests, SteerError};
+use crate::status::Status;
 use crate::system::System as Running;
 
 /// What went wrong at the start.

@@ -20,7 +20,7 @@ use streamkeeper_ledger::{Contents, SinkPlace};
 use streamkeeper_sink::Envelope;
 
 use crate::head;
-use crate::registry::rfc3339;
+use crate::status::rfc3339;
 
 pub use streamkeeper_ledger::{LedgerError, Verified};
 

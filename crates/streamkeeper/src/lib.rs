@@ -26,6 +26,7 @@
 //! the scrape), [`http`] (the endpoint). For commands: [`control`] (ask a running one), [`ledgers`]
 //! (look into what lies on disk).
 
+mod batch;
 mod budget;
 mod clock;
 pub mod config;
@@ -49,6 +50,7 @@ mod reload;
 mod replay;
 mod requests;
 mod secret;
+mod status;
 mod stream;
 mod supervisor;
 mod system;
@@ -59,10 +61,10 @@ mod writer;
 
 pub use deliveries::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
-pub use registry::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use reload::{ReloadError, ReloadReport};
 pub use replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use requests::{Act, ControlRequest, SteerError};
 pub use secret::Secret;
+pub use status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use streamkeeper_ledger::LedgerError;
 pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};

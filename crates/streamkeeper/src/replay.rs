@@ -21,7 +21,8 @@ use streamkeeper_inform::{ReplayQuery, Request};
 
 use crate::connection::{Connect, Connection, Hold};
 use crate::metrics::TypeCounts;
-use crate::registry::{StreamEntry, rfc3339};
+use crate::registry::StreamEntry;
+use crate::status::rfc3339;
 use crate::supervisor::{Reports, ReportsReceiver};
 use crate::writer::Writer;
 

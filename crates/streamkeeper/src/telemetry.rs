@@ -11,7 +11,8 @@ use streamkeeper_core::stream_policy::{IncidentSummary, Report};
 use streamkeeper_ledger::{OpenReport, Start};
 use tracing::{debug, error, info, warn};
 
-use crate::registry::{Counters, IncidentStatus, StreamEntry, rfc3339};
+use crate::registry::{Counters, StreamEntry};
+use crate::status::{IncidentStatus, rfc3339};
 
 /// Words a report, and counts it.
 pub(crate) fn tell(entry: &StreamEntry, report: &Report) {

@@ -10,7 +10,8 @@ use std::time::Instant;
 use streamkeeper_core::stream_policy::StreamState;
 use tokio::sync::oneshot;
 
-use crate::desk::{Batch, Desk, Job, Tools};
+use crate::batch::Batch;
+use crate::desk::{Desk, Job, Tools};
 use crate::registry::Registry;
 use crate::supervisor::Reports;
 use crate::vital::Vital;

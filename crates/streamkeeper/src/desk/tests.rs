@@ -4,11 +4,11 @@ use std::path::Path;
 
 use super::*;
 use crate::clock::Clock;
-use crate::dialect::{Reading, read_inform};
+use crate::dialect::{Event, Reading, read_inform};
 use crate::registry::Consumer;
-use crate::replay::ReplaySpec;
+use crate::replay::{ReplaySpec, Side};
 use crate::supervisor::ReportsReceiver;
-use streamkeeper_core::id::{Epoch, Reader, SlotId};
+use streamkeeper_core::id::{ConnectionId, Epoch, Reader, SlotId};
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
 use streamkeeper_sse::{Event as SseEvent, Frame};
 
@@ -27,7 +27,7 @@ fn event(id: u32, bytes: usize) -> Event {
 fn batch(events: Vec<Event>) -> Batch {
     Batch {
         connection: ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) },
-        arrived: CoreInstant::ZERO,
+        arrived: streamkeeper_core::time::Instant::ZERO,
         replayed: false,
         poke: Some(Timestamp::from_micros(1)),
         events,
@@ -141,7 +141,7 @@ const LATER: Duration = Duration::from_secs(20);
 
 #[test]
 fn a_large_batch_is_split_in_order_and_its_poke_comes_last() {
-    let share = 2 * room_of(&event(0, 100));
+    let share = batch(ids(0..2)).room();
     let mut rest = batch(ids(0..5));
     let mut parts = Vec::new();
     while let Some(part) = rest.split_off_front(share) {
@@ -301,11 +301,4 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     assert!(!bench.desk.work(bench.now));
     bench.desk.close();
     assert_eq!(closed.blocking_recv(), Ok(()));
-}
-
-#[test]
-fn an_id_beyond_the_ledgers_limit_is_kept_by_its_digest() {
-    let long = "é".repeat(KEY_BYTES_MAX);
-    assert_eq!(ledger_key(&long).len(), 64);
-    assert_eq!(ledger_key("7db3"), "7db3");
 }

@@ -14,7 +14,7 @@ use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Report};
 use streamkeeper_core::time::{Instant, Timestamp};
 
 use super::{Bounds, ms};
-use crate::registry::rfc3339;
+use crate::status::rfc3339;
 
 /// Incidents kept.
 const INCIDENTS_MAX: usize = 20;

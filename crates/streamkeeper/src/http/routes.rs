@@ -11,7 +11,7 @@ use super::Shared;
 use super::access::Trusted;
 use super::readiness::Readiness;
 use crate::metrics;
-use crate::registry::ProcessStatus;
+use crate::status::ProcessStatus;
 
 pub(super) fn configure(config: &mut web::ServiceConfig) {
     // As resources, so that another method is answered as such, and not as an unknown path.

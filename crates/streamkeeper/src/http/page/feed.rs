@@ -27,7 +27,8 @@ use super::places::{PLACES, Place};
 use super::words::{Line, Sentence};
 use crate::clock::wall;
 use crate::history::{Cursor, View};
-use crate::registry::{Registry, Status, StreamEntry, StreamStatus};
+use crate::registry::{Registry, StreamEntry};
+use crate::status::{Status, StreamStatus};
 
 /// Time lines that one client may ask for.
 const OPEN_MAX: usize = 8;

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::history::Brief;
-use crate::registry::StreamStatus;
+use crate::status::StreamStatus;
 
 /// How well something is, in the order in which it wants attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

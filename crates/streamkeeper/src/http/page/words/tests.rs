@@ -1,7 +1,7 @@
 //! Every state has its words.
 
 use super::*;
-use crate::registry::{ConsumerStatus, IncidentStatus};
+use crate::status::{ConsumerStatus, IncidentStatus};
 
 fn status(state: &'static str) -> StreamStatus {
     let text = format!(
