@@ -11,6 +11,7 @@
 //! | rule | the digest of its content | `triggered_at` |
 
 use std::borrow::Cow;
+use std::cell::LazyCell;
 use std::fmt::{self, Write as _};
 
 use jiff::Timestamp;
@@ -55,11 +56,13 @@ impl<'a> Identity<'a> {
     }
 
     pub(super) fn of_record(record: Record<'a>, data: &str) -> Self {
+        let content = LazyCell::new(|| digest(data));
+        let stand_in = || content.clone().into();
         Self {
             event_type: EventType::Data,
-            key: record.id.unwrap_or_else(|| digest(data).into()),
+            key: record.id.unwrap_or_else(stand_in),
             created_at: record.created_at,
-            checksum: record.checksum.unwrap_or_else(|| digest(data).into()),
+            checksum: record.checksum.unwrap_or_else(stand_in),
             withdrawn: record.withdrawn,
             user_id: record.user_id,
             record_type: record.record_type,

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 /// their order. `None` if it is not one object, whole; members before the fault have been given then.
 pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<()> {
     let mut scan = Scan { text, rest: text.as_bytes() };
-    scan.expect(b'{')?;
+    scan.take_token(b'{')?;
     let mut next = scan.token()?;
     if next != b'}' {
         loop {
@@ -73,7 +73,7 @@ impl<'a> Scan<'a> {
     }
 
     #[inline]
-    fn expect(&mut self, token: u8) -> Option<()> {
+    fn take_token(&mut self, token: u8) -> Option<()> {
         (self.token()? == token).then_some(())
     }
 
@@ -92,7 +92,7 @@ impl<'a> Scan<'a> {
         let from = self.at() - 1;
         let has_escapes = self.any_name(first)?;
         let to = self.at();
-        self.expect(b':')?;
+        self.take_token(b':')?;
         if has_escapes {
             // One that stands for no character (half a surrogate pair) is refused in a name.
             return serde_json::from_str(self.text.get(from..to)?).ok().map(Cow::Owned);
@@ -154,7 +154,7 @@ impl<'a> Scan<'a> {
     #[inline]
     fn nested(&mut self, first: u8) -> Option<u8> {
         self.any_name(first)?;
-        self.expect(b':')?;
+        self.take_token(b':')?;
         self.token()
     }
 
