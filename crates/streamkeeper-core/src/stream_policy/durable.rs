@@ -61,8 +61,9 @@ impl StreamPolicy {
         ) {
             return;
         }
-        // A procedure that is cut short starts over at the next start.
-        self.ends_proper &= matches!(self.stage, Stage::Running);
+        // A procedure that is cut short starts over at the next start. Before the first connection
+        // nothing has been read or missed: a clean start is as clean as it was.
+        self.ends_proper &= matches!(self.stage, Stage::Running | Stage::Recording { .. });
         self.stage = Stage::Draining;
         let until = Some(now + drain.min(self.config.drain_limit()));
         for slot in &mut self.slots {

@@ -55,6 +55,37 @@ fn a_clean_restart_goes_on_with_the_same_stream() {
 }
 
 #[test]
+fn a_clean_start_that_is_stopped_before_it_connects_stays_clean() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    bench.disk_answers = false;
+    let mark = Some(Timestamp::from_micros(NOON * 1_000_000));
+    let stream_id = Some(StreamId("s1".into()));
+    bench.start(Some(StreamState { stream_id, clean: true, ..StreamState::at(mark) }));
+    bench.input(Input::Stop { drain: Duration::from_secs(10) });
+    assert_eq!(bench.take_connects(), []);
+    bench.disk_answers = true;
+    bench.answer_disk();
+    bench.input(Input::Flushed);
+    assert!(bench.wanted.contains(&Output::Stopped { clean: true }));
+    let last = bench.persisted.last().unwrap();
+    assert!(last.clean && last.mark == mark);
+}
+
+#[test]
+fn a_new_stream_that_was_never_read_is_not_clean() {
+    let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    bench.disk_answers = false;
+    bench.answer_create("s1");
+    bench.input(Input::Stop { drain: Duration::from_secs(10) });
+    bench.disk_answers = true;
+    bench.answer_disk();
+    bench.input(Input::Flushed);
+    assert!(bench.wanted.contains(&Output::Stopped { clean: false }));
+}
+
+#[test]
 fn an_incident_keeps_its_number_and_its_counts_across_a_restart() {
     let mut bench = Bench::new(StreamPolicyConfig::new("acme", 1));
     let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
