@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use serde_json::Value;
+use streamkeeper_simulator::fault::Call;
 
 use super::support::{
-    Ended, Keeper, STREAM, Scenario, Service, command, run_to_end, streamkeeper, wait_for,
+    Ended, Keeper, STREAM, Scenario, Service, calls, command, run_to_end, streamkeeper, wait_for,
 };
 
 /// The answer of a command that ended well, as JSON.
@@ -128,6 +129,10 @@ fn an_incident_under_way_is_in_the_status() {
     let said = told(keeper, &["status"]);
     assert!(said.stdout.contains("incident  1 under way: stale, "), "{}", said.stdout);
 
+    // The process tells of an incident before it is on disk; its calls come after that.
+    scenario
+        .service
+        .wait_state("the end of the old stream", |state| calls(state, Call::Delete) > 0);
     keeper.signal("KILL");
     keeper.wait_end();
     assert!(data(keeper).join("control.sock").exists(), "a crash leaves its socket");
