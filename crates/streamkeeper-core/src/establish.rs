@@ -240,8 +240,7 @@ impl Establish {
         if !to_delete.is_empty() {
             self.step = Step::Delete(to_delete);
         } else if streams.len() >= STREAMS_MAX && !self.held.is_empty() {
-            // No room alongside: the held ones have to go first.
-            self.step = Step::Delete(std::mem::take(&mut self.held).into());
+            self.make_room();
             self.not_before = now + self.backoff.next(None);
         } else {
             self.step = Step::Create { name: self.free_name(streams) };
@@ -294,6 +293,10 @@ impl Establish {
         self.not_before = now + backoff.next(retry_after);
         match failure {
             CallFailure::Held => self.held_again(now),
+            // Alongside is refused: too many for this organization, or the other name.
+            CallFailure::StreamLimit | CallFailure::Rejected { .. } if !self.held.is_empty() => {
+                self.make_room();
+            }
             CallFailure::NameTaken | CallFailure::StreamLimit => self.step = Step::List,
             // Why is not always said in words that we know: it may be the name.
             CallFailure::Rejected { .. } | CallFailure::Unavailable { acted: true, .. }
@@ -323,6 +326,11 @@ impl Establish {
             }
         }
         self.not_before = now;
+    }
+
+    /// No room alongside: the held ones have to go first.
+    fn make_room(&mut self) {
+        self.step = Step::Delete(std::mem::take(&mut self.held).into());
     }
 
     /// Our name, or the first of `name~2`, `name~3` … that is not in use.

@@ -198,6 +198,22 @@ fn without_room_alongside_the_held_stream_is_asked_for_again() {
 }
 
 #[test]
+fn when_a_stream_alongside_is_refused_the_held_one_is_asked_for_again() {
+    for refusal in [CallFailure::StreamLimit, CallFailure::Rejected { status: 422 }] {
+        let mut script = Script::new(Some("a"), None);
+        for _ in 0..2 {
+            while script.establish.held.is_empty() {
+                script.expect(&delete("a"), failed(CallFailure::Held));
+            }
+            script.expect(&Call::List, listed(&[("a", "acme")]));
+            script.expect(&create("acme~2", None), failed(refusal));
+        }
+        script.expect(&delete("a"), Answer::Deleted);
+        script.expect(&create("acme", None), Answer::Created(id("b")));
+    }
+}
+
+#[test]
 fn a_refused_token_is_asked_rarely() {
     let mut script = Script::new(None, None);
     let mut asked = 0;

@@ -108,6 +108,8 @@ pub struct StreamPolicy {
 
     stream: Option<StreamId>,
     stream_start: Option<UtcDay>,
+    /// When it was created, until the first connection to it opens.
+    unopened_since: Option<Instant>,
     call: Option<Call>,
     calls_fail: bool,
     token_refused: bool,
@@ -171,6 +173,7 @@ impl StreamPolicy {
             incidents: IncidentId::default(),
             stream: None,
             stream_start: None,
+            unopened_since: None,
             call: None,
             calls_fail: false,
             token_refused: false,

@@ -252,6 +252,7 @@ impl StreamPolicy {
     fn established(&mut self, established: Established, now: Instant) {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
+        self.unopened_since = Some(now);
         for id in established.left_behind {
             self.leave_behind(id, now);
         }

@@ -170,6 +170,7 @@ impl StreamPolicy {
             slot.state = SlotState::Live;
             slot.opened = now;
             slot.hygiene.opened();
+            self.unopened_since = None;
             let away = now.since(self.position.evidence());
             self.position.opened(now);
             self.position.changed(now);
@@ -293,11 +294,18 @@ impl StreamPolicy {
         }
         match end {
             End::Panicked if !stage_recovers => self.recover(Cause::Panic(id), now),
-            End::Refused(Refusal::Gone) if !stage_recovers => {
+            End::Refused(Refusal::Gone) if !stage_recovers && !self.may_yet_appear(now) => {
                 self.recover(Cause::StreamGone, now);
             }
             _ => {}
         }
+    }
+
+    /// Whether a stream that is not known may be too young: not every part of the service learns of a
+    /// new one at once. To make another would begin that anew.
+    fn may_yet_appear(&self, now: Instant) -> bool {
+        let patience = self.config.watchdog.stale_after;
+        self.unopened_since.is_some_and(|since| now.since(since) < patience)
     }
 
     fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {

@@ -247,6 +247,38 @@ fn a_stream_that_is_gone_is_made_again() {
 }
 
 #[test]
+fn a_stream_just_made_that_is_not_known_yet_is_asked_for_again_before_another_is_made() {
+    let mut bench = settled();
+    bench.input(Input::Stale(bench.slot(0)));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
+    bench.answer_create("s2");
+    let made = bench.seconds();
+    while bench.seconds() < made + 29.0 {
+        for connection in bench.take_connects() {
+            bench.end(connection, End::Refused(Refusal::Gone));
+        }
+        assert_eq!(bench.calls(), []);
+        bench.pass_to(bench.seconds() + 1.0);
+    }
+    // It has not appeared for `stale_after`.
+    bench.pass_to(made + 60.0);
+    let connection = bench.take_connects()[0];
+    bench.end(connection, End::Refused(Refusal::Gone));
+    bench.answer(&Call::Delete { id: s("s2") }, Answer::Deleted);
+    bench.answer_create("s3");
+    // This one appears, and is believed when it is gone later.
+    bench.pass_to(made + 120.0);
+    bench.open_all();
+    bench.poke_until(made + 180.0);
+    bench.end(bench.slot(0), End::Terminated { mid_event: false });
+    let connection = bench.take_connects()[0];
+    bench.end(connection, End::Refused(Refusal::Gone));
+    bury(&mut bench);
+    bench.answer(&Call::Delete { id: s("s3") }, Answer::Deleted);
+}
+
+#[test]
 fn a_queue_that_stays_full_is_a_recovery_that_waits_for_room() {
     let mut bench = settled();
     let connection = bench.slot(1);
