@@ -104,6 +104,14 @@ impl ServiceClock {
         self.from_poke = true;
     }
 
+    /// A record that was processed at `ts` was read at `arrived`: it is no earlier there. A service that
+    /// pokes only when idle says no more than that while data flows. A poke knows better.
+    pub fn read(&mut self, arrived: Instant, ts: Timestamp) {
+        if !self.from_poke && self.at(arrived) < ts {
+            self.base = (arrived, ts);
+        }
+    }
+
     /// The service's time at `instant`.
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
@@ -351,11 +359,10 @@ impl LowWater {
         }
     }
 
-    /// The service's time is known now, and every suspect ended before: a wall clock that was ahead would
-    /// keep them for as long.
-    pub fn ended_before(&mut self, now: Timestamp) {
+    /// The clock has learnt better: what it called `ours` is `theirs`.
+    pub fn restamp(&mut self, ours: Timestamp, theirs: Timestamp) {
         for suspect in &mut self.suspects {
-            suspect.at = suspect.at.min(now);
+            suspect.at = suspect.at.restamped(ours, theirs);
         }
     }
 
@@ -391,17 +398,19 @@ impl LowWater {
     }
 
     /// A new stream that starts on `start_date` was made after everything was terminated at
-    /// `terminated`: the reading starts over from the mark.
+    /// `terminated`: the reading starts over from the mark. `proven`: a poke had told the time by then.
     #[must_use]
     pub fn restart(
         &mut self,
         start_date: Option<UtcDay>,
         terminated: Timestamp,
+        proven: bool,
         now: Instant,
     ) -> Position {
         self.live = self.mark;
         let in_flight = terminated.minus(self.margin()).minus(self.config.settle * 2);
-        let low = self.mark.map(|mark| mark.max(in_flight));
+        // Our own clock may be a quarter of an hour ahead: then nothing above the mark is known.
+        let low = self.mark.map(|mark| if proven { mark.max(in_flight) } else { mark });
         self.suspects = vec![Suspect { low, at: terminated }];
         Position::new(self.config, now, true).with_witnesses(self.witnesses(start_date))
     }

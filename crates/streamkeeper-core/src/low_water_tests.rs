@@ -62,7 +62,7 @@ fn the_gate_waits_for_walk_and_witnesses_and_is_forced_after_four_walks() {
     water.accepted(&datum(3, 86_400 * 2));
     water.advance(ts(86_400 * 3 + 2_000));
     let day = ts(86_400 * 3).utc_day();
-    let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), at(0));
+    let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), true, at(0));
     (0..=700).step_by(10).for_each(|second| position.frame(at(second)));
     assert_eq!(position.gate(), Gate::Closed, "users 1 and 2 have not been seen");
     position.data(at(701), &datum(1, 86_400 * 3 + 10));
@@ -71,7 +71,7 @@ fn the_gate_waits_for_walk_and_witnesses_and_is_forced_after_four_walks() {
     position.data(at(703), &datum(2, 86_400 * 3 + 2_000));
     assert_eq!(position.gate(), Gate::Open);
 
-    let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), at(0));
+    let mut position = water.restart(Some(day), ts(86_400 * 3 + 2_300), true, at(0));
     (0..2_399).step_by(10).for_each(|second| position.frame(at(second)));
     position.frame(at(2_399));
     assert_eq!(position.gate(), Gate::Closed);
@@ -157,7 +157,7 @@ fn a_restart_begins_again_at_the_mark_with_one_suspect() {
     let mut water = LowWater::new(PositionConfig::default(), Some(ts(1_000)));
     water.suspect(ts(900));
     let terminated = ts(100_000);
-    let position = water.restart(Some(ts(0).utc_day()), terminated, at(0));
+    let position = water.restart(Some(ts(0).utc_day()), terminated, true, at(0));
     assert_eq!(position.gate(), Gate::Closed);
     assert_eq!(water.live(), Some(ts(1_000)));
     let low = Some(ts(100_000 - 300 - 150));

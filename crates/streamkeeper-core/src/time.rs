@@ -98,6 +98,12 @@ impl Timestamp {
         Self(self.0.saturating_add(micros(duration)))
     }
 
+    /// This moment by another clock, which shows `theirs` when ours shows `ours`.
+    #[must_use]
+    pub const fn restamped(self, ours: Self, theirs: Self) -> Self {
+        Self(self.0.saturating_add(theirs.0.saturating_sub(ours.0)))
+    }
+
     /// The time from `earlier` to here; zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -274,9 +274,7 @@ impl StreamPolicy {
         let terminated =
             self.incident.as_ref().map_or_else(|| self.clock.at(now), Incident::terminated_at);
         self.position = if let Some(incident) = &self.incident {
-            // Our own clock may be a quarter of an hour ahead: then nothing above the mark is known.
-            let known = if incident.clock_is_proven { None } else { self.water.mark() };
-            self.water.restart(self.stream_start, known.unwrap_or(terminated), now)
+            self.water.restart(self.stream_start, terminated, incident.clock_is_proven, now)
         } else {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
@@ -293,12 +291,12 @@ impl StreamPolicy {
         self.next_call(now);
     }
 
-    /// The first poke has told the service's time: by our own clock, which may have been set weeks
-    /// ahead, the history would count as read that much later, and a suspect be verified.
-    pub(super) fn clock_is_proven(&mut self, now: Instant) {
-        let service_now = self.clock.at(now);
-        self.water.ended_before(service_now);
-        self.verification.started_before(service_now, self.water.margin());
+    /// The service's time, which our own clock had stood in for, is known better: what it called `ours`
+    /// is `theirs`. Our own may have been set weeks ahead, or be minutes behind: the history would
+    /// count as read that much later, or what suspects lost as verified before it was read.
+    pub(super) fn clock_moved(&mut self, ours: Timestamp, theirs: Timestamp) {
+        self.water.restamp(ours, theirs);
+        self.verification.restamp(ours, theirs);
         self.terminated_at = self.clock.at(self.terminated);
         if let Some(incident) = &mut self.incident {
             incident.terminated_at = self.terminated_at;

@@ -31,19 +31,28 @@ impl StreamPolicy {
         // Events of an older epoch are accepted all the same; they prove nothing about position.
         let Some(slot) = self.slot_of(connection) else { return };
         slot.heard = Some(span.arrived);
-        if let Some(ts) = span.poke {
-            let first = !self.clock.is_proven();
-            self.clock.poke(span.arrived, ts);
-            if first {
-                self.clock_is_proven(now);
-            }
-        }
+        self.tell_time(span);
         self.position.frame(span.arrived);
         for datum in &span.data {
             self.position.data(span.arrived, datum);
             self.note_span(datum);
         }
         self.advance(span, now);
+    }
+
+    /// What frames say of the service's time.
+    fn tell_time(&mut self, span: &Span) {
+        let proven = self.clock.is_proven();
+        let ours = self.clock.at(span.arrived);
+        if let Some(ts) = span.poke {
+            self.clock.poke(span.arrived, ts);
+        } else if let Some(newest) = span.data.iter().map(|datum| datum.created_at).max() {
+            self.clock.read(span.arrived, newest);
+        }
+        let theirs = self.clock.at(span.arrived);
+        if !proven && ours != theirs {
+            self.clock_moved(ours, theirs);
+        }
     }
 
     /// Which reading of `start_date` the service follows (see `cut_by_start_time`).

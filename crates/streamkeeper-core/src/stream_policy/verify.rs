@@ -79,11 +79,11 @@ impl Verification {
         Some(connection)
     }
 
-    /// The service's time is known now, and a run under way started before.
-    pub(super) fn started_before(&mut self, now: Timestamp, margin: Duration) {
+    /// The clock has learnt better: what it called `ours` is `theirs`.
+    pub(super) fn restamp(&mut self, ours: Timestamp, theirs: Timestamp) {
         if let Some(run) = &mut self.run {
-            run.started = run.started.min(now);
-            run.covers = run.covers.min(now.minus(margin));
+            run.started = run.started.restamped(ours, theirs);
+            run.covers = run.covers.restamped(ours, theirs);
         }
     }
 

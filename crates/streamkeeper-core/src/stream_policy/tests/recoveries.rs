@@ -150,14 +150,6 @@ fn a_clock_of_ours_that_is_days_ahead_delays_no_verification() {
         bench.input(Input::Opened(replay));
         bench.poke_until(2_000.0);
         assert_eq!(bench.killed(), [replay], "it is done");
-        bench.end(replay, End::Killed);
-        if poked_late {
-            // What began before the service's time was known covers nothing for certain.
-            bench.poke_until(2_000.0 + 12.0 * 3_600.0);
-            let again = bench.take_connects()[0];
-            bench.input(Input::Opened(again));
-            bench.poke_until(2_000.0 + 13.0 * 3_600.0);
-        }
         let lag = bench.policy.lag();
         assert!(lag.is_some_and(|lag| lag < Duration::from_secs(900)), "{lag:?}");
         assert_eq!(bench.policy.suspects(), 0, "poked late: {poked_late}");
@@ -216,6 +208,53 @@ fn a_reset_is_suspect_holds_the_mark_and_is_verified_over_the_replay() {
     assert_eq!(bench.policy.suspects(), 0);
     assert!(bench.policy.mark() > mark);
     assert_eq!(bury(&mut bench), 1, "the replay connection is closed");
+}
+
+/// Our own clock is a quarter of an hour behind, and data flows, so that no poke tells the time.
+#[test]
+fn without_a_poke_a_verification_reads_to_where_live_data_was_not_to_our_own_time() {
+    let at = |seconds: f64| Timestamp::from_micros(((NOON as f64 + seconds) * 1e6) as i64);
+    let read = |bench: &mut Bench, connection, created_at| {
+        let datum = Datum { user: UserKey(1), created_at, start_day: None, new: true };
+        bench.input(Input::Data(connection));
+        bench.commit(connection, None, vec![datum]);
+    };
+    let flow = |bench: &mut Bench, slot, until| {
+        while bench.seconds() < until {
+            bench.pass_to(bench.seconds() + 2.0);
+            let now = at(bench.seconds());
+            read(bench, slot, now);
+        }
+    };
+    let open = |bench: &mut Bench| {
+        let connection = bench.take_connects()[0];
+        bench.input(Input::Opened(connection));
+        connection
+    };
+    let mut bench = Bench::new(restless(1));
+    let state =
+        StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(Some(at(-600.0))) };
+    bench.input(Input::Start { state: Some(state), wall: at(-900.0) });
+    let slot = open(&mut bench);
+    flow(&mut bench, slot, 200.0);
+    bench.end(slot, End::Reset);
+    let slot = open(&mut bench);
+    flow(&mut bench, slot, 502.0);
+    let replay = open(&mut bench);
+    assert_eq!(replay.reader, Reader::Replay);
+    // It is ten minutes behind, and has not come to the reset.
+    while bench.seconds() < 1_200.0 {
+        let until = bench.seconds() + 2.0;
+        flow(&mut bench, slot, until);
+        read(&mut bench, replay, at((until - 1_100.0).min(90.0)));
+    }
+    assert_eq!(bench.policy.suspects(), 1);
+    while bench.seconds() < 1_400.0 {
+        let until = bench.seconds() + 2.0;
+        flow(&mut bench, slot, until);
+        read(&mut bench, replay, at(until));
+    }
+    assert_eq!(bench.policy.suspects(), 0);
 }
 
 #[test]
