@@ -371,9 +371,7 @@ impl StreamPolicy {
         };
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
-        if self.stream.is_some() {
-            self.look_for_left_behind(now);
-        }
+        self.left_behind.unlooked = self.stream.is_some();
         self.incidents = state.incidents;
         self.incident =
             state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));

@@ -207,7 +207,7 @@ impl StreamPolicy {
         }
         let call = match &mut self.stage {
             Stage::Establishing(establish) => establish.next_call(now),
-            Stage::Running => self.left_behind.call(now),
+            Stage::Running if !self.admission.is_failing() => self.left_behind.call(now),
             _ => None,
         };
         if let Some(call) = call {
@@ -358,7 +358,8 @@ impl StreamPolicy {
         match &self.stage {
             Stage::Establishing(establish) => establish.deadline(),
             Stage::Running => {
-                let left = self.left_behind.deadline().filter(|_| self.call.is_none());
+                let left = self.left_behind.deadline();
+                let left = left.filter(|_| self.call.is_none() && !self.admission.is_failing());
                 let wanted = self.wanted_recovery.map(|(_, until)| until);
                 [left, wanted, self.full_at()].into_iter().flatten().min()
             }

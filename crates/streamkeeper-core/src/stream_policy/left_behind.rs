@@ -3,6 +3,7 @@
 //! A recovery leaves one behind if the service holds a client of it (recovery.md, "recover"). They are
 //! not written down. A process that starts with a stream of its own looks once for what an earlier
 //! one left, or an organization would be short of one of its five streams until the next recovery.
+//! While attempts to connect fail, the service is asked for nothing that can wait.
 
 use std::time::Duration;
 
@@ -34,6 +35,8 @@ impl Attempt {
 #[derive(Clone, Debug, Default)]
 pub(super) struct LeftBehind {
     streams: Vec<(StreamId, Attempt)>,
+    /// An earlier process may have left some, and nobody has looked yet.
+    pub(super) unlooked: bool,
     look: Option<Attempt>,
 }
 
@@ -60,9 +63,11 @@ impl LeftBehind {
 }
 
 impl StreamPolicy {
-    /// Looks for what an earlier process left behind, in a moment.
+    /// Looks for what an earlier process left behind, in a moment: something has been read.
     pub(super) fn look_for_left_behind(&mut self, now: Instant) {
-        self.left_behind.look = Some(self.rare_attempt(now));
+        if std::mem::take(&mut self.left_behind.unlooked) {
+            self.left_behind.look = Some(self.rare_attempt(now));
+        }
     }
 
     /// A stream is to be deleted when the service lets go of it.

@@ -215,6 +215,7 @@ impl StreamPolicy {
             self.admission.proven(now);
             self.token_refused = false;
             self.has_read = true;
+            self.look_for_left_behind(now);
             self.connect_slots(now);
         }
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::bench::{Bench, restless};
+use crate::classify::End;
 use crate::establish::{Answer, Call, CallFailure, Listed};
 use crate::id::StreamId;
 use crate::stream_policy::StreamState;
@@ -49,6 +50,24 @@ fn what_an_earlier_process_left_behind_is_deleted_when_the_service_lets_go() {
     bench.answer(&delete, Answer::Deleted);
     bench.pass_to(10_000.0);
     assert_eq!(bench.calls(), [], "looked for once");
+}
+
+#[test]
+fn nobody_looks_while_the_service_does_not_answer() {
+    let state = StreamState { stream_id: Some(s("s2")), clean: true, ..StreamState::at(None) };
+    let mut bench = Bench::new(restless(1));
+    bench.start(Some(state));
+    while bench.seconds() < 600.0 {
+        for connection in bench.take_connects() {
+            bench.end(connection, End::NotOpened { sent: false });
+        }
+        assert_eq!(bench.calls(), []);
+        bench.pass_to(bench.seconds() + 1.0);
+    }
+    bench.pass_to(660.0);
+    bench.open_all();
+    bench.pass_to(666.0);
+    bench.answer(&Call::List, listed(&[("s1", "acme"), ("s2", "acme~2")]));
 }
 
 #[test]
