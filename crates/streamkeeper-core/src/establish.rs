@@ -151,6 +151,8 @@ pub struct Establish {
     start_date: Option<UtcDay>,
     inherit_start_date: bool,
     held: Vec<StreamId>,
+    /// Deleted, whatever the list says, until a CREATE is refused.
+    gone: Vec<StreamId>,
     held_since: Option<Instant>,
     in_flight: bool,
     not_before: Instant,
@@ -179,6 +181,7 @@ impl Establish {
             start_date,
             inherit_start_date,
             held: Vec::new(),
+            gone: Vec::new(),
             held_since: None,
             in_flight: false,
             not_before: now,
@@ -230,6 +233,9 @@ impl Establish {
         if self.start_date.is_none() && self.inherit_start_date {
             self.start_date = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
         }
+        // The list may be of a moment ago: to delete those again would lead to the same list.
+        let is_gone = |stream: &Listed| self.gone.contains(&stream.id);
+        let streams: Vec<_> = streams.iter().filter(|stream| !is_gone(stream)).cloned().collect();
         let to_delete: VecDeque<_> = streams
             .iter()
             .filter(ours)
@@ -243,7 +249,7 @@ impl Establish {
             self.make_room();
             self.not_before = now + self.backoff.next(None);
         } else {
-            self.step = Step::Create { name: self.free_name(streams) };
+            self.step = Step::Create { name: self.free_name(&streams) };
         }
         Progress::Continues
     }
@@ -254,6 +260,7 @@ impl Establish {
             Step::Delete(ids) => ids.pop_front(),
             Step::List | Step::Create { .. } => None,
         };
+        self.gone.extend(gone.clone());
         self.held_since = None;
         if matches!(&self.step, Step::Delete(ids) if ids.is_empty()) {
             // Alongside held ones the free name has to be looked up.
@@ -291,16 +298,22 @@ impl Establish {
             _ => &mut self.backoff,
         };
         self.not_before = now + backoff.next(retry_after);
+        let creates = matches!(self.step, Step::Create { .. });
+        if creates {
+            self.gone.clear();
+        }
         match failure {
             CallFailure::Held => self.held_again(now),
             // Alongside is refused: too many for this organization, or the other name.
-            CallFailure::StreamLimit | CallFailure::Rejected { .. } if !self.held.is_empty() => {
+            CallFailure::StreamLimit | CallFailure::Rejected { .. }
+                if creates && !self.held.is_empty() =>
+            {
                 self.make_room();
             }
             CallFailure::NameTaken | CallFailure::StreamLimit => self.step = Step::List,
             // Why is not always said in words that we know: it may be the name.
             CallFailure::Rejected { .. } | CallFailure::Unavailable { acted: true, .. }
-                if matches!(self.step, Step::Create { .. }) =>
+                if creates =>
             {
                 self.step = Step::List;
             }

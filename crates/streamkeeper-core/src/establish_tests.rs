@@ -198,6 +198,23 @@ fn without_room_alongside_the_held_stream_is_asked_for_again() {
 }
 
 #[test]
+fn a_list_of_a_moment_ago_leads_to_no_loop() {
+    let mut script = Script::new(None, None);
+    script.expect(&Call::List, listed(&[("a", "acme"), ("b", "acme~2")]));
+    while script.establish.held.is_empty() {
+        script.expect(&delete("a"), failed(CallFailure::Held));
+    }
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&Call::List, listed(&[("a", "acme"), ("b", "acme~2")]));
+    script.expect(&create("acme~2", None), failed(CallFailure::NameTaken));
+    // It is there after all.
+    script.expect(&Call::List, listed(&[("a", "acme"), ("b", "acme~2")]));
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&Call::List, listed(&[("a", "acme"), ("b", "acme~2")]));
+    script.expect(&create("acme~2", None), Answer::Created(id("c")));
+}
+
+#[test]
 fn when_a_stream_alongside_is_refused_the_held_one_is_asked_for_again() {
     for refusal in [CallFailure::StreamLimit, CallFailure::Rejected { status: 422 }] {
         let mut script = Script::new(Some("a"), None);
