@@ -205,9 +205,10 @@ impl StreamPolicy {
         if self.call.is_some() {
             return;
         }
+        let answered = self.is_answered();
         let call = match &mut self.stage {
             Stage::Establishing(establish) => establish.next_call(now),
-            Stage::Running if !self.admission.is_failing() => self.left_behind.call(now),
+            Stage::Running if answered => self.left_behind.call(now),
             _ => None,
         };
         if let Some(call) = call {
@@ -359,7 +360,7 @@ impl StreamPolicy {
             Stage::Establishing(establish) => establish.deadline(),
             Stage::Running => {
                 let left = self.left_behind.deadline();
-                let left = left.filter(|_| self.call.is_none() && !self.admission.is_failing());
+                let left = left.filter(|_| self.call.is_none() && self.is_answered());
                 let wanted = self.wanted_recovery.map(|(_, until)| until);
                 [left, wanted, self.full_at()].into_iter().flatten().min()
             }

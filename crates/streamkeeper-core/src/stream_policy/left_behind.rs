@@ -3,7 +3,7 @@
 //! A recovery leaves one behind if the service holds a client of it (recovery.md, "recover"). They are
 //! not written down. A process that starts with a stream of its own looks once for what an earlier
 //! one left, or an organization would be short of one of its five streams until the next recovery.
-//! While attempts to connect fail, the service is asked for nothing that can wait.
+//! While nothing is read and attempts to connect fail, the service is asked for nothing that can wait.
 
 use std::time::Duration;
 

@@ -309,6 +309,11 @@ impl StreamPolicy {
         self.unopened_since.is_some_and(|since| now.since(since) < patience)
     }
 
+    /// Whether the service can be asked for what can wait: it does not refuse us everywhere.
+    pub(super) fn is_answered(&self) -> bool {
+        !self.admission.is_failing() || self.slots.iter().any(Slot::reads)
+    }
+
     fn attempt_failed(&mut self, slot: SlotId, end: End, now: Instant) {
         if matches!(end, End::Refused(Refusal::Crowded { .. })) {
             self.attempts = u32::MAX; // until the service has counted

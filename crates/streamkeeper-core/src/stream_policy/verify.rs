@@ -101,7 +101,7 @@ impl StreamPolicy {
             && self.wanted_recovery.is_none()
             && !self.paused
             // It reads beside the live stream; a service that refuses that is left alone.
-            && (!self.admission.is_failing() || self.slots.iter().any(|slot| slot.reads()))
+            && self.is_answered()
             // Somebody may still be sent what is ours.
             && self.foreign_since.is_none()
             && matches!(self.stage, Stage::Running);

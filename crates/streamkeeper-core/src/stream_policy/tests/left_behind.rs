@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::bench::{Bench, restless};
-use crate::classify::End;
+use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call, CallFailure, Listed};
 use crate::id::StreamId;
-use crate::stream_policy::StreamState;
+use crate::stream_policy::{Input, Members, StreamState};
 
 fn s(id: &str) -> StreamId {
     StreamId(id.into())
@@ -68,6 +68,25 @@ fn nobody_looks_while_the_service_does_not_answer() {
     bench.open_all();
     bench.pass_to(666.0);
     bench.answer(&Call::List, listed(&[("s1", "acme"), ("s2", "acme~2")]));
+}
+
+#[test]
+fn a_slot_too_many_keeps_nothing_from_being_deleted() {
+    let state = StreamState { stream_id: Some(s("s2")), clean: true, ..StreamState::at(None) };
+    let mut bench = Bench::new(restless(2));
+    bench.start(Some(state));
+    let first = bench.take_connects()[0];
+    bench.input(Input::Opened(first));
+    bench.poke(first);
+    let second = bench.take_connects()[0];
+    bench.end(second, End::Refused(Refusal::Crowded { retry_after: None }));
+    let members = Members { count: Some(1), max: Some(1) };
+    bench.input(Input::Poke { connection: first, members });
+    bench.poke_until(10.0);
+    assert_eq!(bench.take_connects(), [], "the service allows one");
+    bench.answer(&Call::List, listed(&[("s1", "acme"), ("s2", "acme~2")]));
+    bench.poke_until(20.0);
+    bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
 }
 
 #[test]
