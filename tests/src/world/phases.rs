@@ -41,7 +41,9 @@ impl World {
         match self.phase {
             Phase::Faults => {
                 let over = (self.plan.start + self.plan.faults_end).max(self.conditions.over_at());
-                let runs = self.process.as_ref().is_some_and(|p| p.stopping.is_none());
+                // Nor is it about to die over its next step.
+                let runs = self.process.as_ref().is_some_and(|p| p.stopping.is_none())
+                    && self.conditions.dies.is_none();
                 if now >= over && runs {
                     self.conditions.lose_answers = None;
                     self.conditions.refused = None;
