@@ -5,9 +5,10 @@
 //! Each contender is a process of its own on one core, all of whose threads are counted, system calls
 //! included. The service is a third process on another core, and is not counted. It sends `chunk`s of
 //! 16 KiB, or one HTTP chunk for each event, as a service does that flushes after each. `bare` reads
-//! the same bytes from a plain socket and drops them: what nobody can do without. `decode` and
-//! `identify` say where our own time goes: on events in memory, what the decoder costs, and it
-//! together with reading the identity.
+//! the same bytes from a plain socket and drops them: what nobody can do without. `stored` keeps them,
+//! compressed and durable in frames like the ledger's, and knows of no event: what nobody can do
+//! without who keeps them so. `decode` and `identify` say where our own time goes: on events in memory,
+//! what the decoder costs, and it together with reading the identity.
 //!
 //! Sizes come from the environment: `EVENTS` (1,000,000), `ROUNDS` (3), `BENCH_DIR` (where the ledger
 //! is; the system's temporary directory). The report is `docs/benchmarks/whole_path.json`.
@@ -20,6 +21,7 @@
     reason = "a benchmark may panic, and its processes speak to each other over stdout"
 )]
 
+use std::fs::File;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -31,9 +33,13 @@ use eventsource_client::{Client, ClientBuilder, SSE};
 use futures_util::StreamExt;
 use launchdarkly_sdk_transport::HyperTransport;
 use serde_json::json;
-use streamkeeper::config::{Config, StreamConfig};
+use streamkeeper::config::StreamConfig;
 use streamkeeper::{Secret, Streamkeeper};
+use streamkeeper_ledger::Config;
 use streamkeeper_sse::{Decoder, Frame, Limits};
+use tempfile::TempDir;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
 
 use crate::report::{
     Core, Goal, Report, Rows, answer, child, cpu, myself, pin, rounds, row, size, task,
@@ -77,13 +83,18 @@ impl Drop for Service {
     }
 }
 
-/// Ours: until every event is durable. Gives the bytes that the outbox has on disk.
-fn streamkeeper(service: &Service) -> u64 {
-    let dir = match std::env::var_os("BENCH_DIR") {
+/// Where the disk is that is written to.
+fn directory() -> TempDir {
+    match std::env::var_os("BENCH_DIR") {
         Some(dir) => tempfile::tempdir_in(dir).unwrap(),
         None => tempfile::tempdir().unwrap(),
-    };
-    let mut config = Config::default();
+    }
+}
+
+/// Ours: until every event is durable. Gives the bytes that the outbox has on disk.
+fn streamkeeper(service: &Service) -> u64 {
+    let dir = directory();
+    let mut config = streamkeeper::config::Config::default();
     config.service.data_dir = dir.path().join("data");
     let mut stream = StreamConfig::inform("bench", service.url(), Secret::new("token".to_owned()));
     stream.connections = 1;
@@ -118,14 +129,42 @@ fn eventsource_client(service: &Service) {
     });
 }
 
-/// The bytes alone.
-fn bare(service: &Service) {
+/// The bytes alone, given to `each` as they come.
+fn bare(service: &Service, mut each: impl FnMut(&[u8])) {
     let mut socket = TcpStream::connect(&service.address).unwrap();
     socket.write_all(b"GET /streams/1/connect HTTP/1.1\r\nhost: bench\r\n\r\n").unwrap();
     let (mut buffer, mut left) = (vec![0; 32 << 10], events() * service::EVENT_BYTES);
     while left > 0 {
-        left = left.saturating_sub(socket.read(&mut buffer).unwrap());
+        let read = socket.read(&mut buffer).unwrap();
+        each(&buffer[..read]);
+        left = left.saturating_sub(read);
     }
+}
+
+/// The bytes on disk, a frame and a sync for as many as the ledger commits at once.
+fn stored(service: &Service) -> u64 {
+    let dir = directory();
+    let mut file = File::create(dir.path().join("frames")).unwrap();
+    let Config { frame_bytes, compression_level, .. } = Config::default();
+    let mut zstd = Compressor::new(compression_level).unwrap();
+    // As the ledger does for its fast levels.
+    zstd.set_parameter(CParameter::HashLog(12)).unwrap();
+    let (mut frame, mut packed) = (Vec::new(), Vec::with_capacity(2 * frame_bytes));
+    let mut store = |frame: &mut Vec<u8>| {
+        packed.clear();
+        zstd.compress_to_buffer(frame, &mut packed).unwrap();
+        file.write_all(&packed).unwrap();
+        file.sync_data().unwrap();
+        frame.clear();
+    };
+    bare(service, |bytes| {
+        frame.extend_from_slice(bytes);
+        if frame.len() >= frame_bytes {
+            store(&mut frame);
+        }
+    });
+    store(&mut frame);
+    file.metadata().unwrap().len()
 }
 
 /// The decoder on events in memory, and what follows it on its thread.
@@ -159,6 +198,7 @@ const CHUNKS: [&str; 2] = ["chunk", "event"];
 const CPU: &str = "cpu_seconds_per_million";
 const OURS: &str = "streamkeeper";
 const THEIRS: &str = "eventsource-client";
+const STORED: &str = "stored";
 
 /// One contender in this process: what a million events take.
 fn run(contender: &str, chunks: &str) -> Rows {
@@ -167,8 +207,11 @@ fn run(contender: &str, chunks: &str) -> Rows {
     let mut outbox_bytes = None;
     match contender {
         OURS => outbox_bytes = Some(streamkeeper(&service)),
+        STORED => outbox_bytes = Some(stored(&service)),
         THEIRS => eventsource_client(&service),
-        _ => bare(&service),
+        _ => bare(&service, |bytes| {
+            black_box(bytes);
+        }),
     }
     let million = events() as f64 / 1e6;
     let mut rows = row(&format!("{contender}, {chunks}"), [(CPU, (cpu() - before) / million)]);
@@ -203,7 +246,9 @@ fn main() {
     for _ in 0..rounds() {
         let mut rows: Vec<Rows> = vec![child(&["decode"]), child(&["identify"])];
         for chunks in CHUNKS {
-            rows.extend([OURS, THEIRS, "bare"].map(|contender| child(&[contender, chunks])));
+            rows.extend(
+                [OURS, THEIRS, STORED, "bare"].map(|contender| child(&[contender, chunks])),
+            );
         }
         report.round(rows);
     }
@@ -212,6 +257,9 @@ fn main() {
         let ratio = report.ratio(CPU, &row(OURS), &row(THEIRS));
         let goal = format!("CPU of the whole path beside eventsource-client's decoding, {chunks}");
         report.goal(&goal, ratio, Goal::AtMost(1.0));
+        // Where this is above 1, no ledger that compresses and syncs can meet the goal.
+        report.ratio(CPU, &row(STORED), &row(THEIRS));
+        report.ratio(CPU, &row(OURS), &row(STORED));
     }
     report.write();
 }
