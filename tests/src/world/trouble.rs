@@ -311,6 +311,10 @@ impl World {
     pub(super) fn stopped(&mut self, clean: bool) {
         self.sweep();
         let Some(process) = self.process.take() else { return };
+        if let Some((kind, _)) = self.conditions.dies.take() {
+            // It was to die over its next step, and has none.
+            self.disk_dies(kind);
+        }
         self.stopped_clean = clean;
         if !self.open.is_empty() {
             self.broken("stopped with connections open".into());
