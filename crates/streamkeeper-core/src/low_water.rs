@@ -105,8 +105,9 @@ impl ServiceClock {
     }
 
     /// A record that was processed at `ts` was read at `arrived`: it is no earlier there. A service that
-    /// pokes only when idle says no more than that while data flows. A poke knows better.
-    pub fn read(&mut self, arrived: Instant, ts: Timestamp) {
+    /// pokes only when idle says no more than that while data flows (Inform API, Connecting). Once a poke
+    /// has told the time, this changes nothing.
+    pub fn at_least(&mut self, arrived: Instant, ts: Timestamp) {
         if !self.from_poke && self.at(arrived) < ts {
             self.base = (arrived, ts);
         }

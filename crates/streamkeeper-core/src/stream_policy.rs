@@ -286,7 +286,8 @@ impl StreamPolicy {
         self.water.mark()
     }
 
-    /// How far the mark is behind, by the service's clock.
+    /// How far the mark is behind, by the service's clock; `None` without a mark. Before the first poke our
+    /// own clock stands in, and the mark's lag is off by as much as that is.
     #[must_use]
     pub fn lag(&self) -> Option<Duration> {
         self.mark().map(|mark| self.clock.at(self.now).since(mark))

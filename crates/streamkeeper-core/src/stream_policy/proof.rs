@@ -47,7 +47,7 @@ impl StreamPolicy {
         if let Some(ts) = span.poke {
             self.clock.poke(span.arrived, ts);
         } else if let Some(newest) = span.data.iter().map(|datum| datum.created_at).max() {
-            self.clock.read(span.arrived, newest);
+            self.clock.at_least(span.arrived, newest);
         }
         let theirs = self.clock.at(span.arrived);
         if !proven && ours != theirs {

@@ -23,7 +23,8 @@ pub struct CallError {
     /// Why.
     #[source]
     pub kind: CallErrorKind,
-    /// How long the server asks us to wait; it may say so with any refusal.
+    /// The `Retry-After` of the answer, which may come with any refusal (Inform API, Errors); `None` if
+    /// there was no answer, or it did not say. At most a day.
     pub retry_after: Option<Duration>,
 }
 
