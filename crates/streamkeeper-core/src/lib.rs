@@ -16,6 +16,7 @@
 //!   machines, one rule each.
 //! - [`classify`]: what the end of a connection means.
 //! - [`version`]: which version of a record is new.
+//! - [`service_clock`]: what time it is at the service.
 //! - [`low_water`]: position, suspects, the mark.
 //! - [`establish`]: the calls that make a fresh stream.
 //! - [`stream_policy`]: all of it, composed.
@@ -27,6 +28,7 @@ pub mod hygiene;
 pub mod id;
 pub mod low_water;
 pub mod restart;
+pub mod service_clock;
 pub mod stream_policy;
 pub mod time;
 pub mod version;

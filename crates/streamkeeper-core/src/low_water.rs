@@ -4,8 +4,7 @@
 //! been durably accepted here. It is a claim about events we have *not* seen, so it is built from
 //! cautious parts (recovery.md):
 //!
-//! - [`ServiceClock`] says what time it is there, from the pokes' own timestamps: our clock may be
-//!   a quarter of an hour off.
+//! - [`ServiceClock`] says what time it is there.
 //! - [`Position`] says how far one reading of the stream has come: not before every backlogged user
 //!   had time to show an event (`settle`), and after a new stream not before the service has walked
 //!   to its history (`walk`) and every user has been seen up to its witness.
@@ -17,6 +16,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::time::Duration;
 
 use crate::id::UserKey;
+use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp, UtcDay};
 
 /// The times of the position rules; all scaled down in tests.
@@ -83,49 +83,6 @@ impl Hasher for IdentityHasher {
 
 /// A time per user.
 type Users = HashMap<UserKey, Timestamp, BuildHasherDefault<IdentityHasher>>;
-
-/// What time it is at the service, from the best evidence so far.
-#[derive(Clone, Copy, Debug)]
-pub struct ServiceClock {
-    base: (Instant, Timestamp),
-    from_poke: bool,
-}
-
-impl ServiceClock {
-    /// Starts from our own wall clock, until the service has said better.
-    #[must_use]
-    pub const fn new(now: Instant, wall: Timestamp) -> Self {
-        Self { base: (now, wall), from_poke: false }
-    }
-
-    /// A poke said `ts` and was read at `arrived`.
-    pub const fn poke(&mut self, arrived: Instant, ts: Timestamp) {
-        self.base = (arrived, ts);
-        self.from_poke = true;
-    }
-
-    /// A record that was processed at `ts` was read at `arrived`: it is no earlier there. A service that
-    /// pokes only when idle says no more than that while data flows (Inform API, Connecting). Once a poke
-    /// has told the time, this changes nothing.
-    pub fn at_least(&mut self, arrived: Instant, ts: Timestamp) {
-        if !self.from_poke && self.at(arrived) < ts {
-            self.base = (arrived, ts);
-        }
-    }
-
-    /// The service's time at `instant`.
-    #[must_use]
-    pub fn at(&self, instant: Instant) -> Timestamp {
-        let (base, ts) = self.base;
-        if instant >= base { ts.plus(instant.since(base)) } else { ts.minus(base.since(instant)) }
-    }
-
-    /// Whether a poke has said the time; our own wall clock proves nothing about position.
-    #[must_use]
-    pub const fn is_proven(&self) -> bool {
-        self.from_poke
-    }
-}
 
 /// How far one reading (the live stream, or a verification) has come.
 #[derive(Clone, Debug)]
@@ -266,8 +223,8 @@ impl Position {
         }
         let quiet = clock.is_proven().then(|| clock.at(self.evidence).minus(settle));
         let read = self.minima.front().map(|&(_, least)| least).or(quiet)?;
-        let bound = if clock.is_proven() { read.min(clock.at(heard)) } else { read };
-        Some(bound.minus(margin))
+        // A record alone may say a time that is yet to come.
+        Some(read.min(clock.at(heard)).minus(margin))
     }
 }
 
@@ -310,6 +267,12 @@ impl LowWater {
             newest: Users::default(),
             delay_seen: Duration::ZERO,
         }
+    }
+
+    /// Held down by what a process that ended in order had not verified yet.
+    #[must_use]
+    pub fn held_by(self, suspects: Vec<Suspect>) -> Self {
+        Self { suspects, ..self }
     }
 
     /// The low-water mark; `None` until the stream has settled for the first time.

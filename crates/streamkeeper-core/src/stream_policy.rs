@@ -10,6 +10,7 @@
 //! `proof` (what committed frames prove), `durable` (what is written down, and the stop), and here what every input
 //! leads to.
 
+mod absence;
 mod admission;
 mod durable;
 mod incident;
@@ -30,8 +31,9 @@ use crate::backoff::Backoff;
 use crate::establish::{Call, Establish};
 use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use crate::low_water::{LowWater, Position, ServiceClock};
+use crate::low_water::{LowWater, Position};
 use crate::restart::Restart;
+use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp, UtcDay};
 
 pub use self::input::{Input, Members, Span, Target};
@@ -39,6 +41,7 @@ pub use self::output::{Cause, IncidentSummary, Output, Report};
 pub use self::settings::{Health, OpenIncident, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
+use self::absence::Absence;
 use self::admission::Admission;
 use self::incident::Incident;
 use self::left_behind::LeftBehind;
@@ -110,6 +113,8 @@ pub struct StreamPolicy {
     stream_start: Option<UtcDay>,
     /// When it was created, until the first connection to it opens.
     unopened_since: Option<Instant>,
+    absence: Absence,
+    doubt_told: Option<Instant>,
     call: Option<Call>,
     calls_fail: bool,
     token_refused: bool,
@@ -118,6 +123,8 @@ pub struct StreamPolicy {
     slots: Vec<Slot>,
     admission: Admission,
     limit: Option<u32>,
+    /// Fewer than that, said once.
+    fewer_said: Option<u32>,
     members: Option<u32>,
     /// When a poke or an answer last said how many clients there are, or we asked.
     counted_at: Instant,
@@ -149,7 +156,8 @@ pub struct StreamPolicy {
     span_days: u32,
     widened_days: u32,
     reading_ruled_out: bool,
-    ends_proper: bool,
+    /// What was to be read to its end before the stop can be.
+    ends_in_order: bool,
     /// Why nothing can be made durable.
     ledger_failed: Option<&'static str>,
     /// The operator wants no connection.
@@ -174,6 +182,8 @@ impl StreamPolicy {
             stream: None,
             stream_start: None,
             unopened_since: None,
+            absence: Absence::default(),
+            doubt_told: None,
             call: None,
             calls_fail: false,
             token_refused: false,
@@ -184,6 +194,7 @@ impl StreamPolicy {
                 Backoff::new(config.token_backoff(), seeds.u64(..)),
             ),
             limit: None,
+            fewer_said: None,
             members: None,
             counted_at: Instant::ZERO,
             counting: false,
@@ -192,7 +203,7 @@ impl StreamPolicy {
             excess_since: None,
             foreign_since: None,
             foreign_recovered_at: None,
-            clock: ServiceClock::new(Instant::ZERO, epoch),
+            clock: ServiceClock::new(config.watchdog.late_after, Instant::ZERO, epoch),
             water: LowWater::new(config.position, None),
             position: Position::new(config.position, Instant::ZERO, false),
             settled_at: Instant::ZERO,
@@ -209,7 +220,7 @@ impl StreamPolicy {
             span_days: 0,
             widened_days: 0,
             reading_ruled_out: false,
-            ends_proper: true,
+            ends_in_order: true,
             ledger_failed: None,
             paused: false,
             seeds,
@@ -364,7 +375,7 @@ impl StreamPolicy {
     }
 
     fn start(&mut self, state: Option<StreamState>, wall: Timestamp, now: Instant) {
-        self.clock = ServiceClock::new(now, wall);
+        self.clock = ServiceClock::new(self.config.watchdog.late_after, now, wall);
         self.settled_at = now;
         let Some(state) = state else {
             self.terminate(false, now);
@@ -376,18 +387,19 @@ impl StreamPolicy {
         self.incidents = state.incidents;
         self.incident =
             state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));
-        // The service's checkpoint does not live for ever. (Without a mark nothing tells how old it
-        // is: then the reading is gated as that of a new stream.)
-        let away = state.mark.map_or(Duration::ZERO, |mark| wall.since(mark));
-        if state.clean && self.stream.is_some() && away >= CHECKPOINT_TRUSTED {
+        if !state.clean || self.stream.is_none() {
+            self.recover(Cause::UncleanStart, now);
+            return;
+        }
+        self.water = LowWater::new(self.config.position, state.mark).held_by(state.suspects);
+        self.absence = Absence::taken_over(now, wall, state.mark);
+        if self.absence.is_too_long() {
             self.recover(Cause::CheckpointExpired, now);
-        } else if state.clean && self.stream.is_some() {
+        } else {
             self.filling = state.mark.is_none();
             // The service's checkpoint holds, as long as this is on disk before we connect.
             let persisted = self.persist(Phase::Running, false, now);
             self.stage = Stage::Recording { persisted };
-        } else {
-            self.recover(Cause::UncleanStart, now);
         }
     }
 
@@ -435,10 +447,6 @@ impl StreamPolicy {
         self.flush_if_ended();
     }
 }
-
-/// The service keeps the checkpoint of a stream that nobody reads for seven days (Inform API,
-/// Connecting); a day less, because our clock is not the service's and the mark not the end.
-const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
 
 #[cfg(test)]
 mod tests;

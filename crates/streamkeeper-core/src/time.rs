@@ -3,7 +3,7 @@
 //! The core never asks a clock. The shell stamps every input with an [`Instant`] (time since the
 //! shell started, monotonic), and what the service says about its own clock travels as a
 //! [`Timestamp`] (UTC). The two never mix: an `Instant` orders what happened here, a `Timestamp`
-//! says how far the stream has been read. Only [`ServiceClock`](crate::low_water::ServiceClock)
+//! says how far the stream has been read. Only [`ServiceClock`](crate::service_clock::ServiceClock)
 //! relates them.
 
 use std::fmt;

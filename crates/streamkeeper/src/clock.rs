@@ -1,7 +1,9 @@
 //! The shell's clock and its dice: the only place that asks what time it is, or draws a seed.
 //!
 //! The core is given instants (time since the shell started). They are taken from tokio's clock, so
-//! that a test on paused time moves the whole product with it.
+//! that a test on paused time moves the whole product with it. That clock stands still while the
+//! machine is suspended, and the service's does not: what was slept through is added, or an absence of
+//! days would pass unseen (recovery.md, "start").
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -12,27 +14,61 @@ use streamkeeper_core::time::{Instant, Timestamp};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
     start: tokio::time::Instant,
+    /// How long the machine had been suspended then.
+    slept_before: Duration,
 }
 
 impl Clock {
     /// A clock that starts now.
     pub(crate) fn start() -> Self {
-        Self { start: tokio::time::Instant::now() }
+        Self { start: tokio::time::Instant::now(), slept_before: slept_since_boot() }
     }
 
-    /// The time since the start.
+    /// The time since the start, suspensions included.
     pub(crate) fn now(&self) -> Instant {
-        let nanos = self.start.elapsed().as_nanos();
+        let nanos = (self.start.elapsed() + self.slept()).as_nanos();
         Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+
+    /// For how long the machine has been suspended since the start.
+    fn slept(&self) -> Duration {
+        slept_since_boot().saturating_sub(self.slept_before)
     }
 
     /// When to wake for a deadline of the core.
     pub(crate) fn wake_at(&self, deadline: Instant) -> tokio::time::Instant {
         // Half a century on, if a deadline is beyond what the platform can count.
         self.start
-            .checked_add(Duration::from_nanos(deadline.as_nanos()))
+            .checked_add(Duration::from_nanos(deadline.as_nanos()).saturating_sub(self.slept()))
             .unwrap_or_else(|| self.start + Duration::from_secs(50 * 365 * 86_400))
     }
+}
+
+/// For how long the machine has been suspended since it was started.
+///
+/// The difference of two clocks that are read one after the other, in this order: a delay between them
+/// makes it less. So the most that was ever seen is the truth, and it never goes back.
+#[cfg(target_os = "linux")]
+fn slept_since_boot() -> Duration {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use rustix::time::{ClockId, Timespec, clock_gettime};
+
+    static MOST: AtomicU64 = AtomicU64::new(0);
+    let nanos = |time: Timespec| {
+        u64::try_from(i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec))
+            .unwrap_or(u64::MAX)
+    };
+    let with_sleep = nanos(clock_gettime(ClockId::Boottime));
+    let awake = nanos(clock_gettime(ClockId::Monotonic));
+    let slept = with_sleep.saturating_sub(awake);
+    Duration::from_nanos(MOST.fetch_max(slept, Ordering::Relaxed).max(slept))
+}
+
+/// Nothing tells: pokes do, once they are read again.
+#[cfg(not(target_os = "linux"))]
+const fn slept_since_boot() -> Duration {
+    Duration::ZERO
 }
 
 /// Our own wall clock, which may be wrong by a quarter of an hour; only for a start without pokes

@@ -38,6 +38,7 @@ pub(crate) struct Counters {
     pub(crate) connects: AtomicU64,
     pub(crate) rests: AtomicU64,
     pub(crate) recoveries: AtomicU64,
+    pub(crate) doubted: AtomicU64,
     /// Unix microseconds of our own clock; 0: never.
     pub(crate) last_frame: AtomicI64,
 }

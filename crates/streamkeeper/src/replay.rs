@@ -14,8 +14,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
-use streamkeeper_core::low_water::{Gate, Position, PositionConfig, ServiceClock};
-use streamkeeper_core::stream_policy::{Input, Span};
+use streamkeeper_core::low_water::{Gate, Position, PositionConfig};
+use streamkeeper_core::service_clock::ServiceClock;
+use streamkeeper_core::stream_policy::{Input, Span, StreamPolicyConfig};
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_inform::{ReplayQuery, Request};
 
@@ -143,7 +144,7 @@ impl Driver {
         writer: Writer,
         connection: &Addr<Connection>,
         query: &ReplayQuery,
-        settings: PositionConfig,
+        policy: &StreamPolicyConfig,
         wall: Timestamp,
     ) -> Self {
         let now = side.reports.clock().now();
@@ -153,8 +154,9 @@ impl Driver {
             path_and_query: Request::replay(query).path_and_query,
             hold: hold.clone(),
         };
+        let settings = policy.position;
         let position = Position::new(settings, now, true);
-        let clock = ServiceClock::new(now, wall);
+        let clock = ServiceClock::new(policy.watchdog.late_after, now, wall);
         if connection.try_send(connect).is_err() {
             let end = End::NotOpened { sent: false };
             side.reports.send(Input::Ended { connection: CONNECTION, end });
@@ -232,8 +234,10 @@ impl Driver {
     /// Frames have been judged: see how far it has come.
     fn committed(&mut self, span: &Span) {
         if let Some(poke) = span.poke {
-            self.clock.poke(span.arrived, poke);
-            // By the service's clock, as soon as that is known: ours may be wrong.
+            self.clock.poke(span.arrived, poke, None);
+        }
+        // By the service's clock, as soon as that is known: ours may be wrong.
+        if self.clock.is_proven() {
             self.started.get_or_insert(self.clock.at(self.began));
         }
         self.position.frame(span.arrived);

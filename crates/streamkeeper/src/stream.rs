@@ -215,8 +215,8 @@ impl Stream {
             None => Connection::new(tools).start(),
         };
         let (entry, writer) = (Arc::clone(&self.place.entry), self.place.writer.clone());
-        let position = policy(config).position;
-        let driver = Driver::start(side, entry, writer, &connection, &query, position, wall());
+        let policy = policy(config);
+        let driver = Driver::start(side, entry, writer, &connection, &query, &policy, wall());
         self.replay = Some(driver.hold());
         actix_rt::spawn(async move {
             driver.run(receiver).await;

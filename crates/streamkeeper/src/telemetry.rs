@@ -54,6 +54,24 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
             stream,
             count, "somebody else is connected to this stream and receives part of its events",
         ),
+        Report::TimeDoubted { connection, by, again } => {
+            Counters::add(&entry.counters.doubted, 1);
+            let (slot, skew_ms) = (connection.reader, ms(*by));
+            if *again {
+                debug!(stream, %slot, skew_ms, "a heartbeat said a time that nothing bears out");
+            } else {
+                warn!(
+                    stream, %slot, skew_ms,
+                    "a heartbeat said a time that nothing else bears out: it is not believed, and \
+                     the mark does not follow it; a clock of the service may be wrong",
+                );
+            }
+        }
+        Report::TimeJumped { by } => warn!(
+            stream,
+            skew_ms = ms(*by),
+            "the service's time went ahead of ours, and its heartbeats agree on that: believed",
+        ),
         Report::VerificationStarted { date } => {
             info!(stream, %date, "verifying: reading the replay from that day beside the stream");
         }

@@ -63,7 +63,7 @@ impl StreamPolicy {
         }
         // A procedure that is cut short starts over at the next start. Before the first connection
         // nothing has been read or missed: a clean start is as clean as it was.
-        self.ends_proper &= matches!(self.stage, Stage::Running | Stage::Recording { .. });
+        self.ends_in_order &= matches!(self.stage, Stage::Running | Stage::Recording { .. });
         self.stage = Stage::Draining;
         let until = Some(now + drain.min(self.config.drain_limit()));
         for slot in &mut self.slots {
@@ -98,10 +98,14 @@ impl StreamPolicy {
         if !matches!(self.stage, Stage::Flushing) {
             return;
         }
-        let clean = self.ends_proper
-            && self.water.suspects().is_empty()
-            && !self.filling
-            && self.wanted_recovery.is_none();
+        // A client that was not ours may have been sent what nobody else was.
+        if self.foreign_since.is_some() {
+            self.water.suspect(self.clock.at(now));
+        }
+        // The next process verifies what this one has not, if that is done at all.
+        let verifiable = self.water.suspects().is_empty() || self.config.verify_every.is_some();
+        let clean =
+            self.ends_in_order && verifiable && !self.filling && self.wanted_recovery.is_none();
         let phase = if self.filling { Phase::Recovering } else { Phase::Running };
         let persisted = self.persist(phase, clean, now);
         self.stage = Stage::Closing { persisted, clean };

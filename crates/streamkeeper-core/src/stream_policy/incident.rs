@@ -254,6 +254,7 @@ impl StreamPolicy {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
         self.unopened_since = Some(now);
+        self.absence = super::Absence::default();
         for id in established.left_behind {
             self.leave_behind(id, now);
         }

@@ -13,9 +13,8 @@ use super::{Cause, Members, Output, Report, Stage, StreamPolicy};
 impl StreamPolicy {
     /// What a poke says of the stream's clients: how many we may be, and whether we are alone.
     pub(super) fn note_members(&mut self, members: Members, now: Instant) {
-        if let Some(max) = members.max.filter(|&max| max > 0 && self.limit != Some(max)) {
-            self.limit = Some(max);
-            self.apply_limit(max, now);
+        if let Some(max) = members.max.filter(|&max| max > 0) {
+            self.note_limit(max, now);
         }
         let Some(count) = members.count else { return };
         self.counted_at = now;
@@ -55,6 +54,19 @@ impl StreamPolicy {
             self.foreign_recovered_at = Some(now);
             self.report(Report::ForeignClients { count: foreign });
             self.recover(Cause::ForeignClient, now);
+        }
+    }
+
+    /// How many clients are allowed. Fewer than before must be said twice: to close connections because
+    /// of a single statement that is wrong would be for nothing.
+    fn note_limit(&mut self, max: u32, now: Instant) {
+        let fewer = self.limit.is_some_and(|limit| max < limit);
+        let said_before = self.fewer_said.take() == Some(max);
+        if fewer && !said_before {
+            self.fewer_said = Some(max);
+        } else if self.limit != Some(max) {
+            self.limit = Some(max);
+            self.apply_limit(max, now);
         }
     }
 

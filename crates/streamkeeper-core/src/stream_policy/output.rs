@@ -156,6 +156,20 @@ pub enum Report {
         /// What is configured.
         configured: u32,
     },
+    /// A poke said a time that nothing else bears out; it is not believed.
+    TimeDoubted {
+        /// On which connection.
+        connection: ConnectionId,
+        /// How far it is from what is believed, ahead or behind.
+        by: Duration,
+        /// It has been said in the last hour.
+        again: bool,
+    },
+    /// Pokes have borne out that the service's clock went ahead more than ours.
+    TimeJumped {
+        /// By so much more.
+        by: Duration,
+    },
     /// Somebody else seems to read our stream.
     ForeignClients {
         /// How many clients are not ours.

@@ -3,12 +3,15 @@
 //! Only what is durable counts, and only while nothing changes: `docs/recovery.md` has the rules, and the
 //! naive ones that lose events.
 
+use std::time::Duration;
+
 use crate::id::{ConnectionId, Reader};
 use crate::low_water::{Datum, Gate};
+use crate::service_clock::Statement;
 use crate::time::Instant;
 
 use super::slots::SlotState;
-use super::{Span, Stage, StreamPolicy};
+use super::{Report, Span, Stage, StreamPolicy};
 
 impl StreamPolicy {
     /// What durable frames prove about the position.
@@ -31,7 +34,11 @@ impl StreamPolicy {
         // Events of an older epoch are accepted all the same; they prove nothing about position.
         let Some(slot) = self.slot_of(connection) else { return };
         slot.heard = Some(span.arrived);
-        self.tell_time(span);
+        // A process that was suspended for days reads first what had waited in its sockets.
+        if self.recovers_from_absence(span.arrived) {
+            return;
+        }
+        self.tell_time(connection, span, now);
         self.position.frame(span.arrived);
         for datum in &span.data {
             self.position.data(span.arrived, datum);
@@ -41,11 +48,24 @@ impl StreamPolicy {
     }
 
     /// What frames say of the service's time.
-    fn tell_time(&mut self, span: &Span) {
+    fn tell_time(&mut self, connection: ConnectionId, span: &Span, now: Instant) {
         let proven = self.clock.is_proven();
         let ours = self.clock.at(span.arrived);
         if let Some(ts) = span.poke {
-            self.clock.poke(span.arrived, ts);
+            let by = match connection.reader {
+                Reader::Slot(id) if self.slots.iter().filter(|slot| slot.reads()).count() > 1 => {
+                    Some(id)
+                }
+                _ => None,
+            };
+            match self.clock.poke(span.arrived, ts, by) {
+                Statement::Plausible => {}
+                Statement::Doubted(by) => self.time_doubted(connection, by, now),
+                Statement::Confirmed(by) => {
+                    self.report(Report::TimeJumped { by });
+                    self.missed(by, now);
+                }
+            }
         } else if let Some(newest) = span.data.iter().map(|datum| datum.created_at).max() {
             self.clock.at_least(span.arrived, newest);
         }
@@ -53,6 +73,18 @@ impl StreamPolicy {
         if !proven && ours != theirs {
             self.clock_moved(ours, theirs);
         }
+        if !proven && self.clock.is_proven() {
+            self.time_is_proven(now);
+        }
+    }
+
+    /// A host whose clock is wrong says so with every poke.
+    fn time_doubted(&mut self, connection: ConnectionId, by: Duration, now: Instant) {
+        let again = self.doubt_told.is_some_and(|told| now.since(told) < DOUBT_TOLD_EVERY);
+        if !again {
+            self.doubt_told = Some(now);
+        }
+        self.report(Report::TimeDoubted { connection, by, again });
     }
 
     /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
@@ -103,7 +135,9 @@ impl StreamPolicy {
         let evidence = self.position.evidence();
         let quiet = matches!(self.stage, Stage::Running)
             && self.position.is_settled()
-            && self.foreign_since.is_none();
+            && self.foreign_since.is_none()
+            && !self.absence.is_unknown()
+            && !self.clock.is_doubted();
         if !quiet {
             return None;
         }
@@ -126,3 +160,6 @@ impl StreamPolicy {
         heard
     }
 }
+
+/// So often is it told that the service says a time which is not believed.
+const DOUBT_TOLD_EVERY: Duration = Duration::from_secs(3_600);

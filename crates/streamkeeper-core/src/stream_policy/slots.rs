@@ -10,7 +10,7 @@ use crate::hygiene::Hygiene;
 use crate::id::{ConnectionId, Epoch, Reader, SlotId};
 use crate::time::Instant;
 
-use super::{CHECKPOINT_TRUSTED, Cause, Members, Output, Report, Stage, StreamPolicy, Target};
+use super::{Cause, Members, Output, Report, Stage, StreamPolicy, Target};
 
 /// Where a slot is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,13 +170,10 @@ impl StreamPolicy {
             slot.state = SlotState::Live;
             slot.opened = now;
             slot.hygiene.opened();
+            self.recovers_from_absence(now);
             self.unopened_since = None;
-            let away = now.since(self.position.evidence());
             self.position.opened(now);
             self.position.changed(now);
-            if away >= CHECKPOINT_TRUSTED && !self.filling {
-                self.recover(Cause::CheckpointExpired, now);
-            }
         }
     }
 
@@ -215,6 +212,7 @@ impl StreamPolicy {
             self.admission.proven(now);
             self.token_refused = false;
             self.has_read = true;
+            self.absence.read();
             self.look_for_left_behind(now);
             self.connect_slots(now);
         }
@@ -275,7 +273,6 @@ impl StreamPolicy {
         let suspect = !stage_recovers && end.may_have_lost(wanted);
         if suspect {
             self.water.suspect(self.clock.at(now));
-            self.ends_proper = false;
         }
         let opened = before != SlotState::Connecting;
         if opened || suspect {
@@ -294,7 +291,11 @@ impl StreamPolicy {
             self.keep_within(max);
         }
         match end {
-            End::Panicked if !stage_recovers => self.recover(Cause::Panic(id), now),
+            End::Panicked if !stage_recovers => {
+                // A stop does not wait for a recovery: the next start begins with it.
+                self.ends_in_order = false;
+                self.recover(Cause::Panic(id), now);
+            }
             End::Refused(Refusal::Gone) if !stage_recovers && !self.may_yet_appear(now) => {
                 self.recover(Cause::StreamGone, now);
             }

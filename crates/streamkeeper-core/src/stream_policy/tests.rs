@@ -1,5 +1,6 @@
-//! One stream's life at exact times: starts, rests, limits, ends, recoveries, steering, stops.
+//! One stream's life at exact times: starts, absences, rests, limits, ends, recoveries, steering, stops.
 
+mod absence;
 mod attempts;
 mod bench;
 mod left_behind;

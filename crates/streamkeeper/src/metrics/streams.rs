@@ -293,6 +293,15 @@ pub(super) const FLOW_METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "doubted_times_total",
+        kind: Kind::Counter,
+        labels: STREAM,
+        help: "Heartbeats whose time was not believed.",
+        more: "Nothing else bore it out: the mark does not follow it. A few mean nothing; many, that a \
+               clock of the service is wrong. [Recovery](recovery.md) says why one is not believed.",
+        read: |scrape, samples| scrape.total(samples, |counters| &counters.doubted),
+    },
+    Metric {
         name: "rests_total",
         kind: Kind::Counter,
         labels: STREAM,

@@ -65,9 +65,9 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
             resources: Vec::new(),
             event_types: Vec::new(),
         };
-        let settings = PositionConfig::default();
+        let policy = StreamPolicyConfig::new("acme", 1);
         let driver =
-            Driver::start(Arc::clone(&side), entry, writer, &connection, &query, settings, wall);
+            Driver::start(Arc::clone(&side), entry, writer, &connection, &query, &policy, wall);
         let ended = tokio::time::timeout(Duration::from_secs(60), driver.run(receiver)).await;
         assert_eq!(ended, Ok(()), "nobody waits for ever");
     });

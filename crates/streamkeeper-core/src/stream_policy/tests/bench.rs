@@ -214,6 +214,11 @@ impl Bench {
     }
 }
 
+/// A stream's id.
+pub(super) fn s(id: &str) -> StreamId {
+    StreamId(id.into())
+}
+
 /// The default settings without rests.
 pub(super) fn restless(connections: u8) -> StreamPolicyConfig {
     let mut config = StreamPolicyConfig::new("acme", connections);

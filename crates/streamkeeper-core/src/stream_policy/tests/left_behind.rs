@@ -2,15 +2,10 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, restless};
+use super::bench::{Bench, restless, s};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call, CallFailure, Listed};
-use crate::id::StreamId;
 use crate::stream_policy::{Input, Members, StreamState};
-
-fn s(id: &str) -> StreamId {
-    StreamId(id.into())
-}
 
 /// After a clean stop while `stream` was read.
 fn restarted(stream: &str) -> Bench {

@@ -10,7 +10,7 @@ use crate::stream_policy::{
     Cause, Health, Input, Members, OpenIncident, Output, Report, SlotState, StreamPolicyConfig,
     StreamState,
 };
-use crate::time::Timestamp;
+use crate::time::{Instant, Timestamp};
 
 #[test]
 fn a_first_start_looks_creates_writes_down_and_connects_one_slot_first() {
@@ -149,7 +149,7 @@ fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
         let closed = bench.seconds();
         while bench.take_connects().is_empty() {
             let deadline = bench.policy.deadline().unwrap();
-            bench.pass_to(deadline.since(crate::time::Instant::ZERO).as_secs_f64());
+            bench.pass_to(deadline.since(Instant::ZERO).as_secs_f64());
         }
         rests.push(bench.seconds() - closed);
         assert_eq!(bench.policy.health(), Health::Live, "a rest is no new start");
@@ -257,9 +257,9 @@ fn a_stop_reads_every_connection_to_its_end_and_is_clean() {
     assert!(bench.persisted.last().unwrap().clean);
 }
 
-#[test]
-fn a_stop_that_has_to_cut_is_not_clean() {
-    let mut bench = Bench::running(restless(1));
+/// A stop whose only connection does not end, so that it is cut.
+fn stopped_with_a_suspect(config: StreamPolicyConfig) -> Bench {
+    let mut bench = Bench::running(config);
     bench.poke_until(700.0);
     bench.input(Input::Stop { drain: Duration::from_secs(2) });
     let connection = bench.slot(0);
@@ -267,7 +267,51 @@ fn a_stop_that_has_to_cut_is_not_clean() {
     assert_eq!(bench.killed(), [connection]);
     bench.end(connection, End::Killed);
     bench.input(Input::Flushed);
+    bench
+}
+
+#[test]
+fn a_stop_whose_only_blemish_is_a_suspect_goes_on_with_the_same_stream_and_verifies_it() {
+    let bench = stopped_with_a_suspect(restless(1));
+    assert!(bench.wanted.contains(&Output::Stopped { clean: true }));
+    let state = bench.persisted.last().unwrap().clone();
+    let mark = state.mark.unwrap();
+    assert_eq!((state.clean, state.suspects.len()), (true, 1));
+
+    let mut next = Bench::new(restless(1));
+    let wall = Timestamp::from_micros((NOON + 760) * 1_000_000);
+    next.input(Input::Start { state: Some(state), wall });
+    next.now = Instant::ZERO + Duration::from_secs(760);
+    next.open_all();
+    assert_eq!(next.policy.suspects(), 1);
+    next.poke_until(1_500.0);
+    let deleted = next.calls().into_iter().any(|call| matches!(call, Call::Delete { .. }));
+    assert!(!deleted);
+    let date = next.reports.iter().find_map(|report| match report {
+        Report::VerificationStarted { date } => Some(*date),
+        _ => None,
+    });
+    assert_eq!(date, Some(mark.utc_day()));
+    assert_eq!(next.policy.suspects(), 0, "it has been verified: {:?}", next.reports);
+}
+
+#[test]
+fn a_stop_with_a_suspect_is_not_clean_where_nothing_is_ever_verified() {
+    let bench = stopped_with_a_suspect(StreamPolicyConfig { verify_every: None, ..restless(1) });
     assert!(bench.wanted.contains(&Output::Stopped { clean: false }));
+}
+
+#[test]
+fn a_stop_beside_a_foreign_client_leaves_a_suspect() {
+    let mut bench = Bench::running(restless(1));
+    bench.poke_until(700.0);
+    let connection = bench.slot(0);
+    let members = Members { count: Some(2), max: Some(3) };
+    bench.input(Input::Poke { connection, members });
+    bench.input(Input::Stop { drain: Duration::from_secs(2) });
+    bench.end(connection, End::Terminated { mid_event: false });
+    bench.input(Input::Flushed);
+    assert_eq!(bench.persisted.last().unwrap().suspects.len(), 1);
 }
 
 #[test]

@@ -2,18 +2,13 @@
 
 use std::time::Duration;
 
-use super::bench::{Bench, NOON, restless};
+use super::bench::{Bench, NOON, restless, s};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call, CallFailure, Listed};
-use crate::id::UserKey;
-use crate::id::{Reader, StreamId};
+use crate::id::{Reader, UserKey};
 use crate::low_water::Datum;
 use crate::stream_policy::{Cause, Health, Input, Members, Output, Phase, Report, StreamState};
 use crate::time::Timestamp;
-
-fn s(id: &str) -> StreamId {
-    StreamId(id.into())
-}
 
 /// Two slots, read for a quarter of an hour: settled, gate open, the mark near the present.
 fn settled() -> Bench {
@@ -100,15 +95,36 @@ fn the_day_is_never_before_the_streams_first() {
 #[test]
 fn the_day_is_never_to_come() {
     let mut bench = settled();
-    let slot = bench.slot(0);
-    let ahead = Timestamp::from_micros((NOON + 3 * 86_400) * 1_000_000);
-    bench.commit(slot, Some(ahead), Vec::new());
+    let slots = [bench.slot(0), bench.slot(1)];
+    // For so long that it is believed.
+    for _ in 0..30 {
+        bench.pass_to(bench.seconds() + 5.0);
+        let ahead = NOON + 3 * 86_400 + bench.seconds() as i64;
+        for slot in slots {
+            bench.commit(slot, Some(Timestamp::from_micros(ahead * 1_000_000)), Vec::new());
+        }
+    }
     assert!(bench.policy.mark().is_some_and(|mark| mark.utc_day().to_string() == "2026-11-24"));
-    bench.poke(slot);
-    bench.input(Input::Stale(slot));
+    slots.into_iter().for_each(|slot| bench.poke(slot));
+    bench.input(Input::Stale(slots[0]));
     bury(&mut bench);
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     assert_eq!(bench.answer_create("s2").as_deref(), Some("2026-11-21"));
+}
+
+#[test]
+fn one_poke_that_says_a_time_to_come_moves_no_mark() {
+    let mut bench = settled();
+    let slot = bench.slot(0);
+    for ahead in [360, 3 * 86_400, 400 * 86_400] {
+        let before = bench.policy.mark();
+        let ahead = NOON + ahead + bench.seconds() as i64;
+        bench.commit(slot, Some(Timestamp::from_micros(ahead * 1_000_000)), Vec::new());
+        assert_eq!(bench.policy.mark(), before);
+        let doubted = |report: &Report| matches!(report, Report::TimeDoubted { .. });
+        assert!(bench.reports.iter().any(doubted));
+        bench.poke_until(bench.seconds() + 30.0);
+    }
 }
 
 #[test]
@@ -121,8 +137,9 @@ fn a_clock_of_ours_that_is_ahead_delays_no_end() {
     bench.answer(&Call::Delete { id: s("s0") }, Answer::Deleted);
     bench.answer_create("s1");
     bench.open_all();
+    bench.poke_until(20.0);
     let incident = bench.policy.incident().unwrap();
-    assert!(incident.terminated_at < ahead, "the first poke says what time it is");
+    assert!(incident.terminated_at < ahead, "pokes say what time it is");
     bench.poke_until(700.0);
     assert_eq!(bench.policy.incident(), None);
 }

@@ -1,0 +1,238 @@
+//! What time it is at the service, from what it says and what our monotonic clock allows.
+//!
+//! The position is a claim in the service's time (recovery.md, "position"), so one wrong statement must
+//! not move it: a poke may come from a host whose clock is days off. Between two statements our own clock
+//! tells how much time has passed there. So a poke is believed at once if it continues what is believed,
+//! or is behind it (it may have waited on its way, and being behind is safe). One that is *ahead* is only
+//! noted, until a second one bears it out: at least `patience` later, saying the same, from another
+//! connection where there is another, and with nothing in between that says otherwise. So is the first.
+//!
+//! Until then our own wall clock stands in. It proves nothing about the position.
+
+use std::time::Duration;
+
+use crate::id::SlotId;
+use crate::time::{Instant, Timestamp};
+
+/// A moment here, and what time it was there; the rest follows from our monotonic clock.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    at: Instant,
+    ts: Timestamp,
+}
+
+impl Line {
+    fn at(&self, instant: Instant) -> Timestamp {
+        if instant >= self.at {
+            self.ts.plus(instant.since(self.at))
+        } else {
+            self.ts.minus(self.at.since(instant))
+        }
+    }
+}
+
+/// Something that was said, and for how long it has been said.
+#[derive(Clone, Copy, Debug)]
+struct Claim {
+    line: Line,
+    since: Instant,
+    by: Option<SlotId>,
+    by_another: bool,
+}
+
+impl Claim {
+    const fn new(line: Line, by: Option<SlotId>) -> Self {
+        Self { line, since: line.at, by, by_another: false }
+    }
+
+    fn lasts(&self, now: Instant) -> Duration {
+        now.since(self.since)
+    }
+
+    fn repeated(&mut self, line: Line, by: Option<SlotId>) {
+        self.line = line;
+        self.by_another |= self.by != by;
+    }
+}
+
+/// What came of a poke's time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Statement {
+    /// It goes on from what is believed, or may have waited on its way.
+    Plausible,
+    /// It is this far from what is believed, and nothing else says so: it is not believed.
+    Doubted(Duration),
+    /// A later one has borne it out: the service's clock has gone ahead by this much more than ours.
+    Confirmed(Duration),
+}
+
+/// What time it is at the service, from the best evidence so far.
+///
+/// ```
+/// use std::time::Duration;
+/// use streamkeeper_core::service_clock::{ServiceClock, Statement};
+/// use streamkeeper_core::time::{Instant, Timestamp};
+///
+/// let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
+/// let ts = |seconds: i64| Timestamp::from_micros(seconds * 1_000_000);
+/// let mut clock = ServiceClock::new(Duration::from_secs(10), at(0), ts(0));
+/// for seconds in [0, 5, 10] {
+///     clock.poke(at(seconds), ts(1_000 + seconds as i64), None);
+/// }
+/// assert_eq!(clock.at(at(12)), ts(1_012));
+/// // Six minutes ahead, once.
+/// assert!(matches!(clock.poke(at(15), ts(1_375), None), Statement::Doubted(_)));
+/// assert_eq!(clock.at(at(15)), ts(1_015));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceClock {
+    patience: Duration,
+    line: Line,
+    proven: bool,
+    /// Said by pokes, and not believed yet.
+    ahead: Option<Claim>,
+    /// Said by pokes: while it lasts, it is no later.
+    behind: Option<Claim>,
+    /// Said by records, before a poke has told the time.
+    least: Option<Claim>,
+}
+
+impl ServiceClock {
+    /// Starts from our own wall clock, until the service has said better.
+    ///
+    /// `patience` (`late_after`): at least so far apart are two statements that bear each other out. Half
+    /// of it is what two that say the same may differ by.
+    #[must_use]
+    pub const fn new(patience: Duration, now: Instant, wall: Timestamp) -> Self {
+        let line = Line { at: now, ts: wall };
+        Self { patience, line, proven: false, ahead: None, behind: None, least: None }
+    }
+
+    /// A poke said `ts` and was read at `arrived`. `by`: the slot on which it came, if there are others
+    /// that read; then one of those has to bear it out, unless it is silent for long.
+    pub fn poke(&mut self, arrived: Instant, ts: Timestamp, by: Option<SlotId>) -> Statement {
+        let said = Line { at: arrived, ts };
+        let believed = self.line.at(arrived);
+        if !self.proven || ts > believed.plus(self.tolerance()) {
+            return self.poke_ahead(said, by);
+        }
+        // Something that is right: whatever said otherwise is not borne out.
+        self.ahead = None;
+        if ts >= believed.minus(self.tolerance()) {
+            self.line = said;
+            self.behind = self.behind.filter(|claim| arrived.since(claim.line.at) < self.patience);
+            return Statement::Plausible;
+        }
+        self.poke_behind(said);
+        let by = believed.since(ts);
+        if by >= WAITED_MAX { Statement::Doubted(by) } else { Statement::Plausible }
+    }
+
+    /// It is noted, or bears out what is. Of two that differ the earlier time is kept: to be behind is safe.
+    fn poke_ahead(&mut self, said: Line, by: Option<SlotId>) -> Statement {
+        let ahead = said.ts.since(self.line.at(said.at));
+        let tolerance = self.tolerance();
+        match &mut self.ahead {
+            Some(claim) if agree(claim.line, said, tolerance) => {
+                claim.repeated(said, by);
+                let lasts = claim.lasts(said.at);
+                let others = by.is_none() || claim.by_another || lasts >= self.patience * ALONE;
+                if lasts >= self.patience && others {
+                    let was_proven = std::mem::replace(&mut self.proven, true);
+                    self.line = said;
+                    (self.ahead, self.behind) = (None, None);
+                    return if was_proven {
+                        Statement::Confirmed(ahead)
+                    } else {
+                        Statement::Plausible
+                    };
+                }
+            }
+            Some(claim)
+                if said.ts > claim.line.at(said.at)
+                    && said.at.since(claim.line.at) < self.patience => {}
+            claim => *claim = Some(Claim::new(said, by)),
+        }
+        if self.proven { Statement::Doubted(ahead) } else { Statement::Plausible }
+    }
+
+    /// It holds the time back until others have said better for `patience`; said for as long, it is the
+    /// time.
+    fn poke_behind(&mut self, said: Line) {
+        let tolerance = self.tolerance();
+        match &mut self.behind {
+            Some(claim) if agree(claim.line, said, tolerance) => {
+                claim.repeated(said, None);
+                if claim.lasts(said.at) >= self.patience {
+                    self.line = said;
+                    self.behind = None;
+                }
+            }
+            Some(claim)
+                if said.ts > claim.line.at(said.at)
+                    && said.at.since(claim.line.at) < self.patience => {}
+            claim => *claim = Some(Claim::new(said, None)),
+        }
+    }
+
+    /// A record that was processed at `ts` was read at `arrived`: it is no earlier there. A service that
+    /// pokes only when idle says no more than that while data flows (Inform API, Connecting). A second
+    /// one has to bear that out, too. Once pokes have told the time, this changes nothing.
+    pub fn at_least(&mut self, arrived: Instant, ts: Timestamp) {
+        if self.proven || ts <= self.line.at(arrived) {
+            return;
+        }
+        match &mut self.least {
+            Some(claim) => {
+                let ts = claim.line.at(arrived).min(ts);
+                claim.line = Line { at: arrived, ts };
+                if claim.lasts(arrived) >= self.patience {
+                    self.line = claim.line;
+                    self.least = None;
+                }
+            }
+            least => *least = Some(Claim::new(Line { at: arrived, ts }, None)),
+        }
+    }
+
+    /// The service's time at `instant`.
+    #[must_use]
+    pub fn at(&self, instant: Instant) -> Timestamp {
+        let believed = self.line.at(instant);
+        self.behind.map_or(believed, |claim| claim.line.at(instant).min(believed))
+    }
+
+    /// Whether pokes have said the time; our own wall clock proves nothing about position.
+    #[must_use]
+    pub const fn is_proven(&self) -> bool {
+        self.proven
+    }
+
+    /// Whether something has been said that is later than what is believed, and may yet be borne out.
+    /// Then more time may have passed there than we know of.
+    #[must_use]
+    pub const fn is_doubted(&self) -> bool {
+        self.proven && self.ahead.is_some()
+    }
+
+    /// What a poke may wait on its way, more than another.
+    fn tolerance(&self) -> Duration {
+        self.patience / 2
+    }
+}
+
+/// Whether both say the same time, but for what a poke may wait on its way.
+fn agree(one: Line, other: Line, tolerance: Duration) -> bool {
+    let expected = one.at(other.at);
+    other.ts >= expected.minus(tolerance) && other.ts <= expected.plus(tolerance)
+}
+
+/// One connection alone is believed after so many times `patience`, if the others say nothing.
+const ALONE: u32 = 8;
+
+/// Nothing waits longer than this on its way: what is further behind was said wrongly.
+const WAITED_MAX: Duration = Duration::from_secs(86_400);
+
+#[cfg(test)]
+#[path = "service_clock_tests.rs"]
+mod tests;
