@@ -4,7 +4,7 @@
 //! How it is carried out is left to `world::trouble`. Times are in milliseconds.
 
 use streamkeeper_ledger::fs;
-use streamkeeper_simulator::model::{DAY, Millis, SECOND};
+use streamkeeper_simulator::model::{DAY, HOUR, MINUTE, Millis, SECOND};
 
 use crate::plan::one_of;
 
@@ -110,6 +110,10 @@ pub enum Fault {
     Foreign { deaf: bool, lasts: Millis },
     /// The service allows this many clients from now on.
     MembersMax { max: usize },
+    /// The next poke on one connection says a time that is wrong by so much.
+    WrongTime { by: i64 },
+    /// The next poke on one connection says that so many clients are allowed.
+    WrongMax { max: usize },
     /// Many events at once.
     Burst { events: u32 },
     /// Records are corrected, put back and withdrawn, one after the other.
@@ -170,6 +174,22 @@ impl Fault {
             33 => Self::Burst { events: rng.u32(20..=200) },
             34 => Self::Flips { records: rng.u32(1..=10) },
             _ => Self::Recover,
+        }
+    }
+
+    /// Draws something that the service says wrongly, once.
+    #[must_use]
+    pub fn draw_wrong(rng: &mut fastrand::Rng) -> Self {
+        let by = match rng.u8(..4) {
+            0 => rng.i64(MINUTE as i64..HOUR as i64),
+            1 => rng.i64(HOUR as i64..DAY as i64),
+            2 => rng.i64(DAY as i64..10 * DAY as i64),
+            _ => 400 * DAY as i64,
+        };
+        match rng.u8(..8) {
+            0 => Self::WrongMax { max: rng.usize(1..=3) },
+            1 | 2 => Self::WrongTime { by: -by },
+            _ => Self::WrongTime { by },
         }
     }
 

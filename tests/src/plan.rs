@@ -118,6 +118,7 @@ impl Plan {
         plan.draw_storage(rng);
         plan.draw_steering(rng);
         plan.leave_foreigners_alone();
+        plan.draw_statements(rng);
         plan
     }
 
@@ -244,6 +245,19 @@ impl Plan {
         for _ in 0..one_of(rng, [0, 0, 0, 1, 4]) {
             let at = rng.u64(..self.faults_end);
             self.faults.push((at, Fault::draw_steering(rng, self.scale)));
+        }
+        self.faults.sort_by_key(|&(at, _)| at);
+    }
+
+    /// A service says something wrong now and then, once; and now and then a machine sleeps for long.
+    fn draw_statements(&mut self, rng: &mut fastrand::Rng) {
+        for _ in 0..one_of(rng, [0, 0, 0, 1, 3]) {
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::draw_wrong(rng)));
+        }
+        if rng.u8(..24) == 0 {
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::Suspend { lasts: rng.u64(HOUR..=9 * DAY) }));
         }
         self.faults.sort_by_key(|&(at, _)| at);
     }

@@ -18,6 +18,7 @@ pub struct Connections {
     configured: usize,
     grace: Millis,
     announced: Option<(usize, Millis)>,
+    fewer: Option<usize>,
     open: BTreeMap<ConnectionId, Target>,
     deleting: Option<StreamId>,
 }
@@ -26,7 +27,14 @@ impl Connections {
     /// For so many configured connections; `grace`: how long a drain may take.
     #[must_use]
     pub const fn new(configured: usize, grace: Millis) -> Self {
-        Self { configured, grace, announced: None, open: BTreeMap::new(), deleting: None }
+        Self {
+            configured,
+            grace,
+            announced: None,
+            fewer: None,
+            open: BTreeMap::new(),
+            deleting: None,
+        }
     }
 
     fn slots(&self) -> usize {
@@ -67,9 +75,13 @@ impl Connections {
         }
     }
 
-    /// A poke told how many clients are allowed.
+    /// A poke told how many clients are allowed; fewer than before is certain when told twice.
     pub fn announced(&mut self, max: usize, now: Millis) {
-        if self.announced.is_none_or(|(before, _)| before != max) {
+        let fewer = self.announced.is_some_and(|(before, _)| max < before);
+        let told_before = self.fewer.take() == Some(max);
+        if fewer && !told_before {
+            self.fewer = Some(max);
+        } else if self.announced.is_none_or(|(before, _)| before != max) {
             self.announced = Some((max, now));
         }
     }

@@ -54,6 +54,8 @@ enum Happening {
     ForeignLeaves(ClientId),
     /// The operator's pause is over.
     Resume,
+    /// The machine wakes up.
+    Woke,
     /// The disk is well again, unless another fault has come.
     DiskHeals,
     /// A process is started.
@@ -255,6 +257,7 @@ impl World {
                 self.model.abort(client, self.now);
             }
             Happening::Resume => self.resume_keeper(),
+            Happening::Woke => self.woke(),
             Happening::DiskHeals => self.disk_heals(),
             Happening::Start => self.start_process(),
             Happening::Shell(process, what) => {

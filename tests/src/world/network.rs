@@ -35,6 +35,17 @@ pub(super) struct Connection {
     pub(super) paused: bool,
     pub(super) data_since_poke: bool,
     pub(super) garble: bool,
+    /// What its next poke says.
+    pub(super) wrong: Option<Wrong>,
+}
+
+/// A statement of the service that is not true.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Wrong {
+    /// The time is off by so many milliseconds.
+    Time(i64),
+    /// So many clients are allowed.
+    Max(usize),
 }
 
 /// Where a connection is.
@@ -199,9 +210,16 @@ impl World {
         }
     }
 
-    fn read_frame(&mut self, place: Place, frame: Frame) {
+    fn read_frame(&mut self, place: Place, mut frame: Frame) {
         let Some(arrived) = self.process.as_ref().map(|p| p.instant(self.now)) else { return };
         let connection = self.at(place);
+        if let Frame::Poke { at, max, .. } = &mut frame {
+            match connection.wrong.take() {
+                Some(Wrong::Time(by)) => *at = at.saturating_add_signed(by),
+                Some(Wrong::Max(wrong)) => *max = wrong,
+                None => {}
+            }
+        }
         let id = connection.id;
         if let Some(watchdog) = &mut connection.watchdog {
             watchdog.frame(arrived);

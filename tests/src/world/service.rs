@@ -51,6 +51,7 @@ impl World {
             paused: false,
             data_since_poke: false,
             garble: false,
+            wrong: None,
         });
         self.open.push(place);
         if cut && self.rng.bool() {

@@ -11,7 +11,7 @@ use streamkeeper_simulator::model::{self, HOUR, Hang, Millis, Resource, What};
 use crate::fault::{CrashKind, Fault, Which};
 use crate::plan::millis;
 
-use super::network::{Item, Stage};
+use super::network::{Item, Stage, Wrong};
 use super::{ForShell, Happening, Place, World};
 
 impl World {
@@ -61,11 +61,7 @@ impl World {
             }
             Fault::Crash { kind, down } => self.die(kind, down),
             Fault::Restart { down } => self.restart(down),
-            Fault::Suspend { lasts } => {
-                if self.process.is_some() {
-                    self.conditions.suspended_until = now + lasts;
-                }
-            }
+            Fault::Suspend { lasts } => self.suspend(lasts),
             Fault::SlowCommits { each, lasts } => {
                 self.conditions.slow_commit = each;
                 self.conditions.slow_commits_until = now + lasts;
@@ -92,6 +88,12 @@ impl World {
             Fault::MembersMax { max } => self.model.config_mut().members_max = max,
             Fault::Burst { events } => self.burst(events),
             Fault::Flips { records } => self.flip(records),
+            Fault::WrongTime { by } => self.each(Which::One, |world, place| {
+                world.at(place).wrong = Some(Wrong::Time(by));
+            }),
+            Fault::WrongMax { max } => self.each(Which::One, |world, place| {
+                world.at(place).wrong = Some(Wrong::Max(max));
+            }),
             Fault::Recover => self.report(Input::Recover),
             Fault::Pause { lasts } => self.pause_keeper(lasts),
             Fault::Reconnect => self.report(Input::Reconnect),
@@ -272,6 +274,30 @@ impl World {
         self.agenda.add(self.now + down, Happening::Start);
     }
 
+    /// The process, or its whole machine, is stopped. After an hour nobody keeps its connections; what
+    /// had arrived on them waits.
+    fn suspend(&mut self, lasts: Millis) {
+        if self.process.is_none() {
+            return;
+        }
+        let until = self.now + lasts;
+        self.conditions.suspended_until = until;
+        if lasts > HOUR {
+            self.model.set_rate(self.plan.rate_away, self.now);
+            let deaf = self.rng.bool();
+            self.each(Which::All, |world, place| world.hang(place, deaf));
+            self.agenda.add(until, Happening::Woke);
+        }
+    }
+
+    /// As much is published as ever, unless nobody reads for some other reason.
+    pub(super) fn woke(&mut self) {
+        let away = self.conditions.paused_until.max(self.conditions.suspended_until);
+        if self.process.is_some() && self.now >= away {
+            self.model.set_rate(self.plan.rate, self.now);
+        }
+    }
+
     /// The operator wants no connection, and wants them back after a while.
     fn pause_keeper(&mut self, lasts: Millis) {
         if self.process.is_none() {
@@ -289,7 +315,7 @@ impl World {
     /// A pause is over, unless another one lasts longer.
     pub(super) fn resume_keeper(&mut self) {
         if self.process.is_some() && self.now >= self.conditions.paused_until {
-            self.model.set_rate(self.plan.rate, self.now);
+            self.woke();
             self.report(Input::Resume);
         }
     }
