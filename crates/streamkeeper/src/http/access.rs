@@ -5,6 +5,10 @@
 //! 127.0.0.1 (DNS rebinding) still sends that name. With a token, it is needed for everything but the
 //! two health checks, as `Authorization: Bearer`, or as the password of `Basic`, which browsers can ask
 //! for.
+//!
+//! The health checks say a word, and nothing that is worth a protection: they answer everybody, since a
+//! load balancer asks under whatever name it likes, or under none (HTTP/1.0). What `?verbose` adds to
+//! that word has names in it, and is protected like the rest.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -122,11 +126,11 @@ fn credentials(headers: &HeaderMap) -> Option<Vec<u8>> {
     decoded.get(colon + 1..).map(<[u8]>::to_vec)
 }
 
-/// Whether a `Host` header names this machine, on whatever port.
+/// Whether the one `Host` header names this machine, on whatever port.
 fn is_local_name(headers: &HeaderMap) -> bool {
-    let Some(host) = headers.get(header::HOST).and_then(|host| host.to_str().ok()) else {
-        return false;
-    };
+    let mut hosts = headers.get_all(header::HOST);
+    let (Some(host), None) = (hosts.next(), hosts.next()) else { return false };
+    let Ok(host) = host.to_str() else { return false };
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next(),
         None => host.split(':').next(),
@@ -143,7 +147,9 @@ pub(super) async fn guard(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let access = &shared.access;
-    if access.is_local && !is_local_name(request.headers()) {
+    let is_health = matches!(request.match_info().unprocessed(), "/livez" | "/readyz");
+    let is_open = is_health && !is_verbose(request.query_string());
+    if access.is_local && !is_open && !is_local_name(request.headers()) {
         let text = "this address is for this machine: use localhost or 127.0.0.1 as its name\n";
         let refused = HttpResponse::build(StatusCode::MISDIRECTED_REQUEST).body(text);
         return Ok(request.into_response(refused));
@@ -151,11 +157,15 @@ pub(super) async fn guard(
     let peer = peer(&request);
     let outcome = access.check(request.headers(), peer, Instant::now());
     request.extensions_mut().insert(Trusted(outcome.is_ok()));
-    let is_health = matches!(request.match_info().unprocessed(), "/livez" | "/readyz");
     match outcome {
         Err(refusal) if !is_health => Ok(request.into_response(refused(refusal))),
         _ => next.call(request).await,
     }
+}
+
+/// Whether a query asks for more than a word: `verbose`, `verbose=`, `verbose=1`.
+pub(super) fn is_verbose(query: &str) -> bool {
+    query.split('&').any(|key| key == "verbose" || key.starts_with("verbose="))
 }
 
 /// Who asks. A connection has an address as long as it is open; what has none is one nobody.
@@ -214,6 +224,9 @@ mod tests {
             assert!(!local(host), "{host}");
         }
         assert!(!is_local_name(&HeaderMap::new()));
+        let mut several = headers(header::HOST, "localhost");
+        several.append(header::HOST, HeaderValue::from_static("example.com"));
+        assert!(!is_local_name(&several));
     }
 
     #[test]

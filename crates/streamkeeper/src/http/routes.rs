@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use actix_web::HttpMessage as _;
-use actix_web::http::header;
+use actix_web::dev::HttpServiceFactory;
+use actix_web::http::{Method, header};
+use actix_web::middleware::DefaultHeaders;
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Responder, web};
 use serde_json::json;
 
 use super::Shared;
-use super::access::Trusted;
+use super::access::{Trusted, is_verbose};
 use super::readiness::Readiness;
 use crate::metrics;
 use crate::status::ProcessStatus;
@@ -17,8 +19,8 @@ pub(super) fn configure(config: &mut web::ServiceConfig) {
     // As resources, so that another method is answered as such, and not as an unknown path.
     config
         .service(reading("/metrics", metrics))
-        .service(reading("/livez", livez))
-        .service(reading("/readyz", readyz))
+        .service(health("/livez", livez))
+        .service(health("/readyz", readyz))
         .service(reading("/version", version))
         .service(reading("/status", status))
         .service(reading("/status/schema", schema));
@@ -30,8 +32,28 @@ where
     F: Handler<Arguments, Output: Responder + 'static>,
     Arguments: FromRequest + 'static,
 {
-    let resource = web::resource(path).route(web::get().to(handler.clone()));
-    only("GET, HEAD", resource.route(web::head().to(handler)))
+    only("GET, HEAD", get_and_head(path, handler))
+}
+
+/// What a load balancer asks: also with `OPTIONS`, as haproxy does unless it is told otherwise, and
+/// then the status counts.
+fn health<F, Arguments>(path: &str, handler: F) -> impl HttpServiceFactory + use<F, Arguments>
+where
+    F: Handler<Arguments, Output: Responder + 'static>,
+    Arguments: FromRequest + 'static,
+{
+    const METHODS: &str = "GET, HEAD, OPTIONS";
+    let options = web::method(Method::OPTIONS).to(handler.clone());
+    only(METHODS, get_and_head(path, handler).route(options))
+        .wrap(DefaultHeaders::new().add((header::ALLOW, METHODS)))
+}
+
+fn get_and_head<F, Arguments>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Arguments, Output: Responder + 'static>,
+    Arguments: FromRequest + 'static,
+{
+    web::resource(path).route(web::get().to(handler.clone())).route(web::head().to(handler))
 }
 
 /// Answers every other method with those that there are, as RFC 9110 wants it.
@@ -68,10 +90,7 @@ async fn livez(shared: web::Data<Shared>) -> HttpResponse {
 async fn readyz(request: HttpRequest, shared: web::Data<Shared>) -> HttpResponse {
     let Readiness { ready, lines } = Readiness::of(shared.requests.registry());
     let is_trusted = request.extensions().get::<Trusted>().is_some_and(|trusted| trusted.0);
-    let is_verbose = request.query_string().split('&').any(|key| {
-        // Also `verbose=` and `verbose=1`.
-        key == "verbose" || key.starts_with("verbose=")
-    });
+    let is_verbose = is_verbose(request.query_string());
     let verdict = if ready { "ok\n" } else { "not ready\n" };
     let answer = if ready { HttpResponse::Ok() } else { HttpResponse::ServiceUnavailable() };
     // The lines name streams and sinks.

@@ -105,18 +105,20 @@ pub(super) fn send(
     path: &str,
     headers: &[(&str, &str)],
 ) -> Answer {
-    let mut socket = TcpStream::connect(address).expect("it listens");
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
     let own = address.to_string();
     let host = [("host", own.as_str())];
     let has_host = headers.iter().any(|(name, _)| *name == "host");
     let all = headers.iter().chain(host.iter().filter(|_| !has_host));
     let all: String = all.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    write!(
-        socket,
-        "{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n{all}\r\n"
-    )
-    .unwrap();
+    let head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n");
+    talk(address, format!("{head}{all}\r\n").as_bytes())
+}
+
+/// Sends exactly this, and reads the answer to its end.
+pub(super) fn talk(address: SocketAddr, request: &[u8]) -> Answer {
+    let mut socket = TcpStream::connect(address).expect("it listens");
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    socket.write_all(request).unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).expect("an answer in UTF-8");
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::client::{Running, TOKEN};
+use super::client::{Running, TOKEN, talk};
 use serde_json::Value;
 use streamkeeper::config::Config;
 use streamkeeper::{Secret, StartError, Streamkeeper, http};
@@ -66,6 +66,47 @@ fn the_status_is_what_its_published_schema_says() {
     let published: Value = serde_json::from_slice(&published).unwrap_or_default();
     let write = "WRITE_DOCS=1 cargo test -p streamkeeper --test http";
     assert!(published == served && served == http::status_schema(), "{write}");
+}
+
+#[test]
+fn health_answers_whoever_asks_and_however() {
+    let running = Running::start(|_| {});
+    running.wait("/readyz", |answer| answer.status == 200);
+    let address = running.keeper.listen().unwrap();
+    let ask = |method: &str, path: &str, rest: &[u8]| {
+        talk(address, &[format!("{method} {path} ").as_bytes(), rest, b"\r\n\r\n"].concat())
+    };
+    let heads: [&[u8]; 8] = [
+        b"HTTP/1.0",
+        b"HTTP/1.0\r\nHost: lb.example",
+        b"HTTP/1.0\r\nHost:",
+        b"HTTP/1.1\r\nConnection: close\r\nHost:",
+        b"HTTP/1.1\r\nConnection: close\r\nHost: lb.example:80",
+        b"HTTP/1.1\r\nConnection: close\r\nHost: [::2",
+        b"HTTP/1.1\r\nConnection: close\r\nHost: not a name at all, \xff",
+        b"HTTP/1.1\r\nConnection: close\r\nHost: localhost",
+    ];
+    for head in heads {
+        let shown = String::from_utf8_lossy(head);
+        for path in ["/livez", "/readyz"] {
+            for method in ["GET", "HEAD", "OPTIONS"] {
+                let answer = ask(method, path, head);
+                assert_eq!(answer.status, 200, "{method} {path} {shown}: {answer:?}");
+            }
+        }
+        // Whoever is not of this machine hears nothing else.
+        let expected = if shown.ends_with("localhost") { 200 } else { 421 };
+        for path in
+            ["/readyz?verbose", "/readyz?a&verbose=1", "/metrics", "/status", "/", "/version"]
+        {
+            let answer = ask("GET", path, head);
+            assert_eq!(answer.status, expected, "{path} {shown}");
+            assert!(expected == 200 || !answer.body.contains("acme"), "{path} {shown}");
+        }
+    }
+    let allowed = running.send("OPTIONS", "/livez", &[]);
+    assert_eq!(allowed.headers["allow"], "GET, HEAD, OPTIONS");
+    assert_eq!(running.send("POST", "/livez", &[]).headers["allow"], "GET, HEAD, OPTIONS");
 }
 
 #[test]
