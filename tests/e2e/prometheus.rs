@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
@@ -63,8 +64,8 @@ struct Prometheus {
 }
 
 impl Prometheus {
-    /// Scrapes `target` every second, with the alerts' waiting times scaled down.
-    fn start(target: &str) -> Self {
+    /// Scrapes `targets` every second, with the alerts' waiting times scaled down.
+    fn start(targets: &[&str]) -> Self {
         need("prometheus");
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
@@ -74,7 +75,7 @@ impl Prometheus {
             "rule_files": ["alerts.yml"],
             "scrape_configs": [{
                 "job_name": "streamkeeper",
-                "static_configs": [{"targets": [target]}],
+                "static_configs": [{"targets": targets}],
             }],
         });
         // JSON is YAML.
@@ -159,7 +160,7 @@ fn prometheus_sees_a_stall_and_its_end() {
     let service = Service::process(&[]);
     let (keeper, url) = observed(&service);
     let scenario = Scenario { keeper, service }.live();
-    let prometheus = Prometheus::start(url.strip_prefix("http://").unwrap());
+    let prometheus = Prometheus::start(&[url.strip_prefix("http://").unwrap()]);
 
     wait_for("a scrape", || {
         let up = prometheus.query("up{job=\"streamkeeper\"}");
@@ -190,14 +191,60 @@ fn prometheus_sees_a_stall_and_its_end() {
     scenario.finish();
 }
 
-/// What Prometheus calls the metrics of an exposition, its OpenMetrics types taken into account.
+#[test]
+fn prometheus_reads_both_forms_and_finds_the_same_in_them() {
+    let service = Service::process(&[]);
+    let (keeper, url) = observed(&service);
+    let scenario = Scenario { keeper, service }.live();
+    let open_metrics = url.strip_prefix("http://").unwrap();
+    let text = text_only(open_metrics.to_owned());
+    let prometheus = Prometheus::start(&[open_metrics, &text]);
+    let names = |instance: &str| {
+        let one = format!("group by (__name__) ({{instance={instance:?},job=\"streamkeeper\"}})");
+        let series = prometheus.query(&one);
+        let name = |one: &Value| one["metric"]["__name__"].as_str().unwrap().to_owned();
+        series.iter().map(name).filter(|name| name.starts_with("streamkeeper_")).collect()
+    };
+    wait_for("both forms", || {
+        let [of_open_metrics, of_text]: [BTreeSet<String>; 2] = [open_metrics, &text].map(&names);
+        let counter = "streamkeeper_events_accepted_total";
+        (of_text.contains(counter) && of_open_metrics == of_text).then_some(())
+    });
+    let up = prometheus.query("up{job=\"streamkeeper\"} == 1");
+    assert_eq!(up.len(), 2, "{up:?}");
+    scenario.finish();
+}
+
+/// An address at which `target` is asked for the text format, whatever is asked for there: this Prometheus
+/// always likes OpenMetrics better.
+fn text_only(target: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    std::thread::spawn(move || {
+        for socket in listener.incoming() {
+            let mut asking = socket.unwrap();
+            let head = BufReader::new(&asking).lines().map_while(Result::ok);
+            assert!(
+                head.take_while(|line| !line.is_empty())
+                    .any(|line| line.starts_with("GET /metrics"))
+            );
+            let mut asked = TcpStream::connect(&target).unwrap();
+            let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                           Accept: text/plain;version=0.0.4;q=1,*/*;q=0.1\r\n\r\n";
+            asked.write_all(request.as_bytes()).unwrap();
+            // Who asks may have gone meanwhile.
+            drop(std::io::copy(&mut asked, &mut asking));
+        }
+    });
+    address
+}
+
+/// The names of the samples of an exposition in the text format.
 fn exported(exposition: &str) -> BTreeSet<String> {
     let family = |line: &str| {
         let (name, kind) = line.strip_prefix("# TYPE ")?.split_once(' ')?;
         let ends: &[&str] = match kind {
-            "counter" => &["_total"],
             "histogram" => &["_bucket", "_sum", "_count"],
-            "info" => &["_info"],
             _ => &[""],
         };
         Some(ends.iter().map(move |end| format!("{name}{end}")).collect::<Vec<_>>())
@@ -237,31 +284,8 @@ fn every_name_is_exported(url: &str) {
         .collect();
     assert!(hidden.is_empty(), "the dashboard shows nothing of {hidden:?}");
 
-    let (passed, said) = promtool(&["check", "metrics"], &classic(&exposition));
+    let (passed, said) = promtool(&["check", "metrics"], &exposition);
     assert!(passed, "{said}");
-}
-
-/// OpenMetrics in the older format, which is all that `promtool check metrics` reads: there a family
-/// bears the name of its samples, and an info is a gauge.
-fn classic(exposition: &str) -> String {
-    let line = |line: &str| -> Option<String> {
-        let mut words = line.splitn(4, ' ');
-        let (hash, keyword, name) =
-            (words.next()?, words.next()?, words.next().unwrap_or_default());
-        if hash != "#" {
-            return Some(format!("{line}\n"));
-        }
-        let kind = format!("# TYPE {name} ");
-        let kind = exposition.lines().find_map(|other| other.strip_prefix(&kind));
-        let (end, kind) = match kind? {
-            "counter" => ("_total", "counter"),
-            "info" => ("_info", "gauge"),
-            other => ("", other),
-        };
-        let rest = if keyword == "TYPE" { kind } else { words.next()? };
-        (keyword != "UNIT").then(|| format!("# {keyword} {name}{end} {rest}\n"))
-    };
-    exposition.lines().filter_map(line).collect()
 }
 
 /// What has samples only while, or after, something is wrong.

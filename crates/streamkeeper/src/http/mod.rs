@@ -5,9 +5,10 @@
 //! so `/livez` can tell that the supervising thread hangs. No header and no body of a request is ever
 //! logged.
 //!
-//! - `access`: who may ask: host, token, throttle;
+//! - `access`: who may ask: host, token, throttle; `accept`: in which form;
 //! - `page`: the page at `/` and its feed; `routes`: what else is answered; `readiness`: what `/readyz` checks; `steering`: the acts.
 
+mod accept;
 mod access;
 mod page;
 mod readiness;

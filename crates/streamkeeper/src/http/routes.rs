@@ -10,6 +10,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Resource, Respo
 use serde_json::json;
 
 use super::Shared;
+use super::accept;
 use super::access::{Trusted, is_verbose};
 use super::readiness::Readiness;
 use crate::metrics;
@@ -69,10 +70,11 @@ pub fn status_schema() -> serde_json::Value {
     schemars::schema_for!(ProcessStatus).to_value()
 }
 
-async fn metrics(shared: web::Data<Shared>) -> impl Responder {
+async fn metrics(request: HttpRequest, shared: web::Data<Shared>) -> impl Responder {
+    let format = accept::format(&request);
     HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, metrics::CONTENT_TYPE))
-        .body(metrics::render(shared.requests.registry()))
+        .insert_header((header::CONTENT_TYPE, format.content_type()))
+        .body(metrics::render(shared.requests.registry(), format))
 }
 
 /// Fails only for what a restart mends: see `Requests::is_alive`.

@@ -6,6 +6,7 @@
 //! is written from the same table.
 
 mod counts;
+mod format;
 mod page;
 mod process;
 mod sinks;
@@ -25,18 +26,19 @@ use crate::registry::{Consumer, Process, Registry, StreamEntry, View};
 pub use page::reference;
 
 pub(crate) use counts::{END_TO_END, Histogram, Measured, OPENED, TypeCounts, Words};
+pub(crate) use format::Format;
 
-/// The content type of [`render`]'s text: OpenMetrics, which Prometheus asks for first.
-pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-
-/// All metrics of a registry as OpenMetrics text.
-pub(crate) fn render(registry: &Registry) -> String {
+/// All metrics of a registry.
+pub(crate) fn render(registry: &Registry, format: Format) -> String {
     let mut metrics = prometheus_client::registry::Registry::with_prefix(PREFIX);
     metrics.register_collector(Box::new(Scrape::of(registry)));
     let mut text = String::new();
     // Only a writer can fail, and a text grows.
     text::encode(&mut text, &metrics).unwrap_or_default();
-    text
+    match format {
+        Format::OpenMetrics => text,
+        Format::Text => format::as_text(&text),
+    }
 }
 
 /// Before every name.

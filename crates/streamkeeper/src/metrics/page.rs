@@ -29,8 +29,8 @@ const INTRODUCTION: &str = "# Metrics
 
 <!-- Written from the code by a test: WRITE_DOCS=1 cargo test -p streamkeeper --lib metrics -->
 
-What [the endpoint](endpoint.md) serves at `/metrics`, in the OpenMetrics text format. Each is read at the
-scrape, so a stream that is removed vanishes. Counters begin at zero with the process; times are Unix
+What [the endpoint](endpoint.md) serves at `/metrics`, as Prometheus text, or as OpenMetrics for who asks for
+that. Each is read at the scrape, so a stream that is removed vanishes. Counters begin at zero with the process; times are Unix
 timestamps, so an age is `time() - …`. Label values are names from the configuration and fixed words, never
 a user, a record or a URL.
 

@@ -48,7 +48,7 @@ fn registry() -> Registry {
 
 #[test]
 fn a_scrape_has_every_metric_of_the_table_and_no_other() {
-    let text = render(&registry());
+    let text = render(&registry(), Format::OpenMetrics);
     assert!(text.ends_with("# EOF\n"), "{text}");
     let names =
         |of: fn(&str) -> Option<String>| text.lines().filter_map(of).collect::<BTreeSet<_>>();
@@ -70,7 +70,7 @@ fn a_scrape_has_every_metric_of_the_table_and_no_other() {
 
 #[test]
 fn samples_say_what_the_registry_says() {
-    let text = render(&registry());
+    let text = render(&registry(), Format::OpenMetrics);
     for line in [
         r#"streamkeeper_stream_state{stream="acme",state="degraded"} 1"#,
         r#"streamkeeper_stream_state{stream="acme",state="live"} 0"#,
@@ -100,12 +100,36 @@ fn samples_say_what_the_registry_says() {
 }
 
 #[test]
+fn the_text_format_has_the_same_samples_under_comments_of_its_own() {
+    // Of one scrape: the time that the process has used is other at the next.
+    let open_metrics = render(&registry(), Format::OpenMetrics);
+    let text = format::as_text(&open_metrics);
+    let samples = |text: &str| {
+        text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(samples(&text), samples(&open_metrics));
+    for metric in TABLES.into_iter().flatten() {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge | Kind::Info => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let (name, help) = (format!("{PREFIX}_{}", metric.name), metric.help);
+        let comments = format!("# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        assert!(text.contains(&comments), "{comments}\n{text}");
+        // Each form has escapes of its own.
+        assert!(!help.contains(['"', '\\', '\n']), "{help}");
+    }
+    assert!(!text.contains("# UNIT") && !text.contains("# EOF"), "{text}");
+}
+
+#[test]
 fn what_is_not_known_has_no_sample_and_what_is_gone_has_none() {
-    let text = render(&Registry::default());
+    let text = render(&Registry::default(), Format::OpenMetrics);
     assert!(!text.contains("acme"), "{text}");
     let registry = registry();
     registry.entries()[0].update(|view| *view = View::default());
-    let text = render(&registry);
+    let text = render(&registry, Format::OpenMetrics);
     for name in ["stream_degraded", "upstream_members", "low_water_timestamp_seconds"] {
         assert!(!text.contains(&format!("{PREFIX}_{name}{{")), "{name}: {text}");
     }

@@ -15,8 +15,16 @@ fn everything_is_there_for_whoever_is_on_the_machine() {
     assert_eq!(running.get("/readyz").body, "ok\n");
 
     let metrics = running.get("/metrics");
-    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    let content_type = "text/plain; version=0.0.4; charset=utf-8";
     assert_eq!((metrics.status, &*metrics.headers["content-type"]), (200, content_type));
+    assert!(!metrics.body.contains("# EOF"), "{}", metrics.body);
+    let openly = running.send("GET", "/metrics", &[("accept", "application/openmetrics-text")]);
+    let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((openly.status, &*openly.headers["content-type"]), (200, content_type));
+    assert!(openly.body.ends_with("# EOF\n"), "{}", openly.body);
+    // One that nobody can read is none.
+    let odd = [("accept", "\u{fc}, ;;q=, application/openmetrics-text;q=0.5;q=\"")];
+    assert_eq!(running.send("GET", "/metrics", &odd).status, 200);
     let live = r#"streamkeeper_stream_state{stream="acme",state="live"} 1"#;
     assert!(metrics.body.contains(live), "{}", metrics.body);
     let opened = r#"streamkeeper_connects_total{stream="acme",outcome="opened"} 1"#;
