@@ -5,14 +5,14 @@
 //! is given values only; the places go beside it, so that a problem with a merged value
 //! still names the line or the variable that it came from.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use config::{Config, ConfigError, Environment, Source};
 use serde_json::{Map, Value};
 
 use super::document::{Layer, Places, Spot};
 use super::error::{Place, Problem};
-use super::secret;
+use super::secret::{self, Surroundings};
 
 /// `upper` over `lower`. A secret is taken as a whole: if `upper` has any form of it,
 /// none of `lower` counts.
@@ -39,9 +39,14 @@ pub(super) fn merge(mut lower: Layer, upper: &Layer) -> Layer {
 /// Only variables that begin with `STREAMKEEPER__` count; two underscores go one table
 /// down. One that names anything else is a problem, as an unknown key is.
 pub(super) fn from_environment(
-    variables: &BTreeMap<String, String>,
+    Surroundings { variables, unreadable, .. }: &Surroundings,
     problems: &mut Vec<Problem>,
 ) -> [Layer; 2] {
+    for name in unreadable.iter().filter(|name| name.starts_with("STREAMKEEPER__")) {
+        let place = Place::Variable(name.clone());
+        let message = "is not UTF-8 text".to_owned();
+        problems.push(Problem { place, key: String::new(), message });
+    }
     let is_plain = |name: &str| {
         name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
     };

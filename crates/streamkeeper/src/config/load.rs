@@ -55,7 +55,7 @@ fn gather(
         }
     }
     let mut document = document?;
-    let [service, defaults] = layers::from_environment(&surroundings.variables, problems);
+    let [service, defaults] = layers::from_environment(surroundings, problems);
     document.service = layers::merge(document.service, &service);
     document.defaults = layers::merge(document.defaults, &defaults);
     Some(document)
@@ -67,7 +67,7 @@ pub(super) fn data_dir(path: &Path, surroundings: &Surroundings) -> Result<PathB
     let document = Document::read(path, &mut problems);
     let Some(document) = document else { return Err(ConfigErrors(problems)) };
     let mut problems = Vec::new();
-    let [environment, _] = layers::from_environment(&surroundings.variables, &mut Vec::new());
+    let [environment, _] = layers::from_environment(surroundings, &mut Vec::new());
     let mut service = layers::merge(document.service, &environment);
     service.values.retain(|key, _| key == "data_dir");
     let service = read::service(&service, surroundings, &mut problems);

@@ -15,6 +15,7 @@
 //!
 //! Left to others: what a sink's own keys mean (its factory), and reloading.
 
+mod bare;
 mod document;
 mod effective;
 mod error;

@@ -5,12 +5,13 @@
 //! `$CREDENTIALS_DIRECTORY` first (systemd, `LoadCredential`), then in the current folder. A problem
 //! names the file or the variable, never the secret.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
+use super::bare::bare;
 use super::reader::Reader;
 use super::values::{self, Given};
 use crate::Secret;
@@ -45,17 +46,24 @@ impl Forms {
 pub(super) struct Surroundings {
     /// The environment.
     pub(super) variables: BTreeMap<String, String>,
+    /// Variables that are set, and are not text.
+    pub(super) unreadable: BTreeSet<String>,
     /// Today in UTC.
     pub(super) today: Date,
 }
 
 impl Surroundings {
     pub(super) fn of_this_process() -> Self {
-        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
-            Some((name.into_string().ok()?, value.into_string().ok()?))
-        };
+        let (mut variables, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
+        for (name, value) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            match value.into_string() {
+                Ok(value) => drop(variables.insert(name, value)),
+                Err(_) => drop(unreadable.insert(name)),
+            }
+        }
         let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        Self { variables: std::env::vars_os().filter_map(text).collect(), today }
+        Self { variables, unreadable, today }
     }
 
     /// A file that may be a credential: where it is, if it is there, or else as it was given.
@@ -84,7 +92,7 @@ pub(super) fn take(
         reader.problem(last, message);
     }
     let secrets = [
-        reader.take(plain, |given| checked(values::text(given)?, forms)),
+        reader.take(plain, |given| bare(&values::text(given)?, forms.noun).map(Secret::new)),
         reader.take(file, |given| from_file(given, forms, surroundings)),
         reader.take(env, |given| from_variable(given, forms, surroundings)),
     ];
@@ -95,10 +103,14 @@ fn from_file(given: &Given, forms: Forms, surroundings: &Surroundings) -> Result
     let file = surroundings.locate(&values::path(given)?);
     let name = file.display();
     let bytes = fs::read(&file).map_err(|error| format!("cannot read {name}: {error}"))?;
-    let text = String::from_utf8(bytes).map_err(|_| format!("{name} is not UTF-8 text"))?;
-    match text.trim() {
-        "" => Err(format!("{name} is empty: write the {} into it", forms.noun)),
-        secret => checked(secret.to_owned(), forms).map_err(|message| format!("{name} {message}")),
+    let text = String::from_utf8(bytes)
+        .map_err(|_| format!("{name} is not UTF-8 text: save it as that"))?;
+    match bare(&text, forms.noun) {
+        Ok(secret) if secret.is_empty() => {
+            Err(format!("{name} is empty: write the {} into it", forms.noun))
+        }
+        Ok(secret) => Ok(Secret::new(secret)),
+        Err(message) => Err(format!("{name} {message}")),
     }
 }
 
@@ -108,16 +120,14 @@ fn from_variable(
     surroundings: &Surroundings,
 ) -> Result<Secret, String> {
     let name = values::text(given)?;
-    match surroundings.variables.get(&name).map(|secret| secret.trim()) {
-        // The name is not shown: who mistakes this key for `token` writes the token here.
-        None | Some("") => Err("names a variable that is not set, or empty".into()),
-        Some(secret) => checked(secret.to_owned(), forms),
+    // The name is not shown: who mistakes this key for `token` writes the token here.
+    if surroundings.unreadable.contains(&name) {
+        return Err("names a variable that is not UTF-8 text".into());
     }
-}
-
-fn checked(secret: String, forms: Forms) -> Result<Secret, String> {
-    if secret.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        return Err(format!("must hold one {}, without white space", forms.noun));
+    let text = surroundings.variables.get(&name).map_or("", String::as_str);
+    match bare(text, forms.noun) {
+        Ok(secret) if secret.is_empty() => Err("names a variable that is not set, or empty".into()),
+        Ok(secret) => Ok(Secret::new(secret)),
+        Err(message) => Err(format!("names a variable that {message}")),
     }
-    Ok(Secret::new(secret))
 }

@@ -234,3 +234,14 @@ fn a_star_stands_for_any_text() {
         assert!(!wants(pattern, name), "{pattern} {name}");
     }
 }
+
+#[test]
+fn a_file_may_begin_with_a_byte_order_mark() {
+    let setting = Setting::new(&format!("\u{feff}{STREAM}"));
+    let setting = setting.file(
+        "main.toml.d/b.toml",
+        "\u{feff}[[sink]]\r\nname = \"a\"\r\ntype = \"file\"\r\npath = \"x\"\r\n",
+    );
+    let config = setting.load().unwrap();
+    assert_eq!((config.streams.len(), config.sinks.len()), (1, 1));
+}

@@ -72,6 +72,57 @@ fn a_secret_that_cannot_be_had_names_its_source_only() {
 }
 
 #[test]
+fn a_secret_is_taken_as_people_write_it_or_refused_with_a_sentence() {
+    let folder = |setting: Setting, name: &str| {
+        let folder = setting.path("creds");
+        setting.variable(name, folder.to_str().unwrap())
+    };
+    for form in ["token = \"MARKER\"", "token_file = \"credential\"", "token_env = \"ACME\""] {
+        let with = |text: &str| {
+            let line = form.replace("\"MARKER\"", &format!("'{text}'"));
+            let setting = with_secret(&line).file("creds/credential", format!("{text}\n"));
+            folder(setting.variable("ACME", text), "CREDENTIALS_DIRECTORY")
+        };
+        for text in ["\u{feff}s3cret", "s3\u{200b}cret\u{200b}"] {
+            assert_eq!(with(text).load().unwrap().streams[0].token.expose(), "s3cret", "{form}");
+        }
+        for text in ["\"s3cret\"", "ACME_TOKEN=s3cret", "Bearer s3cret"] {
+            let said = with(text).problems();
+            assert!(said.ends_with("write the token alone"), "{form}: {said}");
+            assert!(said.starts_with("main.toml:4:1: stream.token"), "{form}: {said}");
+            assert!(!said.contains("s3cret"), "{form}: {said}");
+        }
+    }
+    // So is that of the endpoint, and a proxy.
+    let text = format!("[service]\ntoken_env = \"OURS\"\n{STREAM}proxy_env = \"PROXY\"\n");
+    let with = |[ours, proxy]: [&str; 2]| {
+        Setting::new(&text).variable("OURS", ours).variable("PROXY", proxy)
+    };
+    let config = with(["\u{feff}s3cret", "\u{feff}http://p:1\u{200b}"]).load().unwrap();
+    assert_eq!(config.service.token, Some(Secret::new("s3cret")));
+    assert_eq!(config.streams[0].proxy, Proxy::Url(Secret::new("http://p:1")));
+    assert_eq!(
+        with(["'s3cret'", "HTTPS_PROXY=http://p:1"]).problems(),
+        "main.toml:2:1: service.token_env: names a variable that holds quotes or brackets around \
+         the value: write the token alone\n\
+         main.toml:7:1: stream.proxy_env: names a variable that holds a name before the value: \
+         write the proxy URL alone"
+    );
+}
+
+#[test]
+fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_set() {
+    let mut setting = with_secret("token_env = \"ACME_TOKEN\"");
+    let unreadable = &mut setting.surroundings.unreadable;
+    unreadable.extend(["ACME_TOKEN", "STREAMKEEPER__SERVICE__LISTEN"].map(str::to_owned));
+    assert_eq!(
+        setting.problems(),
+        "environment variable STREAMKEEPER__SERVICE__LISTEN: is not UTF-8 text\n\
+         main.toml:4:1: stream.token_env: names a variable that is not UTF-8 text"
+    );
+}
+
+#[test]
 fn a_proxy_is_a_secret_too() {
     let proxy = |setting: &Setting| setting.load().unwrap().streams[0].proxy.clone();
     let url = "http://u:s3cret@proxy:3128";
