@@ -73,6 +73,31 @@ fn a_clock_that_jumps_by_weeks_while_a_hang_is_being_recovered_and_stays_there()
 }
 
 #[test]
+fn a_clock_that_nobody_has_set_is_a_warning_and_nothing_to_fail_for() {
+    let service = Service::process(&[]);
+    let now = jiff::Timestamp::now();
+    let clock = WallClock::ahead_by(60 - now.as_second());
+    let today = now.strftime("%Y-%m-%d").to_string();
+    let file = Settings::scaled(&service.url).with("start_date", &*today).file();
+    let keeper = Keeper::start_with(&file, &clock.environment());
+    let scenario = Scenario { keeper, service }.live();
+    let said = scenario.keeper.wait_said("the clock says 1970-01-01", 1);
+    assert_eq!(said.text("level"), "WARN");
+
+    let checked = run_to_end(command(&scenario.keeper, &["check"]).envs(clock.environment()));
+    assert_eq!(checked.code, Some(0), "{checked:?}");
+    assert!(checked.stdout.contains("a warning: the clock says 1970-01-01"), "{checked:?}");
+    let seen = command(&scenario.keeper, &["doctor", "--offline"]);
+    let seen = run_to_end({ seen }.envs(clock.environment()));
+    assert!(seen.stdout.contains("WARNING  clock: the clock says 1970-01-01"), "{seen:?}");
+    // With its own clock set, everything is as it would have been.
+    scenario.service.fault(json!({"kind": "hang"}));
+    scenario.wait_recovered(1);
+    clock.set(0);
+    scenario.finish();
+}
+
+#[test]
 fn what_has_no_time_of_its_own_is_known_after_a_jump() {
     let scaled = Service::scaled();
     let model = model::Config { connection_permille: 100, ..scaled.model };

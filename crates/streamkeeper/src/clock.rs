@@ -8,6 +8,8 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use streamkeeper_core::time::{Instant, Timestamp};
 
 /// Gives the core its time. Cheap to copy; all copies agree.
@@ -76,6 +78,35 @@ const fn slept_since_boot() -> Duration {
 pub(crate) fn wall() -> Timestamp {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+}
+
+/// Today in UTC, as far as our wall clock can be believed.
+pub(crate) fn today() -> Option<Date> {
+    let today = day(wall().as_micros() / 1_000_000);
+    (today >= built_on()).then_some(today)
+}
+
+/// What is wrong with our wall clock, in a sentence, if it says a day before this program was built: a
+/// machine without a battery for its clock begins in 1970, until somebody tells it the time.
+pub fn clock_doubt() -> Option<String> {
+    if today().is_some() {
+        return None;
+    }
+    let (today, built) = (day(wall().as_micros() / 1_000_000), built_on());
+    Some(format!(
+        "the clock says {today}, and this program was built on {built}: until it is set, `start_date` is \
+         not compared with it, and every certificate seems to be not valid yet"
+    ))
+}
+
+/// The day on which this was built.
+fn built_on() -> Date {
+    day(env!("STREAMKEEPER_BUILT_AT").parse().unwrap_or_default())
+}
+
+fn day(unix_seconds: i64) -> Date {
+    let at = jiff::Timestamp::from_second(unix_seconds).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    at.to_zoned(TimeZone::UTC).date()
 }
 
 /// A seed for jitter, different for each stream and process.

@@ -59,6 +59,7 @@ pub mod transport;
 mod vital;
 mod writer;
 
+pub use clock::clock_doubt;
 pub use deliveries::{Deliveries, Delivery};
 pub use embed::{Builder, StartError, StopReport, Streamkeeper};
 pub use reload::{ReloadError, ReloadReport};

@@ -9,6 +9,7 @@ use streamkeeper_sink::SinkFactory;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use crate::clock::clock_doubt;
 use crate::config::Config;
 use crate::consumers::Consumers;
 use crate::control::Control;
@@ -45,6 +46,9 @@ impl System {
         requests: &Requests,
         sink_stop: watch::Sender<SinkStop>,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
+        if let Some(doubt) = clock_doubt() {
+            tracing::warn!("{doubt}; streams are opened as soon as that can be done");
+        }
         let bound = Bound::take(&config.service)?;
         let registry = requests.registry();
         let (consumers, deliveries) =

@@ -39,5 +39,8 @@ fn text(config: &Config) -> String {
     for sink in &config.sinks {
         text += &format!("sink {}: {}, for {}\n", sink.name, sink.kind, sink.streams.join(", "));
     }
+    if let Some(doubt) = streamkeeper::clock_doubt() {
+        text += &format!("a warning: {doubt}\n");
+    }
     text + "the configuration is good\n"
 }

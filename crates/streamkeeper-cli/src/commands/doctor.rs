@@ -80,6 +80,7 @@ impl Doctor {
         let config = self.file.load()?;
         let mut findings = vec![Finding::good("configuration", "it is good")];
         findings.extend(machine::secrets(&self.file.path()?, &self.file.effective()?));
+        findings.extend(machine::clock());
         if !self.offline {
             findings.extend(service::organizations(&config)?);
         }

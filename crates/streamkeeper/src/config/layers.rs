@@ -5,14 +5,15 @@
 //! is given values only; the places go beside it, so that a problem with a merged value
 //! still names the line or the variable that it came from.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
 
 use config::{Config, ConfigError, Environment, Source};
 use serde_json::{Map, Value};
 
 use super::document::{Layer, Places, Spot};
 use super::error::{Place, Problem};
-use super::secret::{self, Surroundings};
+use super::secret;
 
 /// `upper` over `lower`. A secret is taken as a whole: if `upper` has any form of it,
 /// none of `lower` counts.
@@ -39,24 +40,28 @@ pub(super) fn merge(mut lower: Layer, upper: &Layer) -> Layer {
 /// Only variables that begin with `STREAMKEEPER__` count; two underscores go one table
 /// down. One that names anything else is a problem, as an unknown key is.
 pub(super) fn from_environment(
-    Surroundings { variables, unreadable, .. }: &Surroundings,
+    variables: &BTreeMap<String, OsString>,
     problems: &mut Vec<Problem>,
 ) -> [Layer; 2] {
-    for name in unreadable.iter().filter(|name| name.starts_with("STREAMKEEPER__")) {
-        let place = Place::Variable(name.clone());
-        let message = "is not UTF-8 text".to_owned();
-        problems.push(Problem { place, key: String::new(), message });
+    let mut ours = BTreeMap::new();
+    for (name, value) in variables.iter().filter(|(name, _)| name.starts_with("STREAMKEEPER__")) {
+        if let Some(value) = value.to_str() {
+            ours.insert(name.clone(), value.to_owned());
+        } else {
+            let (place, key) = (Place::Variable(name.clone()), String::new());
+            problems.push(Problem { place, key, message: "is not UTF-8 text".to_owned() });
+        }
     }
     let is_plain = |name: &str| {
         name.bytes().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == b'_')
     };
     let plain: HashMap<_, _> =
-        variables.clone().into_iter().filter(|(name, _)| is_plain(name)).collect();
+        ours.clone().into_iter().filter(|(name, _)| is_plain(name)).collect();
     let environment = Environment::with_prefix("STREAMKEEPER").separator("__").source(Some(plain));
     let config = Config::builder().add_source(environment).build().unwrap_or_default();
 
     let mut layers = ["service", "defaults"].map(|table| (table, Places::default()));
-    for name in variables.keys() {
+    for name in ours.keys() {
         let Some(path) = name.strip_prefix("STREAMKEEPER__") else { continue };
         let path = path.to_ascii_lowercase().replace("__", ".");
         let place = Place::Variable(name.clone());

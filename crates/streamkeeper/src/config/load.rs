@@ -55,7 +55,7 @@ fn gather(
         }
     }
     let mut document = document?;
-    let [service, defaults] = layers::from_environment(surroundings, problems);
+    let [service, defaults] = layers::from_environment(&surroundings.variables, problems);
     document.service = layers::merge(document.service, &service);
     document.defaults = layers::merge(document.defaults, &defaults);
     Some(document)
@@ -67,7 +67,7 @@ pub(super) fn data_dir(path: &Path, surroundings: &Surroundings) -> Result<PathB
     let document = Document::read(path, &mut problems);
     let Some(document) = document else { return Err(ConfigErrors(problems)) };
     let mut problems = Vec::new();
-    let [environment, _] = layers::from_environment(surroundings, &mut Vec::new());
+    let [environment, _] = layers::from_environment(&surroundings.variables, &mut Vec::new());
     let mut service = layers::merge(document.service, &environment);
     service.values.retain(|key, _| key == "data_dir");
     let service = read::service(&service, surroundings, &mut problems);
@@ -177,7 +177,7 @@ impl<'a> Loader<'a> {
 
         let home = Spot { place: Place::Path(self.path.to_owned()), key: String::new() };
         let root = Places { home, ..Places::default() };
-        for finding in rules::check(&config, self.factories, surroundings.today) {
+        for finding in rules::check(&config, self.factories, surroundings) {
             if self.broken.contains(&finding.table) {
                 continue;
             }

@@ -156,7 +156,7 @@ impl Config {
             let places = Places { home: Spot { key, ..Spot::default() }, ..Places::default() };
             places.problem(&finding.key, finding.message)
         };
-        let findings = rules::check(self, factories, Surroundings::of_this_process().today);
+        let findings = rules::check(self, factories, &Surroundings::of_this_process());
         let problems: Vec<_> = findings.into_iter().map(problem).collect();
         if problems.is_empty() { Ok(()) } else { Err(ConfigErrors(problems)) }
     }

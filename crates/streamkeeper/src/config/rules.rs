@@ -7,9 +7,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use awc::http::Uri;
-use jiff::civil::Date;
 use streamkeeper_sink::SinkFactory;
 
+use super::secret::Surroundings;
 use super::sink::matches;
 use super::{Config, ServiceConfig, StreamConfig};
 use crate::transport::{PROXY_URL, Proxy, Route, SettingsError, read_authorities, read_identity};
@@ -35,7 +35,7 @@ pub(super) enum Table {
 pub(super) fn check(
     config: &Config,
     factories: &[Box<dyn SinkFactory>],
-    today: Date,
+    surroundings: &Surroundings,
 ) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut note = |table, key: &str, message: String| {
@@ -49,7 +49,7 @@ pub(super) fn check(
     for (index, config) in config.streams.iter().enumerate() {
         let mut note = |key: &str, message| note(Table::Stream(index), key, message);
         name(&config.name, &mut names, "stream", &mut note);
-        stream(config, today, &mut note);
+        stream(config, surroundings, &mut note);
         durations(config, &mut note);
     }
     names.clear();
@@ -123,9 +123,9 @@ fn service(service: &ServiceConfig, note: &mut Note<'_>) {
     within("queue_bytes", service.queue_bytes, QUEUE_BYTES, note);
 }
 
-fn stream(stream: &StreamConfig, today: Date, note: &mut Note<'_>) {
+fn stream(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'_>) {
     url(&stream.url, note);
-    network(stream, note);
+    network(stream, surroundings, note);
     if stream.token.expose().is_empty() {
         note("token", "must not be empty".into());
     }
@@ -141,7 +141,9 @@ fn stream(stream: &StreamConfig, today: Date, note: &mut Note<'_>) {
     if stream.resource_filter.iter().any(String::is_empty) {
         note("resource_filter", "must not hold empty text".into());
     }
-    if stream.start_date.is_some_and(|date| date > today) {
+    if let (Some(date), Some(today)) = (stream.start_date, surroundings.today)
+        && date > today
+    {
         note("start_date", format!("must not be after today, {today} in UTC"));
     }
     within("max_event_bytes", stream.max_event_bytes, EVENT_BYTES, note);
@@ -188,11 +190,17 @@ fn url(url: &str, note: &mut Note<'_>) {
 }
 
 /// What stands between, and who vouches for whom.
-fn network(stream: &StreamConfig, note: &mut Note<'_>) {
-    if let Proxy::Url(url) = &stream.proxy
-        && Route::parse(url).is_none()
-    {
-        note("proxy", format!("must be \"off\" or {PROXY_URL}"));
+fn network(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'_>) {
+    match &stream.proxy {
+        Proxy::Off => {}
+        Proxy::Url(url) if Route::parse(url).is_some() => {}
+        Proxy::Url(_) => note("proxy", format!("must be \"off\" or {PROXY_URL}")),
+        Proxy::Environment => {
+            let variable = |name: &str| surroundings.variables.get(name).cloned();
+            if let Err(error) = Route::of_environment(&stream.url, variable) {
+                note("proxy", format!("is not given, and the environment's is wrong: {error}"));
+            }
+        }
     }
     let (cert, key) = (stream.client_cert_file.as_deref(), stream.client_key_file.as_deref());
     let identity = read_identity(cert, key).err();

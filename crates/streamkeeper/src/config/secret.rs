@@ -5,7 +5,8 @@
 //! `$CREDENTIALS_DIRECTORY` first (systemd, `LoadCredential`), then in the current folder. A problem
 //! names the file or the variable, never the secret.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -15,6 +16,7 @@ use super::bare::bare;
 use super::reader::Reader;
 use super::values::{self, Given};
 use crate::Secret;
+use crate::clock::today;
 
 /// The forms in which a secret is given.
 #[derive(Clone, Copy, Debug)]
@@ -45,25 +47,15 @@ impl Forms {
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     /// The environment.
-    pub(super) variables: BTreeMap<String, String>,
-    /// Variables that are set, and are not text.
-    pub(super) unreadable: BTreeSet<String>,
-    /// Today in UTC.
-    pub(super) today: Date,
+    pub(super) variables: BTreeMap<String, OsString>,
+    /// Today in UTC, if the clock can be believed.
+    pub(super) today: Option<Date>,
 }
 
 impl Surroundings {
     pub(super) fn of_this_process() -> Self {
-        let (mut variables, mut unreadable) = (BTreeMap::new(), BTreeSet::new());
-        for (name, value) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            match value.into_string() {
-                Ok(value) => drop(variables.insert(name, value)),
-                Err(_) => drop(unreadable.insert(name)),
-            }
-        }
-        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        Self { variables, unreadable, today }
+        let named = |(name, value): (OsString, _)| (name.to_string_lossy().into_owned(), value);
+        Self { variables: std::env::vars_os().map(named).collect(), today: today() }
     }
 
     /// A file that may be a credential: where it is, if it is there, or else as it was given.
@@ -121,10 +113,11 @@ fn from_variable(
 ) -> Result<Secret, String> {
     let name = values::text(given)?;
     // The name is not shown: who mistakes this key for `token` writes the token here.
-    if surroundings.unreadable.contains(&name) {
-        return Err("names a variable that is not UTF-8 text".into());
-    }
-    let text = surroundings.variables.get(&name).map_or("", String::as_str);
+    let text = match surroundings.variables.get(&name).map(|value| value.to_str()) {
+        Some(None) => return Err("names a variable that is not UTF-8 text".into()),
+        Some(Some(text)) => text,
+        None => "",
+    };
     match bare(text, forms.noun) {
         Ok(secret) if secret.is_empty() => Err("names a variable that is not set, or empty".into()),
         Ok(secret) => Ok(Secret::new(secret)),

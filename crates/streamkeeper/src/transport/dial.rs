@@ -49,8 +49,7 @@ pub(super) struct Dialer {
 impl Dialer {
     pub(super) fn new(settings: &TransportSettings) -> Result<Self, SettingsError> {
         let target = Target::parse(&settings.url)?;
-        let variable = |name: &str| std::env::var(name).ok();
-        let route = Route::choose(&settings.proxy, &target, variable)?;
+        let route = Route::choose(&settings.proxy, &target, |name| std::env::var_os(name))?;
         // Checked without TLS, too: a mistake shall not wait for the change to it.
         let identity = tls::read_identity(
             settings.client_cert_file.as_deref(),

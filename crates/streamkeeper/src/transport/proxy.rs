@@ -8,6 +8,8 @@
 //! hyper-util reads the URLs and the list of `NO_PROXY`. It leaves out what it cannot read; here
 //! that is an error, or a connection would go past a proxy that somebody has prescribed.
 
+use std::ffi::OsString;
+
 use http::Uri;
 use http::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -61,23 +63,31 @@ impl Route {
     pub(super) fn choose(
         proxy: &Proxy,
         target: &Target,
-        variable: impl Fn(&str) -> Option<String>,
+        variable: impl Fn(&str) -> Option<OsString>,
     ) -> Result<Option<Self>, SettingsError> {
         match proxy {
             Proxy::Off => Ok(None),
             Proxy::Url(url) => Self::parse(url).map(Some).ok_or(SettingsError::Proxy("proxy")),
             Proxy::Environment => {
-                let set = |name: &&'static str| {
-                    let value = variable(name).filter(|value| !value.trim().is_empty());
-                    value.map(|value| (*name, value))
+                // The first that is set.
+                let first = |names: &[&'static str]| {
+                    for name in names {
+                        let Some(value) = variable(name) else { continue };
+                        let value =
+                            value.into_string().map_err(|_| SettingsError::NotText(name))?;
+                        if !value.trim().is_empty() {
+                            return Ok(Some((*name, value)));
+                        }
+                    }
+                    Ok(None)
                 };
                 let names = if target.https {
                     ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]
                 } else {
                     ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]
                 };
-                let Some((name, url)) = names.iter().find_map(set) else { return Ok(None) };
-                let exempt = ["no_proxy", "NO_PROXY"].iter().find_map(set);
+                let Some((name, url)) = first(&names)? else { return Ok(None) };
+                let exempt = first(&["no_proxy", "NO_PROXY"])?;
                 if exempt.is_some_and(|(_, list)| is_exempt(&list, target)) {
                     return Ok(None);
                 }
@@ -85,6 +95,16 @@ impl Route {
                 Self::read(&url).map(Some).ok_or(SettingsError::Proxy(name))
             }
         }
+    }
+
+    /// Whether the environment has something to say about the way to `url` that can be understood.
+    pub(crate) fn of_environment(
+        url: &str,
+        variable: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<(), SettingsError> {
+        // What is wrong with the URL is said elsewhere.
+        let Ok(target) = Target::parse(url) else { return Ok(()) };
+        Self::choose(&Proxy::Environment, &target, variable).map(drop)
     }
 
     /// A URL with its scheme; `None` if it is none, or that of another kind of proxy.
@@ -206,6 +226,8 @@ fn without_port(entry: &str, port: u16) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
     use super::*;
 
     fn target(url: &str) -> Target {
@@ -216,7 +238,7 @@ mod tests {
     fn chosen(url: &str, variables: &[(&str, &str)]) -> Result<Option<String>, SettingsError> {
         let variable = |name: &str| {
             let found = variables.iter().find(|(known, _)| *known == name);
-            found.map(|(_, value)| (*value).to_owned())
+            found.map(|(_, value)| OsString::from(*value))
         };
         let route = Route::choose(&Proxy::Environment, &target(url), variable)?;
         Ok(route.map(|route| format!("{}:{}", route.host, route.port)))
@@ -245,6 +267,38 @@ mod tests {
             let expected = Err(SettingsError::Proxy("ALL_PROXY"));
             assert_eq!(chosen(https, &[("ALL_PROXY", wrong)]), expected, "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_refused_by_its_name() {
+        let broken = OsString::from_vec(b"http://prox\xff:1".to_vec());
+        let (http, https) = ("http://service.example", "https://service.example");
+        let choose = |url, variables: &[(&str, &OsString)]| {
+            let variable = |name: &str| {
+                let found = variables.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).clone())
+            };
+            let route = Route::choose(&Proxy::Environment, &target(url), variable)?;
+            Ok(route.map(|route| route.host))
+        };
+        for (url, names) in [
+            (http, ["http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"]),
+            (https, ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"]),
+        ] {
+            for name in names {
+                assert_eq!(choose(url, &[(name, &broken)]), Err(SettingsError::NotText(name)));
+            }
+        }
+        let good = OsString::from("http://p:1");
+        for name in ["no_proxy", "NO_PROXY"] {
+            let list = OsString::from_vec(b"a.example,\xff,service.example".to_vec());
+            let variables = [("ALL_PROXY", &good), (name, &list)];
+            assert_eq!(choose(https, &variables), Err(SettingsError::NotText(name)));
+            assert_eq!(choose(https, &variables[1..]), Ok(None), "there is no proxy");
+        }
+        // What is not asked for another one's connection is nobody's business.
+        let variables = [("https_proxy", &good), ("HTTPS_PROXY", &broken), ("http_proxy", &broken)];
+        assert_eq!(choose(https, &variables), Ok(Some("p".to_owned())));
     }
 
     #[test]

@@ -103,6 +103,10 @@ pub enum SettingsError {
     /// the environment variable.
     #[error("{0}: expected {PROXY_URL}")]
     Proxy(&'static str),
+    /// An environment variable about proxies that is not text: nobody goes past a proxy because its name
+    /// cannot be read, nor through one that an unreadable list exempts from.
+    #[error("{0}: is not UTF-8 text")]
+    NotText(&'static str),
     /// Neither the system nor `ca_file` offers an authority to believe.
     #[error("no certificate authorities were found: set ca_file or SSL_CERT_FILE")]
     NoAuthorities,

@@ -51,6 +51,12 @@ fn permissions(file: &Path) -> Option<Finding> {
     })
 }
 
+/// A clock that has not been set, which needs no service to be seen.
+pub(super) fn clock() -> Option<Finding> {
+    let advice = "set it, or run an NTP client that does so before this starts";
+    streamkeeper::clock_doubt().map(|doubt| Finding::warning("clock", doubt, advice))
+}
+
 /// Open files: those of the running process, or of what is started from here.
 pub(super) fn descriptors(config: &Config) -> Option<Finding> {
     let running = control::status(&config.service.data_dir).ok().map(|process| process.pid);

@@ -19,11 +19,8 @@ fn layer(rows: &[Key]) -> Layer {
 
 /// What the reader asks for, without the names of tables that the rows know.
 fn asked(rows: &[Key], read: impl FnOnce(&Layer, &Surroundings)) -> BTreeSet<String> {
-    let surroundings = Surroundings {
-        variables: [].into(),
-        unreadable: [].into(),
-        today: jiff::civil::date(2026, 11, 20),
-    };
+    let surroundings =
+        Surroundings { variables: [].into(), today: Some(jiff::civil::date(2026, 11, 20)) };
     let layer = layer(rows);
     let mut asked = reader::asked_for(|| read(&layer, &surroundings));
     asked.retain(|key| !layer.values.contains_key(key));

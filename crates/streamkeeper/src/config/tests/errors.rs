@@ -1,5 +1,8 @@
 //! Files that are wrong, with the whole text of what is said.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::{STREAM, Setting, after_stream};
 use crate::Secret;
 use crate::config::{Config, StreamConfig};
@@ -226,6 +229,36 @@ fn what_stands_between() {
         let setting = setting.file("main.toml", format!("{STREAM}{line}"));
         assert_eq!(setting.problems(), format!("main.toml:{problem}"));
     }
+}
+
+#[test]
+fn a_proxy_of_the_environment_that_cannot_be_used_is_refused_before_the_start() {
+    let broken = OsString::from_vec(b"http://\xff:1".into());
+    for (name, value, said) in [
+        ("https_proxy", broken.clone(), "is not UTF-8 text"),
+        ("ALL_PROXY", broken.clone(), "is not UTF-8 text"),
+        ("HTTPS_PROXY", "socks5://p:1".into(), "expected http://host:port"),
+    ] {
+        let mut setting = Setting::new(STREAM);
+        setting.surroundings.variables.insert(name.into(), value);
+        let problems = setting.problems();
+        let start = format!(
+            "main.toml:1:1: stream.proxy: is not given, and the environment's is wrong: {name}: {said}"
+        );
+        assert!(problems.starts_with(&start), "{problems}");
+    }
+    let mut setting = Setting::new(&format!("{STREAM}proxy = \"off\""));
+    setting.surroundings.variables.insert("https_proxy".into(), broken);
+    assert!(setting.load().is_ok());
+}
+
+#[test]
+fn a_day_is_judged_by_a_clock_that_can_be_right() {
+    let mut setting = Setting::new(&format!("{STREAM}start_date = \"2026-11-21\""));
+    assert!(setting.load().is_err());
+    // 1970, say.
+    setting.surroundings.today = None;
+    assert!(setting.load().is_ok());
 }
 
 #[test]

@@ -48,8 +48,8 @@ struct Setting {
 impl Setting {
     /// With `text` as the main file.
     fn new(text: &str) -> Self {
-        let today = jiff::civil::date(2026, 11, 20);
-        let surroundings = Surroundings { variables: [].into(), unreadable: [].into(), today };
+        let today = Some(jiff::civil::date(2026, 11, 20));
+        let surroundings = Surroundings { variables: [].into(), today };
         let setting = Self { folder: tempfile::tempdir().unwrap(), surroundings };
         setting.file("main.toml", text)
     }

@@ -1,5 +1,8 @@
 //! Where secrets come from, and that they are never shown.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt as _;
+
 use super::{STREAM, Setting};
 use crate::Secret;
 use crate::transport::Proxy;
@@ -113,8 +116,12 @@ fn a_secret_is_taken_as_people_write_it_or_refused_with_a_sentence() {
 #[test]
 fn a_variable_that_is_no_text_is_not_taken_for_one_that_is_not_set() {
     let mut setting = with_secret("token_env = \"ACME_TOKEN\"");
-    let unreadable = &mut setting.surroundings.unreadable;
-    unreadable.extend(["ACME_TOKEN", "STREAMKEEPER__SERVICE__LISTEN"].map(str::to_owned));
+    for name in ["ACME_TOKEN", "STREAMKEEPER__SERVICE__LISTEN"] {
+        setting
+            .surroundings
+            .variables
+            .insert(name.into(), OsString::from_vec(b"marker\xff".into()));
+    }
     assert_eq!(
         setting.problems(),
         "environment variable STREAMKEEPER__SERVICE__LISTEN: is not UTF-8 text\n\
