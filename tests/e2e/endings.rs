@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use streamkeeper_simulator::fault::Call;
+use streamkeeper_simulator::server::ConnectionEntry;
 
 use super::support::{Finished, RECOVERING, Scenario, Service, calls};
 
@@ -70,6 +71,36 @@ fn a_half_close_that_the_service_ignores() {
     scenario.service.fault(json!({"kind": "half_close_ignored", "all": true}));
     let finished = scenario.finish();
     assert_eq!(finished.log.said("stopped").last().unwrap().message, "stopped");
+}
+
+#[test]
+fn a_half_close_that_is_answered_by_a_fin_alone_costs_no_deletion() {
+    // Node's http server, and many proxies: ten rests and two restarts.
+    let service = Service::inside(Service::scaled());
+    service.fault(json!({"kind": "half_close_bare", "call": "connect", "for_ms": 3_600_000}));
+    let mut scenario = Scenario::with(service, |settings| settings);
+    scenario.service.generate(0.0);
+    scenario.service.wait_state("ten rests", |state| {
+        let by_us = |c: &&ConnectionEntry| c.rest_ms.is_some() && c.pokes_in_row >= 5;
+        state.connections.iter().filter(by_us).count() >= 10
+    });
+    scenario.service.generate(500.0);
+    for restart in 1..=2 {
+        let verified = scenario.keeper.log().said("verified: ").len();
+        scenario.keeper.stop();
+        scenario.service.wait_time(Duration::from_secs(1));
+        scenario.keeper.restart();
+        // What the stop has left open is read again beside the stream.
+        scenario.keeper.wait_said("verified: ", verified + 1);
+        let log = scenario.keeper.log();
+        assert_eq!(log.said("opened the ledger").len(), restart + 1);
+        assert_eq!(log.said("opened the ledger").last().unwrap().text("start"), "clean");
+    }
+    let finished = scenario.finish();
+    assert!(!finished.log.said("may have lost events; the mark waits").is_empty());
+    assert_eq!(finished.log.said(RECOVERING).len(), 0);
+    assert_eq!(calls(&finished.state, Call::Create), 1);
+    assert_eq!(calls(&finished.state, Call::Delete), 0);
 }
 
 #[test]

@@ -113,8 +113,20 @@ pub enum ConnectionFault {
         /// How large its data is.
         bytes: usize,
     },
-    /// A FIN of the client is not honoured: the service writes on.
-    IgnoreFin,
+    /// What a FIN of the client leads to.
+    Fin(OnFin),
+}
+
+/// What a client's half-close leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFin {
+    /// The service sends what is under way and ends the body properly.
+    #[default]
+    Honoured,
+    /// It writes on.
+    Ignored,
+    /// It sends what is under way and closes, without the terminator of the chunked body.
+    Bare,
 }
 
 /// How a connection breaks. What the service writes until it notices is lost.
@@ -156,8 +168,8 @@ pub enum CallFault {
     Gzip,
     /// Neither `Content-Length` nor `Transfer-Encoding`: the body ends with the connection.
     NoLength,
-    /// As [`ConnectionFault::IgnoreFin`]. For `connect` and `replay` alone.
-    IgnoreFin,
+    /// As [`ConnectionFault::Fin`]. For `connect` and `replay` alone.
+    Fin(OnFin),
 }
 
 /// Which calls suffer.
@@ -215,7 +227,7 @@ impl CallFault {
         match self {
             Self::Status { .. } | Self::Silence | Self::Dropped | Self::NoLength => true,
             Self::LostAnswer { .. } => !call.streams_events(),
-            Self::Gzip | Self::IgnoreFin => call.streams_events(),
+            Self::Gzip | Self::Fin(_) => call.streams_events(),
         }
     }
 }

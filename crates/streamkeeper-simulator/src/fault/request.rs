@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Break, Call, CallFault, ConnectionFault, Fault, Scope, Target};
+use super::{Break, Call, CallFault, ConnectionFault, Fault, OnFin, Scope, Target};
 use crate::model::Millis;
 
 /// The kinds of `POST /fault`.
@@ -25,6 +25,7 @@ pub enum FaultKind {
     Garbage,
     Huge,
     HalfCloseIgnored,
+    HalfCloseBare,
     LatePokes,
     Refused,
     Held,
@@ -105,6 +106,13 @@ impl TryFrom<FaultRequest> for Fault {
         let connection = |fault| Self::Connection(request.target(), fault);
         let breaks = |how, mid_event| connection(ConnectionFault::Break { how, mid_event });
         let call = |fault| Self::Call(fault, request.scope());
+        let on_fin = |on_fin| {
+            if request.names_connections() {
+                connection(ConnectionFault::Fin(on_fin))
+            } else {
+                call(CallFault::Fin(on_fin))
+            }
+        };
         let stream = || request.stream.clone().ok_or(Missing("stream"));
         Ok(match request.kind {
             FaultKind::Hang => breaks(Break::Hang { deaf: request.deaf, for_ms }, mid_event),
@@ -125,10 +133,8 @@ impl TryFrom<FaultRequest> for Fault {
                 let bytes = request.bytes.unwrap_or(HUGE_BYTES);
                 connection(ConnectionFault::Huge { bytes })
             }
-            FaultKind::HalfCloseIgnored if request.names_connections() => {
-                connection(ConnectionFault::IgnoreFin)
-            }
-            FaultKind::HalfCloseIgnored => call(CallFault::IgnoreFin),
+            FaultKind::HalfCloseIgnored => on_fin(OnFin::Ignored),
+            FaultKind::HalfCloseBare => on_fin(OnFin::Bare),
             FaultKind::LatePokes => {
                 Self::LatePokes { late_ms: request.late_ms.ok_or(Missing("late_ms"))?, for_ms }
             }

@@ -24,7 +24,7 @@ fn connection_faults_name_their_connections() {
     assert_eq!(parse(json), Ok(broken(Target::All, hang, false)));
     assert_eq!(
         parse(r#"{"kind":"half_close_ignored","which":[1,2]}"#),
-        Ok(Fault::Connection(Target::Which(vec![1, 2]), ConnectionFault::IgnoreFin))
+        Ok(Fault::Connection(Target::Which(vec![1, 2]), ConnectionFault::Fin(OnFin::Ignored)))
     );
 }
 

@@ -19,7 +19,7 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::mpsc::UnboundedReceive
 
 use super::{body::Body, http::wait_for_close, journal::ClosedBy, state::Organization};
 use crate::{
-    fault::{Break, ConnectionFault},
+    fault::{Break, ConnectionFault, OnFin},
     model::{ClientId, Event, Frame, Hang, StreamId},
     record::{self, kind_name, rfc3339},
 };
@@ -41,7 +41,7 @@ pub(super) struct EventStream {
     cut: Option<Break>,
     slow: Option<Slow>,
     fin_seen: bool,
-    ignores_fin: bool,
+    on_fin: OnFin,
 }
 
 /// What is known of a client when its event stream opens.
@@ -52,7 +52,7 @@ pub(super) struct Opened {
     /// `None` for a replay.
     pub(super) stream: Option<StreamId>,
     pub(super) orders: UnboundedReceiver<ConnectionFault>,
-    pub(super) ignores_fin: bool,
+    pub(super) on_fin: OnFin,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,7 @@ impl EventStream {
         body: Body,
         opened: Opened,
     ) -> Self {
-        let Opened { client, number, stream, orders, ignores_fin } = opened;
+        let Opened { client, number, stream, orders, on_fin } = opened;
         let mut out = BytesMut::new();
         body.head(&mut out);
         let stream = stream.map_or_else(|| format!("{number:024x}"), |id| id.to_string());
@@ -106,7 +106,7 @@ impl EventStream {
             cut: None,
             slow: None,
             fin_seen: false,
-            ignores_fin,
+            on_fin,
         }
     }
 
@@ -194,7 +194,9 @@ impl EventStream {
         for due in due {
             let (name, data) = match due {
                 Due::End => {
-                    self.body.end(&mut self.out);
+                    if !(self.fin_seen && self.on_fin == OnFin::Bare) {
+                        self.body.end(&mut self.out);
+                    }
                     self.phase = Phase::Ending(None);
                     break;
                 }
@@ -244,7 +246,7 @@ impl EventStream {
                 let record = HUGE_FRAME.replace('~', &filler);
                 self.body.frame("data", record.as_bytes(), &mut self.out);
             }
-            ConnectionFault::IgnoreFin => self.ignores_fin = true,
+            ConnectionFault::Fin(on_fin) => self.on_fin = on_fin,
         }
         Continue(())
     }
@@ -286,7 +288,7 @@ impl EventStream {
         let mut state = self.organization.lock();
         let now = state.now();
         state.journal.close(now, self.number, ClosedBy::ClientFin);
-        if !self.ignores_fin {
+        if self.on_fin != OnFin::Ignored {
             // The model knows whether the service hears it.
             state.model.half_close(self.client, now);
         }

@@ -19,7 +19,7 @@ use super::{
     wire::{self, BadField},
 };
 use crate::{
-    fault::{Call, CallFault},
+    fault::{Call, CallFault, OnFin},
     model::StreamId,
 };
 
@@ -206,6 +206,9 @@ fn open(
     let client = connected.map_err(|refusal| rest::refused(state, refusal))?;
     let (sender, orders) = mpsc::unbounded_channel();
     let number = state.open(stream, sender);
-    let ignores_fin = fault == Some(CallFault::IgnoreFin);
-    Ok(Opened { client, number, stream, orders, ignores_fin })
+    let on_fin = match fault {
+        Some(CallFault::Fin(on_fin)) => on_fin,
+        _ => OnFin::default(),
+    };
+    Ok(Opened { client, number, stream, orders, on_fin })
 }
