@@ -101,7 +101,7 @@ impl ServiceClock {
     /// Starts from our own wall clock, until the service has said better.
     ///
     /// `patience` (`late_after`): at least so far apart are two statements that bear each other out. Half
-    /// of it is what two that say the same may differ by.
+    /// of it, and two seconds at least, is what two that say the same may differ by.
     #[must_use]
     pub const fn new(patience: Duration, now: Instant, wall: Timestamp) -> Self {
         let line = Line { at: now, ts: wall };
@@ -215,9 +215,9 @@ impl ServiceClock {
         self.proven && self.ahead.is_some()
     }
 
-    /// What a poke may wait on its way, more than another.
+    /// What a poke may wait on its way, more than another; and its time may be told in whole seconds.
     fn tolerance(&self) -> Duration {
-        self.patience / 2
+        (self.patience / 2).max(GRAIN)
     }
 }
 
@@ -226,6 +226,9 @@ fn agree(one: Line, other: Line, tolerance: Duration) -> bool {
     let expected = one.at(other.at);
     other.ts >= expected.minus(tolerance) && other.ts <= expected.plus(tolerance)
 }
+
+/// Two times that are told in whole seconds differ by less than this from the same line.
+const GRAIN: Duration = Duration::from_secs(2);
 
 /// One connection alone is believed after so many times `patience`, if the others say nothing.
 const ALONE: u32 = 8;

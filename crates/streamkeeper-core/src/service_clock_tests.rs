@@ -180,3 +180,14 @@ fn one_record_far_ahead_does_not_move_a_clock_that_is_unproven() {
     told.clock.at_least(at(12), ts(1_001_012));
     assert_eq!(told.off(12), 1_000, "two say that it is so late at least");
 }
+
+#[test]
+fn a_time_that_is_told_in_whole_seconds_is_believed_with_any_patience() {
+    let mut clock = ServiceClock::new(Duration::from_millis(300), at(0), ts(0));
+    for tenth in 0..50_u64 {
+        let now = Instant::ZERO + Duration::from_millis(tenth * 100);
+        let said = ts(1_000_000 + (tenth / 10).cast_signed());
+        assert_eq!(clock.poke(now, said, None), Statement::Plausible);
+        assert_eq!(clock.is_proven(), tenth >= 3, "{tenth}");
+    }
+}
