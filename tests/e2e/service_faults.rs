@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use streamkeeper_simulator::fault::Call;
 
-use super::support::{RECOVERING, STREAM, Scenario, Service, calls};
+use super::support::{RECOVERING, STREAM, Scenario, Service, calls, command, run_to_end};
 
 #[test]
 fn minutes_of_503() {
@@ -67,6 +67,28 @@ fn retry_after_is_honoured_with_a_refused_call() {
     assert_eq!(deletes.iter().map(|call| call.status).collect::<Vec<_>>(), [Some(403), Some(200)]);
     let waited = deletes[1].at_ms - deletes[0].at_ms;
     assert!(waited >= 4_900, "{waited} ms");
+}
+
+#[test]
+fn an_operator_ends_a_wait_that_has_no_end() {
+    let acts: [&[&str]; 4] = [&["reconnect"], &["recover"], &["pause", "resume"], &["reload"]];
+    for acts in acts {
+        let scenario = Scenario::start();
+        let refused = json!({"kind": "status", "status": 503, "call": "connect", "count": 1,
+            "retry_after_s": 1_u64 << 63});
+        scenario.service.fault(refused);
+        scenario.service.fault(json!({"kind": "end", "all": true}));
+        let said = scenario.keeper.wait_said("the service asks us to wait", 1);
+        assert_eq!(said.number("asked_s"), 1 << 63, "what was asked for: {said:?}");
+        assert_eq!(said.number("duration_ms"), 3_600_000, "what is waited for: {said:?}");
+        for act in acts {
+            let arguments: &[&str] = if *act == "reload" { &[act] } else { &[act, STREAM] };
+            let ended = run_to_end(&mut command(&scenario.keeper, arguments));
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+        }
+        scenario.service.wait_state("the reconnects", |state| state.open.len() >= 3);
+        scenario.finish();
+    }
 }
 
 #[test]

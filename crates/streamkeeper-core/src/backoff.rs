@@ -14,17 +14,29 @@ pub struct BackoffConfig {
     pub initial: Duration,
     /// The longest delay.
     pub max: Duration,
+    /// The longest `Retry-After` that is obeyed.
+    pub retry_after_max: Duration,
 }
 
 impl Default for BackoffConfig {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30) }
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(30),
+            // A service that asks for days is asked again sooner: its checkpoint lives seven days
+            // only (Inform API, Connecting).
+            retry_after_max: Duration::from_secs(3600),
+        }
     }
 }
 
-/// The longest `Retry-After` that is honoured: a service that asks for days is asked again sooner,
-/// because its checkpoint lives seven days only (Inform API, Connecting).
-pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(3600);
+impl BackoffConfig {
+    /// How long a service is obeyed that asks us to wait for so long: it may ask for centuries.
+    #[must_use]
+    pub fn obeyed(&self, retry_after: Duration) -> Duration {
+        retry_after.min(self.retry_after_max)
+    }
+}
 
 /// A growing, jittered delay.
 ///
@@ -59,7 +71,13 @@ impl Backoff {
             self.config.initial.saturating_mul(1 << self.attempt.min(20)).min(self.config.max);
         self.attempt = self.attempt.saturating_add(1);
         let jittered = full.mul_f64(0.5 + self.rng.f64() / 2.0);
-        retry_after.map_or(jittered, |asked| jittered.max(asked.min(RETRY_AFTER_MAX)))
+        retry_after.map_or(jittered, |asked| jittered.max(self.config.obeyed(asked)))
+    }
+
+    /// Its bounds.
+    #[must_use]
+    pub const fn config(&self) -> &BackoffConfig {
+        &self.config
     }
 
     /// How many attempts have failed since the last reset.
@@ -95,10 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn a_retry_after_is_a_lower_bound_up_to_an_hour() {
-        let mut backoff = Backoff::new(BackoffConfig::default(), 1);
+    fn a_retry_after_is_a_lower_bound_up_to_a_bound_of_its_own() {
+        let retry_after_max = Duration::from_secs(600);
+        let config = BackoffConfig { retry_after_max, ..BackoffConfig::default() };
+        let mut backoff = Backoff::new(config, 1);
         assert!(backoff.next(Some(Duration::from_secs(120))) >= Duration::from_secs(120));
-        assert!(backoff.next(Some(Duration::from_secs(86_400))) <= RETRY_AFTER_MAX);
-        assert_eq!(backoff.attempt(), 2);
+        for endless in [Duration::from_secs(86_400), Duration::from_secs(1 << 63), Duration::MAX] {
+            assert_eq!(backoff.next(Some(endless)), retry_after_max);
+        }
+        assert_eq!(backoff.attempt(), 4);
     }
 }

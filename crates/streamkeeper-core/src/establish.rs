@@ -217,6 +217,11 @@ impl Establish {
         (!self.in_flight).then_some(self.not_before)
     }
 
+    /// Somebody wants the next call made now, whatever it waits for.
+    pub fn try_now(&mut self, now: Instant) {
+        self.not_before = self.not_before.min(now);
+    }
+
     /// The answer to the call in flight.
     pub fn answered(&mut self, now: Instant, answer: Answer) -> Progress {
         self.in_flight = false;

@@ -12,6 +12,7 @@ fn config() -> EstablishConfig {
         token_backoff: BackoffConfig {
             initial: Duration::from_secs(10),
             max: Duration::from_secs(300),
+            ..BackoffConfig::default()
         },
     }
 }

@@ -131,6 +131,8 @@ pub struct StreamPolicy {
     counting: bool,
     /// Attempts to connect since the service counted its clients.
     attempts: u32,
+    /// The service has asked for so long a wait that it was said; it is over then.
+    waits_until: Option<Instant>,
     closings: Vec<Instant>,
     excess_since: Option<Instant>,
     foreign_since: Option<Instant>,
@@ -199,6 +201,7 @@ impl StreamPolicy {
             counted_at: Instant::ZERO,
             counting: false,
             attempts: 0,
+            waits_until: None,
             closings: Vec::new(),
             excess_since: None,
             foreign_since: None,
@@ -216,7 +219,7 @@ impl StreamPolicy {
             incident: None,
             restart: Restart::new(config.restart),
             wanted_recovery: None,
-            verification: Verification::new(seeds.u64(..)),
+            verification: Verification::new(config.backoff, seeds.u64(..)),
             span_days: 0,
             widened_days: 0,
             reading_ruled_out: false,
@@ -232,6 +235,9 @@ impl StreamPolicy {
     pub fn handle(&mut self, now: Instant, input: Input) {
         let now = now.max(self.now);
         self.now = now;
+        if input.is_an_operators() {
+            self.try_now(now);
+        }
         match input {
             Input::Start { state, wall } => self.start(state, wall, now),
             Input::Opened(connection) => match connection.reader {
@@ -263,7 +269,7 @@ impl StreamPolicy {
                 self.go_on_terminating(now);
             }
             Input::Flushed => self.flushed(now),
-            Input::Tick => {}
+            Input::Tick | Input::TryNow => {}
             Input::Recover => self.recover(Cause::Operator, now),
             Input::Pause => self.pause(now),
             Input::Resume => self.resume(now),
@@ -439,6 +445,7 @@ impl StreamPolicy {
     }
 
     fn ended(&mut self, connection: ConnectionId, end: crate::classify::End, now: Instant) {
+        self.asked_to_wait(end.retry_after(), now);
         match connection.reader {
             Reader::Slot(_) => self.slot_ended(connection, end, now),
             Reader::Replay => self.verification_ended(connection, end, now),

@@ -107,14 +107,11 @@ impl ProxyRefusal {
     }
 }
 
-/// The longest wait that is taken from a `Retry-After`: beyond a day it is surely a mistake.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, 10.2.3), at most a day.
+/// Reads a `Retry-After` header: seconds, or an HTTP date (RFC 9110, 10.2.3).
 ///
 /// A date is taken relative to the answer's own `Date` header where there is one, so that clock
 /// skew does not matter, else relative to `now`. A date in the past is zero; what cannot be read
-/// is `None`.
+/// is `None`. How much of it is obeyed is policy: it may be centuries.
 ///
 /// ```
 /// use std::time::{Duration, UNIX_EPOCH};
@@ -127,14 +124,13 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 #[must_use]
 pub fn retry_after(value: &str, date: Option<&str>, now: SystemTime) -> Option<Duration> {
     let value = value.trim();
-    let wait = if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
-        value.parse().map_or(RETRY_AFTER_MAX, Duration::from_secs)
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        Some(value.parse().map_or(Duration::MAX, Duration::from_secs))
     } else {
         let until = httpdate::parse_http_date(value).ok()?;
         let from = date.and_then(|date| httpdate::parse_http_date(date.trim()).ok()).unwrap_or(now);
-        until.duration_since(from).unwrap_or(Duration::ZERO)
-    };
-    Some(wait.min(RETRY_AFTER_MAX))
+        Some(until.duration_since(from).unwrap_or(Duration::ZERO))
+    }
 }
 
 #[cfg(test)]
@@ -148,17 +144,19 @@ mod tests {
         for (value, date, expected) in [
             ("0", None, Some(0)),
             (" 7 ", None, Some(7)),
-            ("99999999999999999999999", None, Some(86_400)),
+            ("9223372036854775808", None, Some(1 << 63)),
             (later, None, Some(60)),
             (later, Some("Sun, 19 Apr 2026 16:47:50 GMT"), Some(10)),
             (later, Some("Sun, 19 Apr 2026 16:49:00 GMT"), Some(0)),
             (later, Some("nonsense"), Some(60)),
+            ("Fri, 31 Dec 9999 23:59:59 GMT", Some("Thu, 30 Dec 9999 23:59:59 GMT"), Some(86_400)),
             ("soon", None, None),
             ("-1", None, None),
             ("", None, None),
         ] {
             assert_eq!(retry_after(value, date, now), expected.map(Duration::from_secs), "{value}");
         }
+        assert_eq!(retry_after("99999999999999999999999", None, now), Some(Duration::MAX));
     }
 
     #[test]

@@ -168,7 +168,11 @@ pub(crate) async fn run_sink(
     mut changes: mpsc::UnboundedReceiver<Change>,
     mut stop: watch::Receiver<SinkStop>,
 ) {
-    let config = BackoffConfig { initial: Duration::from_millis(500), max: RETRY_MAX };
+    let config = BackoffConfig {
+        initial: Duration::from_millis(500),
+        max: RETRY_MAX,
+        ..BackoffConfig::default()
+    };
     let mut backoff = Backoff::new(config, seed());
     let mut feeds: Vec<Feed> = Vec::new();
     loop {

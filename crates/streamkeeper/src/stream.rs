@@ -16,7 +16,7 @@ use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::low_water::PositionConfig;
 use streamkeeper_core::restart::RestartConfig;
-use streamkeeper_core::stream_policy::{StreamPolicy, StreamPolicyConfig, StreamState};
+use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig, StreamState};
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_inform::ReplayQuery;
 use streamkeeper_ledger::fs::RealFs;
@@ -183,6 +183,11 @@ impl Stream {
             Act::Recover | Act::Reconnect => {}
         }
         self.reader.reports.send(act.input());
+    }
+
+    /// An operator has changed something: whatever it waits for, it tries now.
+    pub(crate) fn try_now(&self) {
+        self.reader.reports.send(Input::TryNow);
     }
 
     /// Begins an operator's replay beside the stream.
@@ -363,7 +368,11 @@ fn policy(config: &StreamConfig) -> StreamPolicyConfig {
             rest_initial: config.hygiene.rest_initial,
             rest_max: config.hygiene.rest_max,
         },
-        backoff: BackoffConfig { initial: config.backoff.initial, max: config.backoff.max },
+        backoff: BackoffConfig {
+            initial: config.backoff.initial,
+            max: config.backoff.max,
+            retry_after_max: config.backoff.retry_after_max,
+        },
         position: PositionConfig {
             settle: recovery.settle,
             walk: recovery.walk,

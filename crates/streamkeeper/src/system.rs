@@ -165,6 +165,7 @@ impl System {
             self.remove(&plan.removed, by).await;
         }
         self.start_streams(prepared)?;
+        self.streams.iter().for_each(Stream::try_now);
         self.config = config;
         Ok(report)
     }

@@ -91,6 +91,13 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
             "the replay did not show the last known record of so many users; if the service cuts \
              streams by start time, set recovery.lookback_days",
         ),
+        Report::AskedToWait { asked, wait } => warn!(
+            stream,
+            asked_s = asked.as_secs(),
+            duration_ms = ms(*wait),
+            "the service asks us to wait (Retry-After); it is obeyed for backoff.retry_after_max \
+             at most, and reconnect, recover, resume or a reload try at once",
+        ),
         // The lifecycle has said why, once.
         Report::CallFailed(_) => {}
         _ => tell_incident(entry, report),

@@ -72,6 +72,11 @@ impl Calls {
         self.asked_to_wait = self.asked_to_wait.max(until);
     }
 
+    /// An operator does something: no wait outlives that.
+    pub const fn operator_acts(&mut self) {
+        self.asked_to_wait = 0;
+    }
+
     /// An attempt to connect to the stream is made.
     ///
     /// # Errors

@@ -136,6 +136,7 @@ impl World {
                     process.calls.asked_to_wait(now + millis(*wait));
                 }
             }
+            Input::Recover | Input::Resume | Input::Reconnect => process.calls.operator_acts(),
             _ => {}
         }
         let (before, suspects_before) = (process.policy.mark(), process.policy.suspects());

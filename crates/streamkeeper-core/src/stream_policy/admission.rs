@@ -4,7 +4,7 @@
 //! service that is down are no storm. The first frame opens the gate for all; the delays start
 //! afresh only when a connection has lasted, because a 200 proves nothing and a first poke little.
 
-use crate::backoff::{Backoff, RETRY_AFTER_MAX};
+use crate::backoff::Backoff;
 use crate::classify::{End, Refusal};
 use crate::id::SlotId;
 use crate::time::Instant;
@@ -49,7 +49,7 @@ impl Admission {
     pub(super) fn failed(&mut self, slot: SlotId, end: End, now: Instant) {
         let token = matches!(end, End::Refused(Refusal::Token { .. }));
         let retry_after = end.retry_after();
-        let asked = retry_after.map_or(now, |asked| now + asked.min(RETRY_AFTER_MAX));
+        let asked = retry_after.map_or(now, |asked| now + self.backoff.config().obeyed(asked));
         self.asked = self.asked.max(asked);
         // Of attempts that were under way together, the first failure speaks for all.
         if self.probing.is_none() || self.probe == Some(slot) {
@@ -69,6 +69,12 @@ impl Admission {
     pub(super) const fn lasted(&mut self) {
         self.backoff.reset();
         self.token_backoff.reset();
+    }
+
+    /// Somebody wants an attempt now, whatever it waits for.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        self.asked = self.asked.min(now);
+        self.probing = self.probing.map(|until| until.min(now));
     }
 
     /// A wanted end of a probe is no failure.

@@ -219,7 +219,8 @@ impl StreamPolicy {
 
     pub(super) fn answered(&mut self, answer: Answer, now: Instant) {
         let Some(call) = self.call.take() else { return };
-        if let Answer::Failed { failure, .. } = answer {
+        if let Answer::Failed { failure, retry_after } = answer {
+            self.asked_to_wait(retry_after, now);
             self.token_refused = matches!(failure, CallFailure::Token { .. });
             self.report(Report::CallFailed(failure));
         } else {

@@ -87,6 +87,8 @@ pub enum Input {
     Tick,
     /// The operator wants a recovery now.
     Recover,
+    /// The operator has done something that may help: what waits to be tried again is tried now.
+    TryNow,
     /// The operator wants no connection, until `Resume`: all are read to their end.
     Pause,
     /// The pause is over.
@@ -98,6 +100,13 @@ pub enum Input {
         /// How long a half-closed connection may take to end.
         drain: Duration,
     },
+}
+
+impl Input {
+    /// Whether an operator wants something done.
+    pub(super) const fn is_an_operators(&self) -> bool {
+        matches!(self, Self::Recover | Self::Resume | Self::Reconnect | Self::TryNow)
+    }
 }
 
 /// What a poke says of the stream's clients (Inform API, Connecting).

@@ -56,6 +56,14 @@ impl LeftBehind {
         streams.chain(&self.look).map(|attempt| attempt.not_before).min()
     }
 
+    /// Somebody wants everything tried now, whatever it waits for.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        let streams = self.streams.iter_mut().map(|(_, attempt)| attempt);
+        for attempt in streams.chain(&mut self.look) {
+            attempt.not_before = attempt.not_before.min(now);
+        }
+    }
+
     /// A stream is gone.
     pub(super) fn deleted(&mut self, gone: &StreamId) {
         self.streams.retain(|(id, _)| id != gone);

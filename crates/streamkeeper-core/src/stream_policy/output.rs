@@ -237,6 +237,13 @@ pub enum Report {
     },
     /// A call failed; it is tried again.
     CallFailed(CallFailure),
+    /// The service asks us to wait for longer than we would have.
+    AskedToWait {
+        /// For so long.
+        asked: Duration,
+        /// How long it is obeyed.
+        wait: Duration,
+    },
 }
 
 /// What an incident did, for its report.

@@ -67,7 +67,11 @@ impl StreamPolicyConfig {
 
     /// Ten times slower: for a refused token, and for what needs a person or a long wait.
     pub(super) fn token_backoff(&self) -> BackoffConfig {
-        BackoffConfig { initial: self.backoff.initial * 10, max: self.backoff.max * 10 }
+        BackoffConfig {
+            initial: self.backoff.initial * 10,
+            max: self.backoff.max * 10,
+            ..self.backoff
+        }
     }
 
     pub(super) fn establish(&self) -> EstablishConfig {

@@ -47,9 +47,12 @@ impl Run {
 }
 
 impl Verification {
-    pub(super) fn new(seed: u64) -> Self {
-        let config =
-            BackoffConfig { initial: Duration::from_secs(5), max: Duration::from_secs(300) };
+    pub(super) fn new(backoff: BackoffConfig, seed: u64) -> Self {
+        let config = BackoffConfig {
+            initial: Duration::from_secs(5),
+            max: Duration::from_secs(300),
+            ..backoff
+        };
         Self {
             run: None,
             closing: None,
@@ -57,6 +60,11 @@ impl Verification {
             not_before: Instant::ZERO,
             backoff: Backoff::new(config, seed),
         }
+    }
+
+    /// Somebody wants it tried now, whatever it waits for.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        self.not_before = self.not_before.min(now);
     }
 
     pub(super) const fn is_running(&self) -> bool {

@@ -24,7 +24,7 @@ pub struct CallError {
     #[source]
     pub kind: CallErrorKind,
     /// The `Retry-After` of the answer, which may come with any refusal (Inform API, Errors); `None` if
-    /// there was no answer, or it did not say. At most a day.
+    /// there was no answer, or it did not say.
     pub retry_after: Option<Duration>,
 }
 

@@ -109,6 +109,7 @@ fn policies(reader: &mut Reader<'_>, stream: &mut StreamConfig) {
     reader.table("backoff", |reader| {
         reader.set("initial", &mut backoff.initial, duration);
         reader.set("max", &mut backoff.max, duration);
+        reader.set("retry_after_max", &mut backoff.retry_after_max, duration);
     });
     reader.table("ledger", |reader| {
         reader.set("commit_delay", &mut ledger.commit_delay, duration);

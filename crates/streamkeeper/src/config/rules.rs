@@ -236,6 +236,7 @@ fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
         ("recovery.within", Some(recovery.within)),
         ("backoff.initial", Some(backoff.initial)),
         ("backoff.max", Some(backoff.max)),
+        ("backoff.retry_after_max", Some(backoff.retry_after_max)),
         ("ledger.commit_delay", Some(ledger.commit_delay)),
         ("ledger.outbox_age", ledger.outbox_age),
     ];

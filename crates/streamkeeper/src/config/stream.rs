@@ -155,6 +155,8 @@ pub struct BackoffConfig {
     pub initial: Duration,
     /// The longest pause, `initial` or more. Default: 30 s.
     pub max: Duration,
+    /// The longest `Retry-After` of the service that is obeyed. Default: 1 h.
+    pub retry_after_max: Duration,
 }
 
 /// What is kept on disk of a stream, and how.
@@ -262,6 +264,10 @@ impl Default for LedgerConfig {
 
 impl Default for BackoffConfig {
     fn default() -> Self {
-        Self { initial: Duration::from_secs(1), max: Duration::from_secs(30) }
+        Self {
+            initial: Duration::from_secs(1),
+            max: Duration::from_secs(30),
+            retry_after_max: Duration::from_secs(3600),
+        }
     }
 }

@@ -314,6 +314,9 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         Report::CallFailed(failure) => {
             format!("a call failed: {}; it is tried again", answer(*failure))
         }
+        Report::AskedToWait { asked, wait } => {
+            format!("the service asks us to wait for {}: {} at most", length(*asked), length(*wait))
+        }
     })
 }
 

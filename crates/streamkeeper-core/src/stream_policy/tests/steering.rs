@@ -1,8 +1,11 @@
 //! An operator pauses, resumes and reconnects: nothing is lost, and nothing spins.
 
+use std::time::Duration;
+
 use super::bench::{Bench, restless};
-use crate::classify::End;
-use crate::id::SlotId;
+use crate::classify::{End, Refusal};
+use crate::establish::{Answer, Call, CallFailure};
+use crate::id::{SlotId, StreamId};
 use crate::stream_policy::{Cause, Health, Input, Output, Report, SlotState};
 
 const END: End = End::Terminated { mid_event: false };
@@ -115,4 +118,72 @@ fn a_connection_that_hangs_while_it_is_drained_for_a_pause_still_holds_the_mark(
     assert_eq!(bench.policy.suspects(), 1);
     let states: Vec<_> = bench.policy.slots().collect();
     assert_eq!(states, [(SlotId(0), SlotState::Idle, false)]);
+}
+
+/// Longer than anybody waits.
+const ENDLESS: Option<Duration> = Some(Duration::from_secs(1 << 63));
+
+/// What an operator may do; a pause is over only with what follows it.
+const ACTS: [&[Input]; 4] =
+    [&[Input::Reconnect], &[Input::Recover], &[Input::Pause, Input::Resume], &[Input::TryNow]];
+
+#[test]
+fn whatever_an_operator_does_ends_the_wait_that_the_service_asks_for() {
+    for acts in ACTS {
+        let mut bench = Bench::running(restless(2));
+        bench.poke_until(60.0);
+        end_all(&mut bench);
+        let refusal = Refusal::Unavailable { status: 503, retry_after: ENDLESS };
+        for connection in bench.take_connects() {
+            bench.end(connection, End::Refused(refusal));
+        }
+        bench.pass_to(3_600.0);
+        assert_eq!(bench.take_connects(), [], "{acts:?}: the service has asked for longer");
+        for act in acts {
+            bench.input(act.clone());
+        }
+        if acts.contains(&Input::Recover) {
+            bench.answer(&Call::Delete { id: StreamId("s1".into()) }, Answer::Deleted);
+            bench.answer_create("s2");
+        }
+        assert_eq!(bench.take_connects().len(), 1, "{acts:?}: tried at once");
+    }
+}
+
+#[test]
+fn whatever_an_operator_does_ends_the_wait_of_a_call() {
+    for acts in ACTS {
+        let mut bench = Bench::new(restless(1));
+        bench.start(None);
+        let failure = CallFailure::Unavailable { status: Some(503), acted: false };
+        bench.answer(&Call::List, Answer::Failed { failure, retry_after: ENDLESS });
+        bench.pass_to(3_599.0);
+        assert_eq!(bench.calls(), []);
+        for act in acts {
+            bench.input(act.clone());
+        }
+        assert_eq!(bench.calls(), [Call::List], "{acts:?}: tried at once");
+    }
+}
+
+#[test]
+fn nobody_waits_longer_than_the_bound_and_what_was_asked_for_is_said_once() {
+    let mut config = restless(3);
+    config.backoff.retry_after_max = Duration::from_secs(600);
+    let mut bench = Bench::running(config);
+    bench.poke_until(60.0);
+    end_all(&mut bench);
+    let refusal = Refusal::Unavailable { status: 503, retry_after: ENDLESS };
+    for connection in bench.take_connects() {
+        bench.end(connection, End::Refused(refusal));
+    }
+    let said = |report: &&Report| {
+        let wait = Duration::from_secs(600);
+        **report == Report::AskedToWait { asked: Duration::from_secs(1 << 63), wait }
+    };
+    assert_eq!(bench.reports.iter().filter(said).count(), 1);
+    bench.pass_to(659.0);
+    assert_eq!(bench.take_connects(), []);
+    bench.pass_to(661.0);
+    assert_eq!(bench.take_connects().len(), 1);
 }

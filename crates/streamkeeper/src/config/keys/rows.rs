@@ -119,6 +119,12 @@ pub const STREAM: &[Key] = &[
     key("backoff.initial", Duration, "1s", "the longest first pause between tries to connect"),
     key("backoff.max", Duration, "30s", "the longest pause"),
     key(
+        "backoff.retry_after_max",
+        Duration,
+        "1h",
+        "the longest `Retry-After` of the service that is obeyed",
+    ),
+    key(
         "ledger.commit_delay",
         Duration,
         "5ms",

@@ -34,7 +34,10 @@ fn unknown_keys_name_the_nearest() {
             "[stream.watchdoog]\nlate_after = \"1s\"",
             "5:9: stream.watchdoog: is not a known key; did you mean `watchdog`?",
         ),
-        ("backoff.x = 1", "5:9: stream.backoff.x: is not a known key; known are initial, max"),
+        (
+            "backoff.x = 1",
+            "5:9: stream.backoff.x: is not a known key; known are initial, max, retry_after_max",
+        ),
         ("[[sinks]]\nname = \"x\"", "5:3: sinks: is not a known key; did you mean `sink`?"),
         (
             "[[sink]]\nname = \"x\"\ntype = \"file\"\npath = \"x\"\n  fromat = \"raw\"",
