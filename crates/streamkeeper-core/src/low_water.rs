@@ -30,6 +30,14 @@ pub struct PositionConfig {
     pub margin: Duration,
 }
 
+impl PositionConfig {
+    /// After so long a reading is no longer held back by what it has not shown.
+    #[must_use]
+    pub const fn forced_open(&self) -> Duration {
+        self.walk.saturating_mul(4)
+    }
+}
+
 impl Default for PositionConfig {
     fn default() -> Self {
         Self {
@@ -196,7 +204,7 @@ impl Position {
         match self.witnesses.len() {
             _ if !self.gated => Gate::Open,
             0 if age >= self.config.walk => Gate::Open,
-            missing if age >= self.config.walk * 4 => Gate::Forced { missing },
+            missing if age >= self.config.forced_open() => Gate::Forced { missing },
             _ => Gate::Closed,
         }
     }
@@ -269,9 +277,11 @@ impl LowWater {
         }
     }
 
-    /// Held down by what a process that ended in order had not verified yet.
+    /// Held down by what a process that ended in order had not verified yet. `now`: by our own clock, as what
+    /// is stamped from now on, until that is known better; they ended before.
     #[must_use]
-    pub fn held_by(self, suspects: Vec<Suspect>) -> Self {
+    pub fn held_by(self, mut suspects: Vec<Suspect>, now: Timestamp) -> Self {
+        suspects.iter_mut().for_each(|suspect| suspect.at = now);
         Self { suspects, ..self }
     }
 
@@ -327,6 +337,18 @@ impl LowWater {
     pub fn restamp(&mut self, ours: Timestamp, theirs: Timestamp) {
         for suspect in &mut self.suspects {
             suspect.at = suspect.at.restamped(ours, theirs);
+        }
+    }
+
+    /// It is no later than `latest`, and something later was believed for a while: what ended ended before,
+    /// and nothing has been read that is still to come.
+    pub fn no_later(&mut self, latest: Timestamp) {
+        self.suspects.iter_mut().for_each(|suspect| suspect.at = suspect.at.min(latest));
+        let read = latest.minus(self.margin()).minus(self.config.settle);
+        for claim in [&mut self.live, &mut self.mark].into_iter().flatten() {
+            if *claim > latest {
+                *claim = read;
+            }
         }
     }
 

@@ -51,7 +51,16 @@ impl Claim {
 
     fn repeated(&mut self, line: Line, by: Option<SlotId>) {
         self.line = line;
-        self.by_another |= self.by != by;
+        self.by_another |= self.by.zip(by).is_some_and(|(one, other)| one != other);
+        self.by = self.by.or(by);
+    }
+
+    /// Whether it has been said for long enough; if others read than the one that says it `by`, by one of
+    /// them, too, or for much longer.
+    fn is_borne_out(&self, now: Instant, by: Option<SlotId>, patience: Duration) -> bool {
+        let lasts = self.lasts(now);
+        let others = by.is_none() || self.by_another || lasts >= patience.saturating_mul(ALONE);
+        lasts >= patience && others
     }
 }
 
@@ -62,8 +71,19 @@ pub enum Statement {
     Plausible,
     /// It is this far from what is believed, and nothing else says so: it is not believed.
     Doubted(Duration),
-    /// A later one has borne it out: the service's clock has gone ahead by this much more than ours.
-    Confirmed(Duration),
+    /// A later one has borne it out.
+    Confirmed(Jump),
+}
+
+/// The service's time has gone ahead of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// By so much more than our clock.
+    pub by: Duration,
+    /// When something before it was last believed.
+    pub after: Instant,
+    /// When it was first said.
+    pub since: Instant,
 }
 
 /// What time it is at the service, from the best evidence so far.
@@ -93,6 +113,8 @@ pub struct ServiceClock {
     ahead: Option<Claim>,
     /// Said by pokes: while it lasts, it is no later.
     behind: Option<Claim>,
+    /// Said by pokes, so far behind that none of them has only waited on its way.
+    far_behind: Option<Claim>,
     /// Said by records, before a poke has told the time.
     least: Option<Claim>,
 }
@@ -105,7 +127,15 @@ impl ServiceClock {
     #[must_use]
     pub const fn new(patience: Duration, now: Instant, wall: Timestamp) -> Self {
         let line = Line { at: now, ts: wall };
-        Self { patience, line, proven: false, ahead: None, behind: None, least: None }
+        Self {
+            patience,
+            line,
+            proven: false,
+            ahead: None,
+            behind: None,
+            far_behind: None,
+            least: None,
+        }
     }
 
     /// A poke said `ts` and was read at `arrived`. `by`: the slot on which it came, if there are others
@@ -120,12 +150,18 @@ impl ServiceClock {
         self.ahead = None;
         if ts >= believed.minus(self.tolerance()) {
             self.line = said;
-            self.behind = self.behind.filter(|claim| arrived.since(claim.line.at) < self.patience);
+            self.far_behind = None;
+            self.behind = self.behind.filter(|claim| self.lasts(claim, arrived));
+            // What is behind becomes the time only if nothing else is said.
+            if let Some(claim) = &mut self.behind {
+                claim.since = arrived;
+            }
             return Statement::Plausible;
         }
-        self.poke_behind(said);
-        let by = believed.since(ts);
-        if by >= WAITED_MAX { Statement::Doubted(by) } else { Statement::Plausible }
+        let by_which = believed.since(ts);
+        let far = by_which >= WAITED_MAX;
+        self.poke_behind(said, by, far);
+        if far { Statement::Doubted(by_which) } else { Statement::Plausible }
     }
 
     /// It is noted, or bears out what is. Of two that differ the earlier time is kept: to be behind is safe.
@@ -135,14 +171,13 @@ impl ServiceClock {
         match &mut self.ahead {
             Some(claim) if agree(claim.line, said, tolerance) => {
                 claim.repeated(said, by);
-                let lasts = claim.lasts(said.at);
-                let others = by.is_none() || claim.by_another || lasts >= self.patience * ALONE;
-                if lasts >= self.patience && others {
+                if claim.is_borne_out(said.at, by, self.patience) {
+                    let jump = Jump { by: ahead, after: self.line.at, since: claim.since };
                     let was_proven = std::mem::replace(&mut self.proven, true);
                     self.line = said;
-                    (self.ahead, self.behind) = (None, None);
+                    (self.ahead, self.behind, self.far_behind) = (None, None, None);
                     return if was_proven {
-                        Statement::Confirmed(ahead)
+                        Statement::Confirmed(jump)
                     } else {
                         Statement::Plausible
                     };
@@ -156,22 +191,22 @@ impl ServiceClock {
         if self.proven { Statement::Doubted(ahead) } else { Statement::Plausible }
     }
 
-    /// It holds the time back until others have said better for `patience`; said for as long, it is the
-    /// time.
-    fn poke_behind(&mut self, said: Line) {
-        let tolerance = self.tolerance();
-        match &mut self.behind {
+    /// Unless it is far behind, it holds the time back until others have said better for `patience`. Borne
+    /// out, it is the time.
+    fn poke_behind(&mut self, said: Line, by: Option<SlotId>, far: bool) {
+        let (tolerance, patience) = (self.tolerance(), self.patience);
+        let behind = if far { &mut self.far_behind } else { &mut self.behind };
+        match behind {
             Some(claim) if agree(claim.line, said, tolerance) => {
-                claim.repeated(said, None);
-                if claim.lasts(said.at) >= self.patience {
+                claim.repeated(said, by);
+                if claim.is_borne_out(said.at, by, patience) {
                     self.line = said;
-                    self.behind = None;
+                    (self.behind, self.far_behind) = (None, None);
                 }
             }
             Some(claim)
-                if said.ts > claim.line.at(said.at)
-                    && said.at.since(claim.line.at) < self.patience => {}
-            claim => *claim = Some(Claim::new(said, None)),
+                if said.ts > claim.line.at(said.at) && said.at.since(claim.line.at) < patience => {}
+            claim => *claim = Some(Claim::new(said, by)),
         }
     }
 
@@ -199,7 +234,15 @@ impl ServiceClock {
     #[must_use]
     pub fn at(&self, instant: Instant) -> Timestamp {
         let believed = self.line.at(instant);
-        self.behind.map_or(believed, |claim| claim.line.at(instant).min(believed))
+        let behind = self.behind.filter(|claim| self.lasts(claim, instant));
+        behind.map_or(believed, |claim| claim.line.at(instant).min(believed))
+    }
+
+    /// The latest that it may be there at `instant`. What a poke says that is behind holds the position back,
+    /// but not the moment up to which a connection may have lost something.
+    #[must_use]
+    pub fn latest(&self, instant: Instant) -> Timestamp {
+        self.line.at(instant)
     }
 
     /// Whether pokes have said the time; our own wall clock proves nothing about position.
@@ -211,8 +254,14 @@ impl ServiceClock {
     /// Whether something has been said that is later than what is believed, and may yet be borne out.
     /// Then more time may have passed there than we know of.
     #[must_use]
-    pub const fn is_doubted(&self) -> bool {
-        self.proven && self.ahead.is_some()
+    pub fn is_doubted(&self, now: Instant) -> bool {
+        let said = |claim: Claim| now.since(claim.line.at) < self.patience.saturating_mul(ALONE);
+        self.proven && self.ahead.is_some_and(said)
+    }
+
+    /// Whether it has been said lately.
+    fn lasts(&self, claim: &Claim, now: Instant) -> bool {
+        now.since(claim.line.at) < self.patience
     }
 
     /// What a poke may wait on its way, more than another; and its time may be told in whole seconds.

@@ -45,6 +45,7 @@ use self::absence::Absence;
 use self::admission::Admission;
 use self::incident::Incident;
 use self::left_behind::LeftBehind;
+use self::proof::Told;
 use self::slots::Slot;
 use self::verify::Verification;
 
@@ -114,7 +115,8 @@ pub struct StreamPolicy {
     /// When it was created, until the first connection to it opens.
     unopened_since: Option<Instant>,
     absence: Absence,
-    doubt_told: Option<Instant>,
+    doubt_told: Told,
+    jump_told: Told,
     call: Option<Call>,
     calls_fail: bool,
     token_refused: bool,
@@ -126,6 +128,8 @@ pub struct StreamPolicy {
     /// Fewer than that, said once.
     fewer_said: Option<u32>,
     members: Option<u32>,
+    /// How many clients there were when the service was last asked.
+    counted: Option<u32>,
     /// When a poke or an answer last said how many clients there are, or we asked.
     counted_at: Instant,
     counting: bool,
@@ -136,6 +140,8 @@ pub struct StreamPolicy {
     closings: Vec<Instant>,
     excess_since: Option<Instant>,
     foreign_since: Option<Instant>,
+    /// How many times it has been said since then.
+    foreign_said: u32,
     foreign_recovered_at: Option<Instant>,
 
     clock: ServiceClock,
@@ -185,7 +191,8 @@ impl StreamPolicy {
             stream_start: None,
             unopened_since: None,
             absence: Absence::default(),
-            doubt_told: None,
+            doubt_told: Told::default(),
+            jump_told: Told::default(),
             call: None,
             calls_fail: false,
             token_refused: false,
@@ -198,6 +205,7 @@ impl StreamPolicy {
             limit: None,
             fewer_said: None,
             members: None,
+            counted: None,
             counted_at: Instant::ZERO,
             counting: false,
             attempts: 0,
@@ -205,6 +213,7 @@ impl StreamPolicy {
             closings: Vec::new(),
             excess_since: None,
             foreign_since: None,
+            foreign_said: 0,
             foreign_recovered_at: None,
             clock: ServiceClock::new(config.watchdog.late_after, Instant::ZERO, epoch),
             water: LowWater::new(config.position, None),
@@ -393,11 +402,13 @@ impl StreamPolicy {
         self.incidents = state.incidents;
         self.incident =
             state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));
-        if !state.clean || self.stream.is_none() {
+        // Where nothing is verified any more, a recovery reads past what the last process could not.
+        let unverifiable = !state.suspects.is_empty() && self.config.verify_every.is_none();
+        if !state.clean || self.stream.is_none() || unverifiable {
             self.recover(Cause::UncleanStart, now);
             return;
         }
-        self.water = LowWater::new(self.config.position, state.mark).held_by(state.suspects);
+        self.water = LowWater::new(self.config.position, state.mark).held_by(state.suspects, wall);
         self.absence = Absence::taken_over(now, wall, state.mark);
         if self.absence.is_too_long() {
             self.recover(Cause::CheckpointExpired, now);
@@ -419,7 +430,7 @@ impl StreamPolicy {
     fn garbled(&mut self, connection: ConnectionId, now: Instant) {
         // In a verification it was seen again as it was: holding the mark would not mend it.
         if connection.reader != Reader::Replay {
-            self.water.suspect(self.clock.at(now));
+            self.water.suspect(self.clock.latest(now));
         }
     }
 

@@ -119,7 +119,7 @@ impl UtcDay {
     /// 00:00:00Z of this day.
     #[must_use]
     pub const fn start(self) -> Timestamp {
-        Timestamp(self.0 as i64 * MICROS_PER_DAY)
+        Timestamp((self.0 as i64).saturating_mul(MICROS_PER_DAY))
     }
 
     /// This day moved back by whole days.

@@ -67,11 +67,14 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
                 );
             }
         }
-        Report::TimeJumped { by } => warn!(
+        Report::TimeJumped { by, again: false } => warn!(
             stream,
             skew_ms = ms(*by),
             "the service's time went ahead of ours, and its heartbeats agree on that: believed",
         ),
+        Report::TimeJumped { by, again: true } => {
+            debug!(stream, skew_ms = ms(*by), "the service's time went ahead of ours again");
+        }
         Report::VerificationStarted { date } => {
             info!(stream, %date, "verifying: reading the replay from that day beside the stream");
         }

@@ -281,7 +281,8 @@ impl World {
             return;
         }
         let until = self.now + lasts;
-        self.conditions.suspended_until = until;
+        // What waits for its end has been put there.
+        self.conditions.suspended_until = self.conditions.suspended_until.max(until);
         if lasts > HOUR {
             self.model.set_rate(self.plan.rate_away, self.now);
             let deaf = self.rng.bool();

@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::service_clock::Jump;
 use crate::time::{Instant, Timestamp};
 
 use super::{Cause, StreamPolicy};
@@ -15,18 +16,19 @@ use super::{Cause, StreamPolicy};
 /// A day less than the service remembers, because neither our clock nor the mark is the service's.
 pub(super) const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
 
-/// A wall clock further than this behind a mark is wrong, and says nothing about how long ago that was.
-const CLOCK_BEHIND: Duration = Duration::from_secs(86_400);
-
 /// For how long nobody had read the stream when this process took it over from the one before.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Absence {
     /// By our wall clock, until something is read.
     before: Duration,
-    /// Until the service's time is known: when it was taken over, and the mark of then.
+    /// Until the service's time is known: when it was first read, and the mark of then.
     taken_over: Option<(Instant, Timestamp)>,
-    /// Our wall clock did not tell.
-    unknown: bool,
+    /// When something was read for the first time.
+    reading_since: Option<Instant>,
+    /// The longest time between two frames since the service's time was last borne out.
+    gap: Duration,
+    /// When the stream was made, if this process has made it.
+    made: Option<Instant>,
 }
 
 impl Absence {
@@ -36,8 +38,13 @@ impl Absence {
         Self {
             before: mark.map_or(Duration::ZERO, |mark| wall.since(mark)),
             taken_over: mark.map(|mark| (now, mark)),
-            unknown: mark.is_some_and(|mark| mark.since(wall) >= CLOCK_BEHIND),
+            ..Self::default()
         }
+    }
+
+    /// A stream was made: nobody has missed anything of it.
+    pub(super) fn of_new_stream(now: Instant) -> Self {
+        Self { made: Some(now), ..Self::default() }
     }
 
     /// Whether the service may have forgotten where we were before anything was read.
@@ -45,14 +52,32 @@ impl Absence {
         self.before >= CHECKPOINT_TRUSTED
     }
 
-    /// Whether it may have been too long: the mark waits until the service has told the time.
-    pub(super) const fn is_unknown(self) -> bool {
-        self.unknown
+    /// Whether it may have been too long: our wall clock proves nothing. The mark waits until the service has
+    /// told the time; one that never does is read for as long as the gate of a new stream may stay closed.
+    pub(super) fn is_unknown(self, now: Instant, forced: Duration) -> bool {
+        self.taken_over.is_some()
+            && self.reading_since.is_none_or(|since| now.since(since) < forced)
     }
 
     /// Something was read.
-    pub(super) const fn read(&mut self) {
+    pub(super) fn read(&mut self, now: Instant) {
         self.before = Duration::ZERO;
+        if self.reading_since.is_none() {
+            self.reading_since = Some(now);
+            if let Some((at, _)) = &mut self.taken_over {
+                *at = now;
+            }
+        }
+    }
+
+    /// Nobody has read for so long.
+    fn gap(&mut self, gap: Duration) {
+        self.gap = self.gap.max(gap);
+    }
+
+    /// The service's time goes on as expected.
+    pub(super) const fn time_goes_on(&mut self) {
+        self.gap = Duration::ZERO;
     }
 }
 
@@ -60,27 +85,40 @@ impl StreamPolicy {
     /// Recovers if nobody has read the stream for too long until `now`. One that nobody has ever read
     /// begins at its beginning anyway.
     pub(super) fn recovers_from_absence(&mut self, now: Instant) -> bool {
-        let away = now.since(self.position.evidence()).saturating_add(self.absence.before);
+        let gap = now.since(self.position.evidence());
+        self.absence.gap(gap);
+        let away = gap.saturating_add(self.absence.before);
+        self.recovers_after(away, now)
+    }
+
+    /// The service's time has gone ahead of ours: the machine was stopped, with all its clocks. Not if a
+    /// connection went on meanwhile: that would not have outlived it.
+    pub(super) fn time_jumped(&mut self, jump: Jump, now: Instant) {
+        let gap = std::mem::take(&mut self.absence.gap);
+        let made_since = self.absence.made.is_some_and(|made| made > jump.after);
+        let read_on = self.slots.iter().any(|slot| {
+            slot.opened < jump.after && slot.heard.is_some_and(|heard| heard > jump.since)
+        });
+        if !made_since && !read_on {
+            self.recovers_after(jump.by.saturating_add(gap), now);
+        }
+    }
+
+    /// The service has told what time it is, or at least is: whether our wall clock was right about how
+    /// long nobody had read the stream that was taken over.
+    pub(super) fn time_is_told(&mut self, now: Instant) {
+        let Some((at, mark)) = self.absence.taken_over else { return };
+        if self.clock.is_proven() {
+            self.absence.taken_over = None;
+        }
+        self.recovers_after(self.clock.at(at).since(mark), now);
+    }
+
+    fn recovers_after(&mut self, away: Duration, now: Instant) -> bool {
         let expired = away >= CHECKPOINT_TRUSTED && self.unopened_since.is_none();
         if expired {
             self.recover(Cause::CheckpointExpired, now);
         }
         expired
-    }
-
-    /// So much time has passed unseen: the machine was stopped, with all its clocks.
-    pub(super) fn missed(&mut self, time: Duration, now: Instant) {
-        if time >= CHECKPOINT_TRUSTED && self.unopened_since.is_none() {
-            self.recover(Cause::CheckpointExpired, now);
-        }
-    }
-
-    /// The service has told the time: whether our wall clock was right about how long nobody had read
-    /// the stream that was taken over.
-    pub(super) fn time_is_proven(&mut self, now: Instant) {
-        if let Some((at, mark)) = self.absence.taken_over.take() {
-            self.absence.unknown = false;
-            self.missed(self.clock.at(at).since(mark), now);
-        }
     }
 }

@@ -100,7 +100,7 @@ impl StreamPolicy {
         }
         // A client that was not ours may have been sent what nobody else was.
         if self.foreign_since.is_some() {
-            self.water.suspect(self.clock.at(now));
+            self.water.suspect(self.clock.latest(now));
         }
         // The next process verifies what this one has not, if that is done at all.
         let verifiable = self.water.suspects().is_empty() || self.config.verify_every.is_some();

@@ -102,7 +102,7 @@ impl StreamPolicy {
             return;
         }
         self.wanted_recovery = None;
-        let terminated_at = self.clock.at(now);
+        let terminated_at = self.clock.latest(now);
         let incident = self.incident.get_or_insert_with(|| {
             self.incidents.0 += 1;
             Incident::begin(self.incidents, cause, now, terminated_at)
@@ -127,7 +127,7 @@ impl StreamPolicy {
         }
         self.wanted_recovery = Some((cause, until));
         // Whatever the broken connection lost is younger than this.
-        self.water.suspect(self.clock.at(now));
+        self.water.suspect(self.clock.latest(now));
         if let Cause::Stale(slot) = cause {
             self.kill_slot(slot);
         }
@@ -255,7 +255,7 @@ impl StreamPolicy {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
         self.unopened_since = Some(now);
-        self.absence = super::Absence::default();
+        self.absence = super::Absence::of_new_stream(now);
         for id in established.left_behind {
             self.leave_behind(id, now);
         }
@@ -286,10 +286,12 @@ impl StreamPolicy {
         self.position.changed(now);
         self.has_read = false;
         self.members = None;
+        self.counted = None;
         self.counted_at = now;
         self.closings.clear();
         self.excess_since = None;
         self.foreign_since = None;
+        self.foreign_said = 0;
         self.connect_slots(now);
         self.next_call(now);
     }
@@ -303,6 +305,20 @@ impl StreamPolicy {
         self.terminated_at = self.clock.at(self.terminated);
         if let Some(incident) = &mut self.incident {
             incident.terminated_at = self.terminated_at;
+        }
+    }
+
+    /// A time was believed that was too late by more than the margin. What was stamped with it is stamped
+    /// anew, and a stream that starts on a day to come would be silent until then.
+    pub(super) fn clock_taken_back(&mut self, latest: Timestamp, now: Instant) {
+        self.water.no_later(latest);
+        self.verification.no_later(latest);
+        self.terminated_at = self.terminated_at.min(latest);
+        if let Some(incident) = &mut self.incident {
+            incident.terminated_at = incident.terminated_at.min(latest);
+        }
+        if self.stream_start.is_some_and(|first| first > latest.utc_day()) {
+            self.recover(Cause::CutByStartTime, now);
         }
     }
 

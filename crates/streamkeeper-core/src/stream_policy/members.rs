@@ -4,7 +4,7 @@
 //! which is lost to us: once it is certain, everything is read again. Our own closed connections are
 //! counted until the service lets go of them, so certainty takes time.
 
-use crate::id::StreamId;
+use crate::id::{SlotId, StreamId};
 use crate::time::Instant;
 
 use super::slots::{SETTLE_EVERY, Slot, SlotState};
@@ -12,7 +12,8 @@ use super::{Cause, Members, Output, Report, Stage, StreamPolicy};
 
 impl StreamPolicy {
     /// What a poke says of the stream's clients: how many we may be, and whether we are alone.
-    pub(super) fn note_members(&mut self, members: Members, now: Instant) {
+    /// `by`: the slot on which it came. Hosts may count differently, each in its own way.
+    pub(super) fn note_members(&mut self, members: Members, by: Option<SlotId>, now: Instant) {
         if let Some(max) = members.max.filter(|&max| max > 0) {
             self.note_limit(max, now);
         }
@@ -20,7 +21,10 @@ impl StreamPolicy {
         self.counted_at = now;
         let connecting = self.slots.iter().filter(|s| s.state == SlotState::Connecting).count();
         self.attempts = u32::try_from(connecting).unwrap_or(u32::MAX);
-        if self.members.replace(count).is_some_and(|before| before != count) {
+        self.members = Some(count);
+        let said = self.slots.iter_mut().find(|slot| Some(slot.id) == by);
+        let said = said.map_or(&mut self.counted, |slot| &mut slot.counted);
+        if said.replace(count).is_some_and(|before| before != count) {
             self.position.changed(now);
         }
         let settle = self.config.position.settle;
@@ -42,14 +46,16 @@ impl StreamPolicy {
         let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
             let seen = self.foreign_since.take().map(|since| now.since(since));
-            if seen.is_some_and(|seen| seen >= lately / 2) {
-                // What it was sent meanwhile is lost; the live reading stood still. (What only a
-                // single poke says may be the count of a moment ago, come late.)
-                self.water.suspect(self.clock.at(now));
+            let twice = std::mem::take(&mut self.foreign_said) > 1;
+            if seen.is_some_and(|seen| seen >= lately / 2) && twice {
+                // What it was sent meanwhile is lost; the live reading stood still. (What is said
+                // once may be the count of a moment ago, come late, or wrong.)
+                self.water.suspect(self.clock.latest(now));
             }
             return;
         }
         let since = *self.foreign_since.get_or_insert(now);
+        self.foreign_said = self.foreign_said.saturating_add(1);
         if now.since(since) >= settle && self.may_recover_from_foreigners(now) {
             self.foreign_recovered_at = Some(now);
             self.report(Report::ForeignClients { count: foreign });
@@ -92,7 +98,7 @@ impl StreamPolicy {
         self.counting = false;
         self.counted_at = now;
         if matches!(self.stage, Stage::Running) && self.stream.as_ref() == Some(stream) {
-            self.note_members(Members { count: members, max: None }, now);
+            self.note_members(Members { count: members, max: None }, None, now);
         }
     }
 

@@ -169,6 +169,8 @@ pub enum Report {
     TimeJumped {
         /// By so much more.
         by: Duration,
+        /// It has been said in the last hour.
+        again: bool,
     },
     /// Somebody else seems to read our stream.
     ForeignClients {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::id::{ConnectionId, Reader};
+use crate::id::{ConnectionId, Reader, SlotId};
 use crate::low_water::{Datum, Gate};
 use crate::service_clock::Statement;
 use crate::time::Instant;
@@ -50,41 +50,49 @@ impl StreamPolicy {
     /// What frames say of the service's time.
     fn tell_time(&mut self, connection: ConnectionId, span: &Span, now: Instant) {
         let proven = self.clock.is_proven();
-        let ours = self.clock.at(span.arrived);
+        let (ours, latest) = (self.clock.at(span.arrived), self.clock.latest(span.arrived));
         if let Some(ts) = span.poke {
-            let by = match connection.reader {
-                Reader::Slot(id) if self.slots.iter().filter(|slot| slot.reads()).count() > 1 => {
-                    Some(id)
-                }
-                _ => None,
-            };
-            match self.clock.poke(span.arrived, ts, by) {
+            match self.clock.poke(span.arrived, ts, self.said_by(connection)) {
+                Statement::Plausible if proven => self.absence.time_goes_on(),
                 Statement::Plausible => {}
-                Statement::Doubted(by) => self.time_doubted(connection, by, now),
-                Statement::Confirmed(by) => {
-                    self.report(Report::TimeJumped { by });
-                    self.missed(by, now);
+                Statement::Doubted(by) => {
+                    let again = self.doubt_told.is_again(now);
+                    self.report(Report::TimeDoubted { connection, by, again });
+                }
+                Statement::Confirmed(jump) => {
+                    let again = self.jump_told.is_again(now);
+                    self.report(Report::TimeJumped { by: jump.by, again });
+                    self.time_jumped(jump, now);
                 }
             }
         } else if let Some(newest) = span.data.iter().map(|datum| datum.created_at).max() {
             self.clock.at_least(span.arrived, newest);
         }
-        let theirs = self.clock.at(span.arrived);
-        if !proven && ours != theirs {
-            self.clock_moved(ours, theirs);
+        if !proven {
+            let theirs = self.clock.at(span.arrived);
+            if ours != theirs {
+                self.clock_moved(ours, theirs);
+                self.time_is_told(now);
+            }
+            if self.clock.is_proven() {
+                self.time_is_told(now);
+                self.clock_taken_back(theirs, now);
+            }
+            return;
         }
-        if !proven && self.clock.is_proven() {
-            self.time_is_proven(now);
+        let theirs = self.clock.latest(span.arrived);
+        if latest.since(theirs) > self.water.margin() {
+            self.clock_taken_back(theirs, now);
         }
     }
 
-    /// A host whose clock is wrong says so with every poke.
-    fn time_doubted(&mut self, connection: ConnectionId, by: Duration, now: Instant) {
-        let again = self.doubt_told.is_some_and(|told| now.since(told) < DOUBT_TOLD_EVERY);
-        if !again {
-            self.doubt_told = Some(now);
+    /// Who says something, if there are others that could say otherwise.
+    fn said_by(&self, connection: ConnectionId) -> Option<SlotId> {
+        let used = self.slots.iter().filter(|slot| slot.state != SlotState::Limited).count();
+        match connection.reader {
+            Reader::Slot(id) if used > 1 => Some(id),
+            _ => None,
         }
-        self.report(Report::TimeDoubted { connection, by, again });
     }
 
     /// Which reading of `start_date` the service follows (see `cut_by_start_time`).
@@ -136,8 +144,8 @@ impl StreamPolicy {
         let quiet = matches!(self.stage, Stage::Running)
             && self.position.is_settled()
             && self.foreign_since.is_none()
-            && !self.absence.is_unknown()
-            && !self.clock.is_doubted();
+            && !self.absence.is_unknown(evidence, self.config.position.forced_open())
+            && !self.clock.is_doubted(evidence);
         if !quiet {
             return None;
         }
@@ -161,5 +169,19 @@ impl StreamPolicy {
     }
 }
 
-/// So often is it told that the service says a time which is not believed.
-const DOUBT_TOLD_EVERY: Duration = Duration::from_secs(3_600);
+/// When something that may come with every poke was last told: once an hour.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told(Option<Instant>);
+
+impl Told {
+    /// Whether it has been told in the last hour; if not, it is now.
+    fn is_again(&mut self, now: Instant) -> bool {
+        let again = self.0.is_some_and(|told| now.since(told) < TOLD_EVERY);
+        if !again {
+            self.0 = Some(now);
+        }
+        again
+    }
+}
+
+const TOLD_EVERY: Duration = Duration::from_secs(3_600);

@@ -86,9 +86,9 @@ impl StreamPolicyConfig {
 
 /// What is on disk of a stream's state; each write is synced before it is acted upon.
 ///
-/// A start goes by mark, stream id and clean flag alone: after an unclean end everything from the
-/// mark on is read again, and no suspect is older. The rest tells people what was going on, and lets
-/// an incident keep its number and its counts.
+/// A start goes by mark, stream id and clean flag; after a clean end also by the suspects, which are still
+/// to be verified. After an unclean one everything from the mark on is read again, and no suspect is
+/// older. The rest tells people what was going on, and lets an incident keep its number and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamState {
     /// The low-water mark.

@@ -56,6 +56,8 @@ pub(super) struct Slot {
     pub(super) paused_since: Option<Instant>,
     pub(super) resumed: Option<Instant>,
     pub(super) late: bool,
+    /// How many clients its last poke counted.
+    pub(super) counted: Option<u32>,
 }
 
 impl Slot {
@@ -72,6 +74,7 @@ impl Slot {
             paused_since: None,
             resumed: None,
             late: false,
+            counted: None,
         }
     }
 
@@ -149,6 +152,7 @@ impl StreamPolicy {
                 slot.late = false;
                 slot.paused_since = None;
                 slot.resumed = None;
+                slot.counted = None;
                 let connection = slot.connection();
                 let target = Target::Stream(stream.clone());
                 self.outputs.push_back(Output::Connect { connection, target });
@@ -185,7 +189,11 @@ impl StreamPolicy {
         let stale = slot.resumed.is_some_and(|resumed| now.since(resumed) <= late_after);
         let members = Members { count: members.count.filter(|_| !stale), ..members };
         // How many are allowed comes before the others connect.
-        self.note_members(members, now);
+        let by = match connection.reader {
+            Reader::Slot(id) => Some(id),
+            Reader::Replay => None,
+        };
+        self.note_members(members, by, now);
         self.alive(connection, now);
         self.rest_if_due(connection, now);
     }
@@ -212,7 +220,7 @@ impl StreamPolicy {
             self.admission.proven(now);
             self.token_refused = false;
             self.has_read = true;
-            self.absence.read();
+            self.absence.read(now);
             self.look_for_left_behind(now);
             self.connect_slots(now);
         }
@@ -272,7 +280,7 @@ impl StreamPolicy {
         // A recovery under way reads everything again anyway.
         let suspect = !stage_recovers && end.may_have_lost(wanted);
         if suspect {
-            self.water.suspect(self.clock.at(now));
+            self.water.suspect(self.clock.latest(now));
         }
         let opened = before != SlotState::Connecting;
         if opened || suspect {

@@ -8,3 +8,4 @@ mod life;
 mod recoveries;
 mod start_time;
 mod steering;
+mod wrong_statements;

@@ -95,6 +95,14 @@ impl Verification {
         }
     }
 
+    /// It is no later than `latest`.
+    pub(super) fn no_later(&mut self, latest: Timestamp) {
+        if let Some(run) = &mut self.run {
+            run.started = run.started.min(latest);
+            run.covers = run.covers.min(latest);
+        }
+    }
+
     fn run_of(&mut self, connection: ConnectionId) -> Option<&mut Run> {
         self.run.as_mut().filter(|run| run.connection() == connection)
     }

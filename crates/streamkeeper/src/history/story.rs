@@ -259,13 +259,15 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         Report::ForeignClients { count } => {
             format!("the service counts {count} clients on the stream that are not ours")
         }
-        Report::TimeDoubted { again: true, .. } => return None,
+        Report::TimeDoubted { again: true, .. } | Report::TimeJumped { again: true, .. } => {
+            return None;
+        }
         Report::TimeDoubted { connection, by, .. } => format!(
             "{} was told a time {} from ours; it is not believed until others bear it out",
             reader(connection.reader),
             length(*by)
         ),
-        Report::TimeJumped { by } => {
+        Report::TimeJumped { by, .. } => {
             format!("the service's time went ahead by {}, as its heartbeats agree", length(*by))
         }
         Report::RecoveryStarted { cause, connections, mark, .. } => format!(
