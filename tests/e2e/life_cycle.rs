@@ -2,8 +2,9 @@
 //! No event is lost by any of it, and no stream is disturbed by what is done to another.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixDatagram;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use streamkeeper_simulator::checker::{self, Expected};
 use streamkeeper_simulator::model::DAY;
 use streamkeeper_simulator::record::rfc3339;
+use streamkeeper_simulator::server::StateView;
 
 use super::support::{
     Ended, Keeper, PATIENCE, Scenario, Service, Settings, command, run_to_end, wait_for,
@@ -172,6 +174,52 @@ fn a_drop_in_file_that_comes_and_goes_is_noticed() {
 }
 
 #[test]
+fn a_configuration_that_is_replaced_is_taken_over_whatever_leads_to_it() {
+    let service = Service::process(&[]);
+    let settings = Settings::scaled(&service.url);
+    let keeper = Keeper::start_with::<&str>(&file(&settings, ""), &[]);
+    let scenario = Scenario { keeper, service }.live();
+    let Scenario { keeper, service } = &scenario;
+    let at = |name: &str| keeper.folder().join(name);
+    let link = |to: &str, name: &str| {
+        symlink(to, at("link")).unwrap();
+        fs::rename(at("link"), at(name)).unwrap();
+    };
+    let folder = |name: &str, connections: u32| {
+        let token = format!("token_file = {:?}", at("..data/token").to_str().unwrap());
+        let text = file(&settings.clone().with("connections", connections), "");
+        let text = text.replace("token = \"simulated\"", &token);
+        fs::create_dir(at(name)).unwrap();
+        fs::write(at(name).join("streamkeeper.toml"), text).unwrap();
+        fs::write(at(name).join("token"), "simulated").unwrap();
+    };
+    let taken_over = |times: usize, connections: usize| {
+        keeper.wait_said(TAKEN_OVER, times);
+        let are_open = |state: &StateView| state.open.len() == connections;
+        service.wait_state("another number of connections", are_open);
+    };
+    // As Kubernetes mounts a ConfigMap, and replaces it.
+    folder("..first", 2);
+    link("..first", "..data");
+    link("..data/streamkeeper.toml", "streamkeeper.toml");
+    taken_over(1, 2);
+    folder("..second", 1);
+    link("..second", "..data");
+    fs::remove_dir_all(at("..first")).unwrap();
+    taken_over(2, 1);
+    // As editors and `sed -i` do, which puts a file in place of the link.
+    let sed = ["-i", "s/connections = 1/connections = 3/", "streamkeeper.toml"];
+    assert!(Command::new("sed").args(sed).current_dir(keeper.folder()).status().unwrap().success());
+    taken_over(3, 3);
+    // And what it names.
+    fs::write(at("new"), "\"simulated\"").unwrap();
+    fs::rename(at("new"), at("..data/token")).unwrap();
+    let refused = keeper.wait_said(REFUSED, 1);
+    assert!(refused.text("reason").contains("quotes"), "{refused:?}");
+    scenario.finish();
+}
+
+#[test]
 fn a_pause_ends_every_connection_and_loses_nothing() {
     let scenario = Scenario::start();
     let Scenario { keeper, service } = &scenario;
@@ -181,7 +229,7 @@ fn a_pause_ends_every_connection_and_loses_nothing() {
     };
     steer("pause");
     keeper.wait_said("the stream is paused", 1);
-    let open = |state: &streamkeeper_simulator::server::StateView| state.open.len();
+    let open = |state: &StateView| state.open.len();
     service.wait_state("no connection", |state| open(state) == 0);
     service.wait_time(Duration::from_secs(3));
     assert_eq!(open(&service.state()), 0, "until it is resumed");

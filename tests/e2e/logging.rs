@@ -54,24 +54,27 @@ fn no_token_no_user_and_no_payload_in_the_log() {
 }
 
 #[test]
-fn a_log_that_lies_where_drop_ins_are_watched_does_not_tell_of_its_own_lines() {
+fn a_log_that_lies_where_drop_ins_are_watched_is_no_change_of_them() {
     let service = Service::inside(Service::scaled());
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = |name| folder.path().join(name);
+    fs::create_dir(path("streamkeeper.toml.d")).unwrap();
     fs::write(path("streamkeeper.toml"), Settings::scaled(&service.url).file()).unwrap();
     let mut keeper = streamkeeper()
         .args(["run", "--config", "streamkeeper.toml"])
         .env("RUST_LOG", "trace")
         .current_dir(folder.path())
-        .stderr(File::create(path("log")).unwrap())
+        .stderr(File::create(path("streamkeeper.toml.d/log")).unwrap())
         .spawn()
         .expect("the binary starts");
-    let log = || fs::read_to_string(path("log")).unwrap();
+    let log = || fs::read_to_string(path("streamkeeper.toml.d/log")).unwrap();
     wait_for("events", || path("events.ndjson").exists().then_some(()));
-    wait_for("the watch", || log().contains("drop-in files").then_some(()));
+    // The watch is at work meanwhile: it finds this one.
+    fs::write(path("streamkeeper.toml.d/wrong.toml"), "[service]").unwrap();
+    wait_for("the watch", || log().contains("was not taken over").then_some(()));
     signal(keeper.id(), "TERM");
     assert_eq!(keeper.wait().unwrap().code(), Some(0));
-    assert!(!log().contains("inotify event"), "an event for each line, and a line for each event");
+    assert_eq!(log().matches("taken over").count(), 1, "each line is no change");
 }
 
 /// All that the process says when it is asked, line by line.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use streamkeeper::config::{Config, Effective};
 
+use super::watch::Watched;
 use crate::exit::{CONFIGURATION, Failure};
 
 /// The configuration file.
@@ -59,9 +60,12 @@ impl ConfigFile {
         place(self.file.clone().or_else(|| self.config.clone()))
     }
 
-    /// The folder of drop-in files, whether it exists or not.
-    pub(crate) fn drop_in_folder(&self) -> Result<PathBuf, Failure> {
-        Ok(Config::drop_in_folder(&self.path()?, self.drop_ins.as_deref()))
+    /// What is to be watched: what it is read from, and what that names.
+    pub(crate) fn watched(&self) -> Result<Watched, Failure> {
+        let main = self.path()?;
+        let drop_ins = Config::drop_in_folder(&main, self.drop_ins.as_deref());
+        let named = Config::named_files(&main, self.drop_ins.as_deref());
+        Ok(Watched { main, drop_ins, named })
     }
 
     /// Reads it, as one file would have it.

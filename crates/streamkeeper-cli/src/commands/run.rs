@@ -2,7 +2,7 @@
 //!
 //! It ends on SIGTERM or SIGINT, within a bound, and at once on the second, or while it starts. It never
 //! ends because of the service: then a stream is degraded, and says so. On SIGHUP, on `streamkeeper
-//! reload`, and when a drop-in file changes, it reads its configuration again and takes it over as a
+//! reload`, and when a file of its configuration is replaced, it reads that again and takes it over as a
 //! whole, or goes on with the one it has. What comes during the start is done after it.
 
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ use streamkeeper::{
 use super::config_file::ConfigFile;
 use super::signals::{Hangup, Signals};
 use super::systemd::Systemd;
-use super::watch::Watch;
+use super::watch::{Seen, Watch};
 use crate::exit::{
     CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL, TRY_AGAIN,
 };
@@ -87,11 +87,12 @@ struct Daemon {
 impl Daemon {
     /// Reads the configuration and starts its streams.
     async fn start(file: ConfigFile) -> Result<Self, Failure> {
-        let (config, file) = apart(move || (file.load(), file)).await?;
-        let config = config?;
+        // What changes from now on is noticed, also while the ledgers are opened.
+        let read = move || (file.watched().map(Seen::now), file.load(), file);
+        let (seen, config, file) = apart(read).await?;
+        let (seen, config) = (seen?, config?);
         let log = logging::install(config.service.log_format);
-        // What changes while the ledgers are opened is noticed, too.
-        let watch = Watch::start(&file.drop_in_folder()?);
+        let watch = Watch::start(seen);
         let builder = Streamkeeper::builder(config).sink_factories(streamkeeper_sinks::factories());
         let keeper = apart(move || builder.start())
             .await?
@@ -110,7 +111,7 @@ impl Daemon {
             tokio::select! {
                 signal = signals.next() => return Ok(signal),
                 () = hangup.next() => drop(self.reload("SIGHUP").await),
-                () = self.watch.changed() => drop(self.reload("a drop-in file").await),
+                () = self.watch.changed() => drop(self.reload("a file that was replaced").await),
                 Some(request) = requests.recv() => self.answer(request).await,
                 _ = period.tick() => {
                     self.systemd.alive(&self.keeper).await;
@@ -163,6 +164,10 @@ impl Daemon {
     /// Reads the configuration again and takes it over, or says why not.
     async fn reload(&self, asked_by: &str) -> Result<ReloadReport, String> {
         self.systemd.reloading();
+        // One that is replaced from now on has been read, or is read again.
+        if let Ok(watched) = self.file.watched() {
+            self.watch.look_at(watched.named);
+        }
         let reloaded = match self.file.load() {
             Ok(config) => {
                 let reload = self.keeper.reload(config);
@@ -176,7 +181,14 @@ impl Daemon {
         };
         match &reloaded {
             Ok(ReloadReport { added, removed, changed }) => {
-                tracing::info!(asked_by, ?added, ?removed, ?changed, "took the configuration over");
+                tracing::info!(
+                    asked_by,
+                    ?added,
+                    ?removed,
+                    ?changed,
+                    ?renewed,
+                    "took the configuration over"
+                );
             }
             Err(why) => tracing::error!(
                 asked_by,

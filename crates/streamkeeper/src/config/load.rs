@@ -1,5 +1,6 @@
 //! Files into a checked configuration: main file, drop-ins, environment, rules.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use streamkeeper_sink::SinkFactory;
@@ -72,6 +73,25 @@ pub(super) fn data_dir(path: &Path, surroundings: &Surroundings) -> Result<PathB
     service.values.retain(|key, _| key == "data_dir");
     let service = read::service(&service, surroundings, &mut problems);
     if problems.is_empty() { Ok(service.data_dir) } else { Err(ConfigErrors(problems)) }
+}
+
+/// What keys ending in `_file` name, whatever is wrong elsewhere.
+pub(super) fn named_files(
+    path: &Path,
+    drop_ins: Option<&Path>,
+    surroundings: &Surroundings,
+) -> BTreeSet<PathBuf> {
+    let document = gather(path, drop_ins, surroundings, &mut Vec::new());
+    let Some(Document { service, defaults, streams, sinks: _ }) = document else {
+        return BTreeSet::new();
+    };
+    let layers = [service, defaults].into_iter().chain(streams);
+    let keys = layers.flat_map(|layer| layer.values);
+    let file = |(key, value): (String, serde_json::Value)| {
+        let file = value.as_str().filter(|_| key.ends_with("_file"))?;
+        Some(surroundings.locate(Path::new(file)))
+    };
+    keys.filter_map(file).collect()
 }
 
 /// A text by itself: no drop-ins, no layers of the environment.

@@ -34,6 +34,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use streamkeeper_sink::SinkFactory;
@@ -109,6 +110,14 @@ impl Config {
         factories: &[Box<dyn SinkFactory>],
     ) -> Result<Effective, ConfigErrors> {
         load::effective(path, drop_ins, factories, &Surroundings::of_this_process())
+    }
+
+    /// The files that `path`, its drop-ins and the environment name, whatever is wrong with them: of
+    /// tokens and proxies, certificates and keys. A program that reloads wants to know when another one
+    /// is in its place.
+    #[must_use]
+    pub fn named_files(path: &Path, drop_ins: Option<&Path>) -> BTreeSet<PathBuf> {
+        load::named_files(path, drop_ins, &Surroundings::of_this_process())
     }
 
     /// The folder in which [`Config::load`] looks for drop-ins; it need not exist.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{STREAM, Setting, factories};
 use crate::Secret;
+use crate::config::load;
 use crate::config::{Config, LogFormat, ServiceConfig, SinkConfig, StreamConfig};
 use crate::transport::Proxy;
 
@@ -244,4 +245,19 @@ fn a_file_may_begin_with_a_byte_order_mark() {
     );
     let config = setting.load().unwrap();
     assert_eq!((config.streams.len(), config.sinks.len()), (1, 1));
+}
+
+#[test]
+fn the_files_that_are_named_are_known_whatever_is_wrong() {
+    let text = format!("[defaults]\nca_file = \"ca\"\nwrong = 1\n{STREAM}token_file = \"t\"\n");
+    let setting = Setting::new(&text)
+        .file("creds/t", "s3cret")
+        .file("main.toml.d/b.toml", "[[stream]]\nclient_key_file = \"/k\"\nname_file = 1")
+        .variable("STREAMKEEPER__SERVICE__TOKEN_FILE", "ours");
+    let folder = setting.path("creds");
+    let setting = setting.variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
+    let named = load::named_files(&setting.path("main.toml"), None, &setting.surroundings);
+    let expected = [setting.path("creds/t"), "/k".into(), "ca".into(), "ours".into()];
+    assert_eq!(named, expected.into());
+    assert_eq!(load::named_files(&setting.path("none"), None, &setting.surroundings), [].into());
 }
