@@ -69,7 +69,7 @@ fn a_reload_adds_changes_and_removes_streams_and_touches_no_other() {
     write(keeper, &file(&settings.with("connections", 2), &beta(&other)));
     let ended = told(keeper, &["reload", "--json"]);
     let report: Value = serde_json::from_str(&ended.stdout).expect("JSON");
-    assert_eq!(report, json!({"added": [], "removed": [], "changed": ["acme"]}));
+    assert_eq!(report, json!({"added": [], "removed": [], "changed": ["acme"], "renewed": []}));
     wait_for("two slots", || {
         let slots = status(keeper, "acme")["slots"].clone();
         (slots == json!(["live", "live"])).then_some(())

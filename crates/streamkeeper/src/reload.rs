@@ -40,6 +40,10 @@ pub struct ReloadReport {
     /// Streams whose connections were ended in order and opened again with the new settings. Changed
     /// filters and names on the server take effect with the next recovery, which makes the stream anew.
     pub changed: Vec<String>,
+    /// Streams whose certificates or key were replaced under the same name, and nothing else of them:
+    /// their next connections use the new ones.
+    #[serde(default)]
+    pub renewed: Vec<String>,
 }
 
 /// What has to be done.
@@ -86,6 +90,7 @@ impl Plan {
             added: names(&self.added),
             removed: self.removed.clone(),
             changed: names(&self.changed),
+            renewed: Vec::new(),
         }
     }
 }
@@ -122,7 +127,12 @@ mod tests {
             config("stream = [{ name = 'd' }, { name = 'c', connections = 2 }, { name = 'a' }]");
         let report = Plan::new(&old, &new).unwrap().report();
         let names = |name: &str| vec![name.to_owned()];
-        let expected = ReloadReport { added: names("d"), removed: names("b"), changed: names("c") };
+        let expected = ReloadReport {
+            added: names("d"),
+            removed: names("b"),
+            changed: names("c"),
+            renewed: vec![],
+        };
         assert_eq!(report, expected);
         assert_eq!(Plan::new(&old, &old).unwrap(), Plan::default());
     }

@@ -6,12 +6,14 @@
 //! connections in order and hands over the state it ended with; the new one goes on as after a
 //! restart of the process.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
+use rustls::RootCertStore;
 use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::low_water::PositionConfig;
@@ -37,7 +39,7 @@ use crate::replay::{Driver, ReplayError, ReplaySpec, Side};
 use crate::requests::Act;
 use crate::supervisor::{Abandon, Reports, Stop, Supervisor};
 use crate::telemetry::tell_opened;
-use crate::transport::{HttpTransport, TransportSettings};
+use crate::transport::{HttpTransport, Renewal, TransportSettings};
 use crate::vital::Vital;
 use crate::writer::{Writer, WriterPool};
 
@@ -108,8 +110,9 @@ impl Prepared {
         };
         let writer = ground.writers.open(number, desk).ok_or(StartError::Died)?;
         let place = Place { number, entry, writer, budget };
+        let own = transport.clone();
         let reader = Reader::start(&config, transport, state, reports, &place, ground);
-        Ok(Stream { config, place, reader, replay: None, paused: false })
+        Ok(Stream { config, transport: own, place, reader, replay: None, paused: false })
     }
 }
 
@@ -159,6 +162,8 @@ impl Reader {
 /// A stream that runs.
 pub(crate) struct Stream {
     config: StreamConfig,
+    /// What the reader uses.
+    transport: HttpTransport,
     place: Place,
     reader: Reader,
     /// Ends the operator's last replay.
@@ -174,6 +179,17 @@ impl Stream {
 
     pub(crate) const fn entry(&self) -> &Arc<StreamEntry> {
         &self.place.entry
+    }
+
+    /// Its name and what the files of its certificates hold now, if that is something else.
+    pub(crate) fn renewal(
+        &self,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Option<(String, Renewal)>, StartError> {
+        let name = || self.name().to_owned();
+        let renewal = self.transport.renewal(system);
+        let renewal = renewal.map_err(|source| StartError::Transport { stream: name(), source })?;
+        Ok(renewal.map(|renewal| (name(), renewal)))
     }
 
     pub(crate) fn steer(&mut self, act: Act) {
@@ -274,6 +290,7 @@ impl Stream {
         let state = stopped.unwrap_or_else(|_| StreamState::at(self.place.entry.mark()));
         let reports = Reports::channel(Clock::start());
         self.place.writer.report_to(reports.0.clone());
+        self.transport = transport.clone();
         self.reader = Reader::start(&config, transport, Some(state), reports, &self.place, ground);
         self.config = config;
         if self.paused {

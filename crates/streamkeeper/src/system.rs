@@ -1,5 +1,6 @@
 //! What runs on the system's thread: the streams, the consumers, and their orderly end.
 
+use std::cell::OnceCell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -140,19 +141,26 @@ impl System {
     async fn reload(&mut self, config: Config) -> Result<ReloadReport, ReloadError> {
         config.check(&self.factories)?;
         let plan = Plan::new(&self.config, &config)?;
-        let report = plan.report();
+        let mut report = plan.report();
         let transports = plan.changed.iter().map(transport).collect::<Result<Vec<_>, _>>()?;
+        let concerned = |name: &str| {
+            plan.removed.iter().any(|one| one == name)
+                || plan.changed.iter().any(|one| one.name == name)
+        };
+        let system = OnceCell::new();
+        let same = self.streams.iter().filter(|stream| !concerned(stream.name()));
+        let renewals = same.map(|stream| stream.renewal(&system)).collect::<Result<Vec<_>, _>>()?;
         let prepared = self.prepare(&plan, &config.service.data_dir).await?;
 
         // From here on nothing fails.
         if let Some(endpoint) = &self.endpoint {
             endpoint.renew_token(&config.service);
         }
+        for (name, renewal) in renewals.into_iter().flatten() {
+            renewal.apply();
+            report.renewed.push(name);
+        }
         let by = Instant::now() + RELOAD_TIME;
-        let concerned = |name: &str| {
-            plan.removed.iter().any(|one| one == name)
-                || plan.changed.iter().any(|one| one.name == name)
-        };
         for stream in self.streams.iter().filter(|stream| concerned(stream.name())) {
             stream.stop(RELOAD_DRAIN);
         }

@@ -18,6 +18,8 @@ mod look_up;
 mod open;
 #[path = "transport/proxy.rs"]
 mod proxy;
+#[path = "transport/renewal.rs"]
+mod renewal;
 #[path = "transport/server.rs"]
 mod server;
 #[path = "transport/tls.rs"]

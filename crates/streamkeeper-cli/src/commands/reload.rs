@@ -35,9 +35,10 @@ impl Reload {
 }
 
 fn text(report: &ReloadReport) -> String {
-    let ReloadReport { added, removed, changed } = report;
+    let ReloadReport { added, removed, changed, renewed } = report;
     let mut text = String::new();
-    for (what, streams) in [("added", added), ("removed", removed), ("changed", changed)] {
+    let all = [("added", added), ("removed", removed), ("changed", changed), ("renewed", renewed)];
+    for (what, streams) in all {
         for stream in streams {
             text.push_str(&format!("{what} {stream}\n"));
         }

@@ -180,7 +180,7 @@ impl Daemon {
             }
         };
         match &reloaded {
-            Ok(ReloadReport { added, removed, changed }) => {
+            Ok(ReloadReport { added, removed, changed, renewed }) => {
                 tracing::info!(
                     asked_by,
                     ?added,

@@ -4,14 +4,16 @@
 //! and does TLS above the connection, so this one replaces it. Time is not limited here but
 //! around the whole attempt.
 
+use std::cell::OnceCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
+use rustls::RootCertStore;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
@@ -21,7 +23,7 @@ use super::look_up::{self, LookUp};
 use super::proxy::Route;
 use super::settings::{SettingsError, Target, TransportSettings};
 use super::tap::{Tap, Trace};
-use super::tls::{self, Session};
+use super::tls::{Credentials, Session};
 use super::wire::{Socket, Wire};
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 8).
@@ -41,37 +43,81 @@ pub const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(super) struct Dialer {
     pub(super) target: Target,
     look_up: LookUp,
-    tls: Option<Session>,
-    /// The proxy, and the session with it, if it is one that is reached over TLS.
-    proxy: Option<(Route, Option<Session>)>,
+    route: Option<Route>,
+    sessions: RwLock<Sessions>,
+}
+
+/// What secures connections, as the files of certificates and keys were when they were read.
+pub(super) struct Sessions {
+    credentials: Credentials,
+    /// With the service.
+    service: Option<Session>,
+    /// With the proxy, if it is one that is reached over TLS.
+    proxy: Option<Session>,
+}
+
+impl Sessions {
+    fn new(
+        credentials: Credentials,
+        target: &Target,
+        route: Option<&Route>,
+    ) -> Result<Self, SettingsError> {
+        let (mut service, mut proxy) = (None, None);
+        if let Some(route) = route.filter(|route| route.https) {
+            // The client's certificate is for the service, not for whoever stands between.
+            let config = credentials.client_config(false)?;
+            let session = Session::new(&config, &route.host);
+            proxy = Some(session.ok_or(SettingsError::Proxy("proxy"))?);
+        }
+        if target.https {
+            let config = credentials.client_config(true)?;
+            service = Some(Session::new(&config, &target.host).ok_or(SettingsError::Url)?);
+        }
+        Ok(Self { credentials, service, proxy })
+    }
 }
 
 impl Dialer {
     pub(super) fn new(settings: &TransportSettings) -> Result<Self, SettingsError> {
         let target = Target::parse(&settings.url)?;
         let route = Route::choose(&settings.proxy, &target, |name| std::env::var_os(name))?;
-        // Checked without TLS, too: a mistake shall not wait for the change to it.
-        let identity = tls::read_identity(
-            settings.client_cert_file.as_deref(),
-            settings.client_key_file.as_deref(),
-        )?;
-        let mut tls = None;
-        let mut proxy = route.map(|route| (route, None));
-        let is_secure = |(route, _): &(Route, Option<Session>)| route.https;
-        if target.https || proxy.as_ref().is_some_and(is_secure) {
-            let authorities = Arc::new(tls::read_authorities(settings.ca_file.as_deref())?);
-            if let Some((route, session)) = proxy.as_mut().filter(|proxy| is_secure(proxy)) {
-                // The client's certificate is for the service, not for whoever stands between.
-                let config = tls::client_config(Arc::clone(&authorities), None)?;
-                let new = Session::new(&config, &route.host);
-                *session = Some(new.ok_or(SettingsError::Proxy("proxy"))?);
-            }
-            if target.https {
-                let config = tls::client_config(authorities, identity)?;
-                tls = Some(Session::new(&config, &target.host).ok_or(SettingsError::Url)?);
-            }
+        let credentials = Self::credentials(settings, &target, route.as_ref(), &OnceCell::new())?;
+        let sessions = RwLock::new(Sessions::new(credentials, &target, route.as_ref())?);
+        Ok(Self { target, look_up: Arc::clone(&settings.look_up), route, sessions })
+    }
+
+    /// Reads the files of certificates and keys.
+    fn credentials(
+        settings: &TransportSettings,
+        target: &Target,
+        route: Option<&Route>,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Credentials, SettingsError> {
+        let is_secured = target.https || route.is_some_and(|route| route.https);
+        Credentials::read(settings, is_secured, system)
+    }
+
+    /// What secures connections according to the files as they are now, if that is something else.
+    pub(super) fn renewal(
+        &self,
+        settings: &TransportSettings,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Option<Sessions>, SettingsError> {
+        let Self { target, route, .. } = self;
+        let credentials = Self::credentials(settings, target, route.as_ref(), system)?;
+        if credentials == self.sessions().credentials {
+            return Ok(None);
         }
-        Ok(Self { target, look_up: Arc::clone(&settings.look_up), tls, proxy })
+        Sessions::new(credentials, target, route.as_ref()).map(Some)
+    }
+
+    /// New connections are secured so.
+    pub(super) fn renew(&self, sessions: Sessions) {
+        *self.sessions.write().unwrap_or_else(PoisonError::into_inner) = sessions;
+    }
+
+    fn sessions(&self) -> RwLockReadGuard<'_, Sessions> {
+        self.sessions.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Opens a connection. The phase it is in shows in `trace`.
@@ -80,23 +126,27 @@ impl Dialer {
         control: &Control,
         trace: &Rc<Trace>,
     ) -> Result<Tap, OpenErrorKind> {
-        let mut wire = match &self.proxy {
+        let (service, proxy) = {
+            let sessions = self.sessions();
+            (sessions.service.clone(), sessions.proxy.clone())
+        };
+        let mut wire = match &self.route {
             None => {
                 trace.phase.set(Phase::Dns);
                 let connecting = || trace.phase.set(Phase::Connect);
                 self.connect(&self.target.host, self.target.port, connecting, control).await?
             }
-            Some((route, session)) => {
+            Some(route) => {
                 trace.phase.set(Phase::Proxy);
                 let mut wire = self.connect(&route.host, route.port, || {}, control).await?;
-                if let Some(session) = session {
+                if let Some(session) = proxy {
                     wire = session.begin(wire).await?;
                 }
                 route.open_tunnel(&mut wire, &self.target).await?;
                 wire
             }
         };
-        if let Some(session) = &self.tls {
+        if let Some(session) = service {
             trace.phase.set(Phase::Tls);
             wire = session.begin(wire).await?;
         }

@@ -5,6 +5,7 @@
 //! closes the socket. awc's other limits are off (5 s to connect, 5 s for the answer, 10 redirects
 //! that would carry the token along); one limit around the whole exchange takes their place.
 
+use std::cell::OnceCell;
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -19,6 +20,7 @@ use awc::http::header::{self, HeaderMap};
 use awc::http::{Method, Uri, Version};
 use awc::{Client, Connector};
 use bytes::Bytes;
+use rustls::RootCertStore;
 use streamkeeper_inform::{
     self as inform, Call, CallErrorKind, Request, Response, TransportError, TransportErrorKind,
     retry_after,
@@ -27,7 +29,7 @@ use tokio::time::timeout;
 
 use super::body::{Body, SseResponse};
 use super::control::Control;
-use super::dial::Dialer;
+use super::dial::{Dialer, Sessions};
 use super::error::{OpenError, OpenErrorKind};
 use super::settings::{SettingsError, TransportSettings};
 use super::tap::{ConnectionEnd, Trace};
@@ -60,6 +62,19 @@ const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Clone)]
 pub struct HttpTransport(Arc<Inner>);
 
+/// Other certificates, or another key, than a transport uses.
+pub(crate) struct Renewal {
+    transport: HttpTransport,
+    sessions: Sessions,
+}
+
+impl Renewal {
+    /// New connections use them; those that are open stay as they are.
+    pub(crate) fn apply(self) {
+        self.transport.0.dialer.renew(self.sessions);
+    }
+}
+
 struct Inner {
     settings: TransportSettings,
     dialer: Dialer,
@@ -88,6 +103,18 @@ impl HttpTransport {
     pub fn new(settings: TransportSettings) -> Result<Self, SettingsError> {
         let dialer = Dialer::new(&settings)?;
         Ok(Self(Arc::new(Inner { settings, dialer })))
+    }
+
+    /// Reads the files of certificates and keys again: what they hold now, if it is something else than
+    /// what is in use. Nothing is changed until it is [applied](Renewal::apply). The system's authorities
+    /// are read once for all that are given the same `system`.
+    pub(crate) fn renewal(
+        &self,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Option<Renewal>, SettingsError> {
+        let Inner { settings, dialer } = &*self.0;
+        let sessions = dialer.renewal(settings, system)?;
+        Ok(sessions.map(|sessions| Renewal { transport: self.clone(), sessions }))
     }
 
     /// Opens an event stream, on a TCP connection of its own.

@@ -39,6 +39,7 @@ pub use self::look_up::{LookUp, system_look_up};
 pub use self::proxy::Proxy;
 pub use self::settings::{FileFault, SettingsError, TransportSettings};
 
+pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
 pub(crate) use self::settings::PROXY_URL;
 pub(crate) use self::tls::{read_authorities, read_identity};

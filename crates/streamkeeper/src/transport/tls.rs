@@ -6,6 +6,7 @@
 //!
 //! The parser's errors quote the file, which may be a private key: they are not passed on.
 
+use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,10 +17,11 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use super::error::{OpenErrorKind, TlsFault};
-use super::settings::{FileFault, SettingsError};
+use super::settings::{FileFault, SettingsError, TransportSettings};
 use super::wire::Wire;
 
-/// Secures connections to one host.
+/// Secures connections to one host. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Session {
     config: Arc<ClientConfig>,
     host: ServerName<'static>,
@@ -44,29 +46,66 @@ impl Session {
 }
 
 /// Who we are, to a server that asks.
+#[derive(PartialEq)]
 pub(crate) struct Identity {
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 }
 
-/// A TLS configuration that believes these authorities.
-pub(super) fn client_config(
+/// What the files of certificates and keys hold.
+pub(super) struct Credentials {
+    /// Nobody is believed where there is no TLS.
     authorities: Arc<RootCertStore>,
     identity: Option<Identity>,
-) -> Result<Arc<ClientConfig>, SettingsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| SettingsError::Tls)?
-        .with_root_certificates(authorities);
-    let mut config = match identity {
-        None => builder.with_no_client_auth(),
-        Some(Identity { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).map_err(|_| SettingsError::Tls)?
-        }
-    };
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+}
+
+impl PartialEq for Credentials {
+    fn eq(&self, other: &Self) -> bool {
+        self.authorities.roots == other.authorities.roots && self.identity == other.identity
+    }
+}
+
+impl Credentials {
+    /// Reads them. The system's authorities are read once for all that are given the same `system`.
+    pub(super) fn read(
+        settings: &TransportSettings,
+        is_secured: bool,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Self, SettingsError> {
+        let TransportSettings { ca_file, client_cert_file, client_key_file, .. } = settings;
+        // Checked without TLS, too: a mistake shall not wait for the change to it.
+        let identity = read_identity(client_cert_file.as_deref(), client_key_file.as_deref())?;
+        let authorities = match (is_secured, ca_file, system.get()) {
+            (false, ..) => Arc::new(RootCertStore::empty()),
+            (true, None, Some(system)) => Arc::clone(system),
+            (true, None, None) => {
+                let read = Arc::new(read_authorities(None)?);
+                Arc::clone(system.get_or_init(|| read))
+            }
+            (true, Some(file), _) => Arc::new(read_authorities(Some(file))?),
+        };
+        Ok(Self { authorities, identity })
+    }
+
+    /// A TLS configuration that believes the authorities, and says who we are if it is to.
+    pub(super) fn client_config(
+        &self,
+        identifies: bool,
+    ) -> Result<Arc<ClientConfig>, SettingsError> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|_| SettingsError::Tls)?
+            .with_root_certificates(Arc::clone(&self.authorities));
+        let mut config = match self.identity.as_ref().filter(|_| identifies) {
+            None => builder.with_no_client_auth(),
+            Some(Identity { chain, key }) => builder
+                .with_client_auth_cert(chain.clone(), key.clone_key())
+                .map_err(|_| SettingsError::Tls)?,
+        };
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Arc::new(config))
+    }
 }
 
 /// The authorities to believe: those in `ca_file`, or else the system's.
