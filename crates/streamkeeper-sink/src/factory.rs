@@ -3,6 +3,8 @@
 //! The library knows sinks by their type name only. A table stays raw ([`SinkTable`])
 //! until the factory registered for its `type` reads it.
 
+use std::path::PathBuf;
+
 use crate::{Sink, SinkTable};
 
 /// Makes the sinks of one type.
@@ -16,6 +18,13 @@ pub trait SinkFactory: Send + Sync {
     ///
     /// The first key that is wrong, unknown or missing.
     fn check(&self, name: &str, table: SinkTable) -> Result<(), SinkConfigError>;
+
+    /// What a sink of this table alone can write to, and the key that names it: no other sink may have
+    /// the same. `None` if there is no such thing, or the table is wrong.
+    fn output(&self, table: SinkTable) -> Option<(&'static str, PathBuf)> {
+        drop(table);
+        None
+    }
 
     /// Makes the sink `name`. May open files, waits for no network.
     ///

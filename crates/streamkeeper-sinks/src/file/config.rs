@@ -1,6 +1,6 @@
 //! The table of a `file` sink: `path` and `format`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use streamkeeper_sink::{Sink, SinkConfigError, SinkFactory, SinkTable};
 
@@ -44,6 +44,13 @@ impl SinkFactory for FileFactory {
         FileConfig::read(table).map(drop)
     }
 
+    fn output(&self, table: SinkTable) -> Option<(&'static str, PathBuf)> {
+        let FileConfig { path, .. } = FileConfig::read(table).ok()?;
+        // Lines of several sinks are still lines.
+        let is_file = path.as_os_str() != "-";
+        is_file.then(|| ("path", one_name(&path)))
+    }
+
     fn build(&self, name: &str, table: SinkTable) -> Result<Box<dyn Sink>, SinkConfigError> {
         let config = FileConfig::read(table)?;
         let path = config.path.clone();
@@ -56,4 +63,11 @@ impl SinkFactory for FileFactory {
             SinkConfigError::new("path", format!("cannot be opened: {}: {error}", path.display()))
         })
     }
+}
+
+/// The same for every way to write the path of a file, whether it is there yet or not.
+fn one_name(path: &Path) -> PathBuf {
+    let known = |path: &Path| path.canonicalize().ok();
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    known(&path).or_else(|| Some(known(path.parent()?)?.join(path.file_name()?))).unwrap_or(path)
 }

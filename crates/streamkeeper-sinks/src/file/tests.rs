@@ -246,3 +246,27 @@ fn the_table_needs_a_path() {
         "`fromat` is not a known key; did you mean `format`?"
     );
 }
+
+#[test]
+fn the_output_of_a_file_is_the_same_however_its_path_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("real")).unwrap();
+    std::os::unix::fs::symlink("real", at("link")).unwrap();
+    let output = |path: PathBuf| {
+        let table = SinkTable::from_iter([("path", path.to_str().unwrap().into())]);
+        FileFactory.output(table).map(|(key, path)| (key, path.display().to_string()))
+    };
+    let one = output(at("real/events"));
+    assert!(one.is_some());
+    for same in ["link/events", "real/../real/./events"] {
+        assert_eq!(output(at(same)), one, "{same}");
+    }
+    fs::write(at("real/events"), "").unwrap();
+    std::os::unix::fs::symlink("real/events", at("events")).unwrap();
+    for same in ["real/events", "link/events", "events"] {
+        assert_eq!(output(at(same)), output(at("real/events")), "{same}");
+    }
+    assert_ne!(output(at("real/other")), output(at("real/events")));
+    assert_eq!(output("-".into()), None, "lines of several sinks are still lines");
+}

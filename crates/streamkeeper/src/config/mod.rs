@@ -16,6 +16,7 @@
 //! Left to others: what a sink's own keys mean (its factory), and reloading.
 
 mod bare;
+mod collisions;
 mod document;
 mod effective;
 mod error;

@@ -11,7 +11,7 @@ use streamkeeper_sink::SinkFactory;
 
 use super::secret::Surroundings;
 use super::sink::matches;
-use super::{Config, ServiceConfig, StreamConfig};
+use super::{Config, ServiceConfig, StreamConfig, collisions};
 use crate::transport::{PROXY_URL, Proxy, Route, SettingsError, read_authorities, read_identity};
 
 /// What breaks a rule.
@@ -52,6 +52,12 @@ pub(super) fn check(
         stream(config, surroundings, &mut note);
         durations(config, &mut note);
     }
+    for (index, message) in collisions::on_the_service(&config.streams) {
+        note(Table::Stream(index), "server_name", message);
+    }
+    for (index, message) in collisions::on_the_disk(&config.streams) {
+        note(Table::Stream(index), "name", message);
+    }
     names.clear();
     // Without every stream's name, a pattern that matches none says nothing.
     let names_are_known =
@@ -76,6 +82,9 @@ pub(super) fn check(
             }
             None => note("type", no_such_type(&sink.kind, factories)),
         }
+    }
+    for (index, key, message) in collisions::of_outputs(config, factories) {
+        note(Table::Sink(index), &key, message);
     }
     findings
 }

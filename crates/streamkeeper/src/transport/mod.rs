@@ -41,5 +41,5 @@ pub use self::settings::{FileFault, SettingsError, TransportSettings};
 
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
-pub(crate) use self::settings::PROXY_URL;
+pub(crate) use self::settings::{Origin, PROXY_URL};
 pub(crate) use self::tls::{read_authorities, read_identity};

@@ -139,6 +139,22 @@ pub enum FileFault {
     OtherKey,
 }
 
+/// Where a base URL leads: equal for two that lead to the same.
+#[derive(PartialEq, Eq, Hash)]
+pub(crate) struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+    path: String,
+}
+
+impl Origin {
+    /// `None` if it leads nowhere.
+    pub(crate) fn of(url: &str) -> Option<Self> {
+        Target::parse(url).ok().map(Target::origin)
+    }
+}
+
 /// A base URL, taken apart.
 pub(super) struct Target {
     pub(super) https: bool,
@@ -175,6 +191,13 @@ impl Target {
             path: url.path().to_owned(),
             query: url.query().map(Into::into),
         })
+    }
+
+    /// As what it is known, however its URL is written.
+    fn origin(self) -> Origin {
+        let Self { https, host, port, path, .. } = self;
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        Origin { https, host, port, path: path.trim_end_matches('/').to_owned() }
     }
 
     /// Host and port, as a proxy is told them.

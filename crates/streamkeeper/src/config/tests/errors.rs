@@ -356,6 +356,67 @@ fn a_name_may_occur_once() {
 }
 
 #[test]
+fn streams_that_are_one_to_the_service_are_refused() {
+    let stream = |name: &str, server_name: &str, url: &str, token: &str| {
+        format!(
+            "[[stream]]\nname = \"{name}\"\nserver_name = \"{server_name}\"\nurl = \"{url}\"\n\
+             token = \"{token}\"\n"
+        )
+    };
+    let url = "https://streams.example.com";
+    let first = stream("a", "acme", url, "marker");
+    for (server_name, other_url, token, is_refused) in [
+        ("acme", url, "marker", true),
+        ("ACME", url, "marker", true),
+        ("acme~1", url, "marker", true),
+        ("Acme~2024", url, "marker", true),
+        ("acme", "HTTPS://Streams.Example.com:443/", "marker", true),
+        ("acme", "https://streams.example.com.", "marker", true),
+        ("acme~x", url, "marker", false),
+        ("acme-1", url, "marker", false),
+        ("acm", url, "marker", false),
+        ("acme", url, "other", false),
+        ("acme", "https://streams.example.com:8443", "marker", false),
+        ("acme", "https://streams.example.com/eu", "marker", false),
+        ("acme", "https://eu.example.com", "marker", false),
+    ] {
+        let other = stream("b", server_name, other_url, token);
+        for [one, two] in [[&first, &other], [&other, &first]] {
+            let setting = Setting::new(one).file("main.toml.d/two.toml", two);
+            match setting.load() {
+                Ok(_) => assert!(!is_refused, "{server_name} {other_url}"),
+                Err(_) => {
+                    let problems = setting.problems();
+                    let start = "main.toml.d/two.toml:3:1: stream.server_name: ";
+                    assert!(is_refused && problems.starts_with(start), "{problems}");
+                    assert!(problems.contains("each would delete the other's"), "{problems}");
+                    assert!(!problems.contains("marker") && !problems.contains('\n'), "{problems}");
+                }
+            }
+        }
+    }
+    let names = ["acme~1", "acme~2"].map(|name| stream(&name.replace('~', "-"), name, url, "t"));
+    assert!(Setting::new(&names.concat()).load().is_ok(), "neither is made beside the other");
+    let names = ["acme", "Acme"].map(|name| stream(name, &name.repeat(2), url, name));
+    assert_eq!(
+        Setting::new(&names.concat()).problems(),
+        "main.toml:7:1: stream.name: \"Acme\" and \"acme\", of another stream, are the same folder \
+         where case counts for nothing: choose a new one"
+    );
+}
+
+#[test]
+fn two_sinks_write_to_two_files() {
+    let sink = |name: &str, path: &str| {
+        format!("[[sink]]\nname = \"{name}\"\ntype = \"file\"\npath = \"{path}\"\n")
+    };
+    assert_eq!(
+        after_stream(&(sink("one", "x") + &sink("two", "x") + &sink("three", "y"))),
+        "main.toml:12:1: sink.path: is also that of sink \"one\": give each its own"
+    );
+}
+
+#[test]
 fn drop_ins_only_add_streams_and_sinks() {
     let setting = Setting::new(STREAM)
         .file("main.toml.d/a.toml", "[service]\n")

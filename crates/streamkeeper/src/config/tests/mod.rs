@@ -29,6 +29,10 @@ impl SinkFactory for FileFactory {
         table.finish()
     }
 
+    fn output(&self, mut table: SinkTable) -> Option<(&'static str, PathBuf)> {
+        Some(("path", table.require("path", "a path").ok()?))
+    }
+
     fn build(&self, name: &str, table: SinkTable) -> Result<Box<dyn Sink>, SinkConfigError> {
         self.check(name, table)?;
         Err(SinkConfigError::new("type", "is not built in these tests"))
