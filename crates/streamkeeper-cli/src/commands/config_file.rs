@@ -63,9 +63,8 @@ impl ConfigFile {
     /// What is to be watched: what it is read from, and what that names.
     pub(crate) fn watched(&self) -> Result<Watched, Failure> {
         let main = self.path()?;
-        let drop_ins = Config::drop_in_folder(&main, self.drop_ins.as_deref());
         let named = Config::named_files(&main, self.drop_ins.as_deref());
-        Ok(Watched { main, drop_ins, named })
+        Ok(Watched { main, drop_ins: self.drop_ins.clone(), named })
     }
 
     /// Reads it, as one file would have it.

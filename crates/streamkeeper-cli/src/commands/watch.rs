@@ -12,21 +12,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use streamkeeper::config::Config;
 use tokio::sync::mpsc;
 
 /// What is watched.
 #[derive(Debug)]
 pub(crate) struct Watched {
     pub(crate) main: PathBuf,
-    /// Whether it is there or not.
-    pub(crate) drop_ins: PathBuf,
+    /// The folder that was given, if one was.
+    pub(crate) drop_ins: Option<PathBuf>,
     /// Tokens, certificates, keys.
     pub(crate) named: BTreeSet<PathBuf>,
 }
@@ -156,23 +156,13 @@ impl Seen {
             Some((path.clone(), now.or_else(|| self.last.files.get(path).cloned())?))
         };
         let files = [main].into_iter().chain(named).filter_map(id).collect();
-        Look { files, drop_ins: entries(drop_ins).unwrap_or_default() }
+        let drop_in = |path: PathBuf| {
+            let file = fs::metadata(&path).ok()?;
+            Some((path, (FileId::of(&file), file.len(), file.modified().ok())))
+        };
+        let drop_ins = Config::drop_in_files(main, drop_ins.as_deref());
+        Look { files, drop_ins: drop_ins.into_iter().filter_map(drop_in).collect() }
     }
-}
-
-/// The files of the folder that are read.
-fn entries(folder: &Path) -> io::Result<BTreeMap<PathBuf, (FileId, u64, Option<SystemTime>)>> {
-    let mut entries = BTreeMap::new();
-    for entry in folder.read_dir()? {
-        let path = entry?.path();
-        // Through links, like everything.
-        if path.extension().is_some_and(|extension| extension == "toml")
-            && let Ok(file) = fs::metadata(&path)
-        {
-            entries.insert(path, (FileId::of(&file), file.len(), file.modified().ok()));
-        }
-    }
-    Ok(entries)
 }
 
 /// A change is told of when two looks have found the same.
@@ -181,6 +171,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::symlink;
+    use std::path::Path;
 
     use super::*;
 
@@ -199,9 +190,8 @@ mod tests {
             symlink("..data/main.toml", at("main.toml")).unwrap();
             symlink("..data/token", at("token")).unwrap();
             symlink("..data", at("main.toml.d")).unwrap();
-            let (main, drop_ins) = (at("main.toml"), at("main.toml.d"));
-            let named = [at("token")].into();
-            let seen = Seen::now(Watched { main, drop_ins, named });
+            let (main, named) = (at("main.toml"), [at("token")].into());
+            let seen = Seen::now(Watched { main, drop_ins: None, named });
             Self { folder, seen }
         }
 
@@ -257,7 +247,9 @@ mod tests {
     #[test]
     fn what_is_written_in_place_counts_among_drop_ins_alone() {
         let mut mount = Mount::new();
-        for (name, counts) in [("token", false), ("log", false), ("more.toml", true)] {
+        for (name, counts) in
+            [("token", false), ("log", false), (".x.toml", false), ("more.toml", true)]
+        {
             fs::write(mount.at("first").join(name), "written in place").unwrap();
             assert_eq!(mount.tells(), counts, "{name}");
         }

@@ -109,7 +109,7 @@ pub(super) fn text(
 }
 
 /// The folder of drop-in files: the given one, or the one beside the file.
-pub(super) fn drop_in_folder(path: &Path, given: Option<&Path>) -> PathBuf {
+fn drop_in_folder(path: &Path, given: Option<&Path>) -> PathBuf {
     let beside = || {
         let mut implied = path.as_os_str().to_owned();
         implied.push(".d");
@@ -118,7 +118,11 @@ pub(super) fn drop_in_folder(path: &Path, given: Option<&Path>) -> PathBuf {
     given.map_or_else(beside, Path::to_owned)
 }
 
-fn drop_in_files(path: &Path, given: Option<&Path>, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+pub(super) fn drop_in_files(
+    path: &Path,
+    given: Option<&Path>,
+    problems: &mut Vec<Problem>,
+) -> Vec<PathBuf> {
     let folder = &drop_in_folder(path, given);
     if given.is_none() && !folder.exists() {
         return Vec::new();

@@ -121,10 +121,10 @@ impl Config {
         load::named_files(path, drop_ins, &Surroundings::of_this_process())
     }
 
-    /// The folder in which [`Config::load`] looks for drop-ins; it need not exist.
+    /// The drop-in files that [`Config::load`] reads, in their order.
     #[must_use]
-    pub fn drop_in_folder(path: &Path, drop_ins: Option<&Path>) -> PathBuf {
-        load::drop_in_folder(path, drop_ins)
+    pub fn drop_in_files(path: &Path, drop_ins: Option<&Path>) -> Vec<PathBuf> {
+        load::drop_in_files(path, drop_ins, &mut Vec::new())
     }
 
     /// Reads a text for an embedding program: no drop-ins, and no variable of the

@@ -328,6 +328,11 @@ mod tests {
             ("[::1]:2", "http://[::1]:1", false),
             ("fd00::/8", "http://[fd12::1]", true),
             ("127.0.0.1", "http://localhost", false),
+            // One entry that names nothing is no reason to forget the others.
+            ("[::1,service.example", "https://service.example", true),
+            ("10.0.0.0/99 \u{1} service.example", "https://service.example", true),
+            ("http://a.example/x,,:,service.example", "https://service.example", true),
+            ("a:b:c,*.,service.example:443", "https://service.example", true),
             ("", "http://localhost", false),
             (",,", "http://localhost", false),
         ] {
