@@ -59,6 +59,8 @@ pub enum Signal {
 #[derive(Clone, Debug)]
 pub struct Watchdog {
     config: WatchdogConfig,
+    /// The longest time between two ticks of a shell that runs.
+    step: Duration,
     silence: Duration,
     counted_to: Instant,
     paused: bool,
@@ -69,9 +71,10 @@ pub struct Watchdog {
 impl Watchdog {
     /// Starts counting at `now`, when the response head came.
     #[must_use]
-    pub const fn new(config: WatchdogConfig, now: Instant) -> Self {
+    pub fn new(config: WatchdogConfig, now: Instant) -> Self {
         Self {
             config,
+            step: (config.stale_after / 6).max(Duration::from_millis(1)),
             silence: Duration::ZERO,
             counted_to: now,
             paused: false,
@@ -108,7 +111,7 @@ impl Watchdog {
             return None;
         }
         let goal = if self.late { self.config.stale_after } else { self.config.late_after };
-        Some(self.counted_to + self.step().min(goal.saturating_sub(self.silence)))
+        Some(self.counted_to + self.step.min(goal.saturating_sub(self.silence)))
     }
 
     /// Judges the silence. An early call is no fault.
@@ -139,7 +142,7 @@ impl Watchdog {
         if self.paused {
             return None;
         }
-        let step = self.step();
+        let step = self.step;
         if gap > step.saturating_mul(2) {
             // Half a step, so that a silence interrupted by suspensions still ends.
             self.silence += step / 2;
@@ -147,11 +150,6 @@ impl Watchdog {
         }
         self.silence += gap;
         None
-    }
-
-    /// The longest time between two ticks of a shell that runs.
-    fn step(&self) -> Duration {
-        (self.config.stale_after / 6).max(Duration::from_millis(1))
     }
 }
 

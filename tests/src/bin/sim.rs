@@ -23,6 +23,9 @@ struct Arguments {
     /// Says what happens.
     #[arg(long)]
     trace: bool,
+    /// Says what came of each seed: two builds that play the same say the same.
+    #[arg(long)]
+    each: bool,
 }
 
 #[derive(Default)]
@@ -52,7 +55,7 @@ fn main() -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    one(seed, arguments.trace, &totals);
+                    one(seed, &arguments, &totals);
                 }
             });
         }
@@ -76,8 +79,11 @@ fn main() -> ExitCode {
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
-fn one(seed: u64, trace: bool, totals: &Mutex<Totals>) {
-    let outcome = run(Plan::draw(seed), trace);
+fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
+    let outcome = run(Plan::draw(seed), arguments.trace);
+    if arguments.each {
+        println!("{seed} {outcome:?}");
+    }
     let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     totals.accepted += outcome.accepted;
     totals.recoveries += outcome.recoveries;

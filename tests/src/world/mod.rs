@@ -214,7 +214,8 @@ impl World {
     }
 
     fn step(&mut self) {
-        let next = self.next_at().max(self.now);
+        let service_due = self.model.next_due();
+        let next = self.next_at(service_due).max(self.now);
         self.stuck = if next == self.now { self.stuck + 1 } else { 0 };
         if self.stuck > 20_000 {
             self.broken("time stands still: a hot loop".into());
@@ -223,7 +224,9 @@ impl World {
         self.now = next;
         self.model.advance(next);
         self.learn();
-        self.service_writes();
+        if service_due.is_some_and(|due| due <= next) {
+            self.service_writes();
+        }
         self.let_happen();
         if self.is_awake() {
             self.read_sockets();
@@ -275,9 +278,9 @@ impl World {
     }
 
     /// When something can happen next.
-    fn next_at(&mut self) -> Millis {
+    fn next_at(&self, service_due: Option<Millis>) -> Millis {
         let mut next = self.agenda.next_at().unwrap_or(Millis::MAX);
-        next = next.min(self.service_due());
+        next = next.min(self.service_looked_at(service_due));
         if self.is_awake() {
             next = next.min(self.network_due()).min(self.policies_due());
         } else if self.process.is_some() {

@@ -119,9 +119,15 @@ impl World {
         self.open.iter().find(of).copied()
     }
 
-    /// When the service has something to do.
-    pub(super) fn service_due(&mut self) -> Millis {
-        match self.model.next_due() {
+    /// Those that are not gone, and are as asked for.
+    fn open_that(&self, picks: impl Fn(&Connection) -> bool) -> Vec<Place> {
+        let picks = |place: &&Place| self.connections.get(**place).is_some_and(&picks);
+        self.open.iter().filter(picks).copied().collect()
+    }
+
+    /// When to look again what the service has to do; `due`: when it has something.
+    pub(super) fn service_looked_at(&self, due: Option<Millis>) -> Millis {
+        match due {
             Some(due) if due > self.now => due,
             // Something is due that nobody reads: look again soon.
             Some(_) => self.now + self.scaled(1) / 2 + 1,
@@ -177,7 +183,9 @@ impl World {
 
     /// The process reads what has arrived.
     pub(super) fn read_sockets(&mut self) {
-        for place in self.open.clone() {
+        let now = self.now;
+        let readable = |c: &Connection| c.wire.front().is_some_and(|(at, _)| *at <= now);
+        for place in self.open_that(|c| c.stage == Stage::Open && readable(c)) {
             self.read_socket(place);
         }
     }
@@ -274,17 +282,14 @@ impl World {
 
     /// Everything readable has been read: judge the silence.
     pub(super) fn judge_silence(&mut self) {
-        for place in self.open.clone() {
-            let Some(now) = self.process.as_ref().map(|p| p.instant(self.now)) else { return };
+        let Some(now) = self.process.as_ref().map(|p| p.instant(self.now)) else { return };
+        let due = |c: &Connection| {
+            c.watchdog.as_ref().and_then(Watchdog::deadline).is_some_and(|deadline| deadline <= now)
+        };
+        for place in self.open_that(|c| c.stage == Stage::Open && due(c)) {
             let connection = self.at(place);
             let id = connection.id;
-            if connection.stage != Stage::Open {
-                continue;
-            }
             let Some(watchdog) = &mut connection.watchdog else { continue };
-            if watchdog.deadline().is_none_or(|deadline| deadline > now) {
-                continue;
-            }
             match watchdog.tick(now) {
                 Some(Signal::Late) => self.report(Input::Late(id)),
                 Some(Signal::Stale) => self.report(Input::Stale(id)),

@@ -25,6 +25,8 @@ use super::{ForShell, Happening, World};
 pub(super) struct Process {
     pub(super) number: u64,
     pub(super) policy: StreamPolicy,
+    /// When the policies want to tick: it changes with their inputs only.
+    due: Option<Instant>,
     pub(super) connections: Connections,
     pub(super) incidents: Incidents,
     pub(super) calls: Calls,
@@ -68,6 +70,7 @@ impl World {
         self.process = Some(Process {
             number,
             policy: StreamPolicy::new(self.plan.policy.clone(), self.rng.u64(..)),
+            due: None,
             connections: Connections::new(slots, stale + self.scaled(10)),
             incidents: Incidents::default(),
             calls: Calls::new(self.scaled(60), slots),
@@ -145,6 +148,7 @@ impl World {
         while let Some(output) = process.policy.poll() {
             outputs.push(output);
         }
+        process.due = process.policy.deadline();
         let (after, suspects) = (process.policy.mark(), process.policy.suspects());
         self.check(verdict);
         if suspects != suspects_before {
@@ -169,7 +173,7 @@ impl World {
     }
 
     pub(super) fn policies_due(&self) -> Millis {
-        let due = self.process.as_ref().and_then(|p| Some(p.time_of(p.policy.deadline()?)));
+        let due = self.process.as_ref().and_then(|p| Some(p.time_of(p.due?)));
         due.unwrap_or(Millis::MAX)
     }
 

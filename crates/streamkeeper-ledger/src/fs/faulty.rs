@@ -9,6 +9,7 @@
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -58,10 +59,11 @@ pub struct FaultyFs(Arc<Mutex<Disk>>);
 struct Disk {
     rng: fastrand::Rng,
     inodes: Vec<Inode>,
-    names: BTreeMap<PathBuf, usize>,
-    durable_names: BTreeMap<PathBuf, usize>,
+    /// Paths, compared byte for byte: the simulation looks them up by the million.
+    names: BTreeMap<OsString, usize>,
+    durable_names: BTreeMap<OsString, usize>,
     /// Changes of names that are not durable yet.
-    changes: Vec<(PathBuf, Option<usize>)>,
+    changes: Vec<(OsString, Option<usize>)>,
     locks: BTreeSet<PathBuf>,
     boots: u64,
     steps: u64,
@@ -200,7 +202,7 @@ impl FaultyFs {
     /// Flips a bit of a file, on the platter and for readers; `false` if there is no such byte.
     pub fn flip_bit(&self, path: &Path, offset: usize) -> bool {
         let mut disk = self.disk();
-        let Some(&inode) = disk.names.get(path) else { return false };
+        let Some(&inode) = disk.names.get(path.as_os_str()) else { return false };
         let Some(inode) = disk.inodes.get_mut(inode) else { return false };
         let mut flipped = false;
         for bytes in [&mut inode.bytes, &mut inode.durable] {
@@ -245,12 +247,12 @@ impl Disk {
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {
-        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.names.get(path.as_os_str()).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn rename(&mut self, path: &Path, inode: Option<usize>) {
-        set_name(&mut self.names, path.to_owned(), inode);
-        self.changes.push((path.to_owned(), inode));
+        set_name(&mut self.names, path.into(), inode);
+        self.changes.push((path.into(), inode));
     }
 }
 
@@ -271,7 +273,7 @@ fn error(fault: Fault) -> io::Error {
     }
 }
 
-fn set_name(names: &mut BTreeMap<PathBuf, usize>, path: PathBuf, inode: Option<usize>) {
+fn set_name(names: &mut BTreeMap<OsString, usize>, path: OsString, inode: Option<usize>) {
     match inode {
         Some(inode) => {
             names.insert(path, inode);

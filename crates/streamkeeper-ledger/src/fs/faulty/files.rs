@@ -1,5 +1,6 @@
 //! The failing disk as a file system: each change is a step, which may go wrong.
 
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -14,8 +15,8 @@ impl Fs for FaultyFs {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = self.disk();
-        let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
-        let name = |path: &PathBuf| path.file_name()?.to_str().map(str::to_owned);
+        let inside = disk.names.keys().filter(|path| is_in(path, dir));
+        let name = |path: &OsString| Path::new(path).file_name()?.to_str().map(str::to_owned);
         Ok(inside.filter_map(name).collect())
     }
 
@@ -66,7 +67,7 @@ impl Fs for FaultyFs {
         }
         let changes = std::mem::take(&mut disk.changes);
         for (path, inode) in changes {
-            if path.parent() == Some(dir) {
+            if is_in(&path, dir) {
                 set_name(&mut disk.durable_names, path, inode);
             } else {
                 disk.changes.push((path, inode));
@@ -89,7 +90,7 @@ impl Fs for FaultyFs {
         if !disk.locks.insert(path.to_owned()) {
             return Ok(None);
         }
-        let inode = match disk.names.get(path) {
+        let inode = match disk.names.get(path.as_os_str()) {
             Some(&inode) => inode,
             None => {
                 let inode = disk.inodes.len();
@@ -102,6 +103,12 @@ impl Fs for FaultyFs {
         let file = FaultyFile { fs: self.clone(), inode };
         Ok(Some(Box::new(FaultyGuard { file, path: path.to_owned(), boots })))
     }
+}
+
+/// Whether a path lies in that directory itself.
+fn is_in(path: &OsStr, dir: &Path) -> bool {
+    let inside = path.as_encoded_bytes().strip_prefix(dir.as_os_str().as_encoded_bytes());
+    inside.and_then(|name| name.strip_prefix(b"/")).is_some_and(|name| !name.contains(&b'/'))
 }
 
 #[derive(Debug)]
