@@ -39,7 +39,7 @@ bench: ## Run the benchmarks; their figures go to docs/benchmarks/
 	$(CARGO) bench --workspace --locked --bench '*'
 
 sim: ## Run the seeded simulation (SEED=1 RUNS=10000)
-	$(CARGO) run --release --locked --package streamkeeper-tests --bin sim -- --seed $(SEED) --runs $(RUNS)
+	$(CARGO) run --profile simulation --locked --package streamkeeper-tests --bin sim -- --seed $(SEED) --runs $(RUNS)
 
 torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
 	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \

@@ -9,7 +9,8 @@ use streamkeeper_simulator::model::Millis;
 /// Things to happen, earliest first.
 #[derive(Debug)]
 pub struct Agenda<T> {
-    things: BTreeMap<(Millis, u64), T>,
+    /// In boxes: whatever is put in front of others moves them.
+    things: BTreeMap<(Millis, u64), Box<T>>,
     added: u64,
 }
 
@@ -23,7 +24,7 @@ impl<T> Agenda<T> {
     /// Puts a thing in.
     pub fn add(&mut self, at: Millis, thing: T) {
         self.added += 1;
-        self.things.insert((at, self.added), thing);
+        self.things.insert((at, self.added), Box::new(thing));
     }
 
     /// When the next one is due.
@@ -35,11 +36,11 @@ impl<T> Agenda<T> {
     /// Takes the next one that is due at `now`.
     pub fn pop_due(&mut self, now: Millis) -> Option<T> {
         let entry = self.things.first_entry().filter(|entry| entry.key().0 <= now)?;
-        Some(entry.remove())
+        Some(*entry.remove())
     }
 
     /// Takes out everything that `picks` picks, in order.
     pub fn take_out(&mut self, mut picks: impl FnMut(&T) -> bool) -> Vec<T> {
-        self.things.extract_if(.., |_, thing| picks(thing)).map(|(_, thing)| thing).collect()
+        self.things.extract_if(.., |_, thing| picks(thing)).map(|(_, thing)| *thing).collect()
     }
 }

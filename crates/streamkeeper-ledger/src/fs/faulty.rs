@@ -58,7 +58,8 @@ pub struct FaultyFs(Arc<Mutex<Disk>>);
 #[derive(Clone, Debug)]
 struct Disk {
     rng: fastrand::Rng,
-    inodes: Vec<Inode>,
+    inodes: BTreeMap<usize, Inode>,
+    created: usize,
     /// Paths, compared byte for byte: the simulation looks them up by the million.
     names: BTreeMap<OsString, usize>,
     durable_names: BTreeMap<OsString, usize>,
@@ -94,7 +95,8 @@ impl FaultyFs {
     pub fn new(seed: u64) -> Self {
         Self(Arc::new(Mutex::new(Disk {
             rng: fastrand::Rng::with_seed(seed),
-            inodes: Vec::new(),
+            inodes: BTreeMap::new(),
+            created: 0,
             names: BTreeMap::new(),
             durable_names: BTreeMap::new(),
             changes: Vec::new(),
@@ -116,11 +118,9 @@ impl FaultyFs {
         let inodes = std::mem::take(&mut disk.inodes);
         let mut fork = disk.clone();
         let named = disk.named();
-        let copy = |(number, inode): (usize, &Inode)| {
-            // A file without a name is nobody's after a power cut.
-            if named.contains(&number) { inode.clone() } else { Inode::default() }
-        };
-        fork.inodes = inodes.iter().enumerate().map(copy).collect();
+        // A file without a name is nobody's after a power cut.
+        let copy = |number| inodes.get(&number).map(|inode| (number, inode.clone()));
+        fork.inodes = named.into_iter().filter_map(copy).collect();
         disk.inodes = inodes;
         fork.rng = fastrand::Rng::with_seed(seed);
         Self(Arc::new(Mutex::new(fork)))
@@ -187,11 +187,8 @@ impl FaultyFs {
         }
         disk.names.clone_from(&disk.durable_names);
         let named = disk.named();
-        for (number, inode) in disk.inodes.iter_mut().enumerate() {
-            if !named.contains(&number) {
-                *inode = Inode::default();
-                continue;
-            }
+        disk.inodes.retain(|number, _| named.contains(number));
+        for inode in disk.inodes.values_mut() {
             for change in std::mem::take(&mut inode.pending) {
                 tear(&mut inode.durable, change, &mut disk.rng);
             }
@@ -203,7 +200,7 @@ impl FaultyFs {
     pub fn flip_bit(&self, path: &Path, offset: usize) -> bool {
         let mut disk = self.disk();
         let Some(&inode) = disk.names.get(path.as_os_str()) else { return false };
-        let Some(inode) = disk.inodes.get_mut(inode) else { return false };
+        let Some(inode) = disk.inodes.get_mut(&inode) else { return false };
         let mut flipped = false;
         for bytes in [&mut inode.bytes, &mut inode.durable] {
             if let Some(byte) = bytes.get_mut(offset) {
@@ -242,8 +239,14 @@ impl Disk {
         named.chain(changed).collect()
     }
 
+    fn add_inode(&mut self) -> usize {
+        self.created += 1;
+        self.inodes.insert(self.created, Inode::default());
+        self.created
+    }
+
     fn inode(&mut self, inode: usize) -> io::Result<&mut Inode> {
-        self.inodes.get_mut(inode).ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.inodes.get_mut(&inode).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     fn find(&self, path: &Path) -> io::Result<usize> {

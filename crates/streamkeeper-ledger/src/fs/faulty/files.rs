@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Change, Fault, FaultyFs, Inode, Lie, error, set_name, simple};
+use super::{Change, Fault, FaultyFs, Lie, error, set_name, simple};
 use crate::fs::{Access, File, Fs, Guard, Mapping};
 
 impl Fs for FaultyFs {
@@ -23,8 +23,7 @@ impl Fs for FaultyFs {
     fn create(&self, path: &Path) -> io::Result<Box<dyn File>> {
         let mut disk = self.disk();
         simple(&mut disk)?;
-        let inode = disk.inodes.len();
-        disk.inodes.push(Inode::default());
+        let inode = disk.add_inode();
         disk.rename(path, Some(inode));
         Ok(Box::new(FaultyFile { fs: self.clone(), inode }))
     }
@@ -93,8 +92,7 @@ impl Fs for FaultyFs {
         let inode = match disk.names.get(path.as_os_str()) {
             Some(&inode) => inode,
             None => {
-                let inode = disk.inodes.len();
-                disk.inodes.push(Inode::default());
+                let inode = disk.add_inode();
                 disk.rename(path, Some(inode));
                 inode
             }
