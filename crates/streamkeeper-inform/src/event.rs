@@ -13,14 +13,14 @@
 
 mod fields;
 mod identity;
-mod json;
 
 use std::borrow::Cow;
 use std::fmt;
 
 pub use self::identity::{Identity, VersionId};
 
-use self::fields::{Fields, count, text, time};
+use self::fields::{Fields, count, time};
+use crate::json::text;
 
 /// One event, classified.
 #[derive(Debug, Clone, PartialEq, Eq)]

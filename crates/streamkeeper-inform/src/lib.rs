@@ -17,6 +17,7 @@
 
 pub mod client;
 pub mod event;
+mod json;
 pub mod request;
 pub mod time;
 mod transport;

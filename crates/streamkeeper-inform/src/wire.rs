@@ -1,13 +1,16 @@
 //! The stream resource and lists of it, as the service describes them.
 //!
-//! Sources: Inform API, "Stream resources". The answers are small and rare, so they are read into
-//! a JSON value first and picked from it leniently: any field but the id may be missing or of
-//! another type. A list comes as `{"streams": […], "meta": …}`, under `data`, or bare; a single
+//! Sources: Inform API, "Stream resources". The answers are picked from leniently: any field but the
+//! id may be missing or of another type, and what is not asked for (a colleague's stream may have
+//! any name) cannot spoil the rest, as long as the whole is JSON. A list comes as `{"streams": […], "meta": …}`, under `data`, or bare; a single
 //! stream bare or under `stream` or `data`.
 
-use jiff::civil::Date;
-use serde_json::{Map, Value};
+use std::borrow::Cow;
 
+use jiff::civil::Date;
+use serde::de::IgnoredAny;
+
+use crate::json;
 use crate::time;
 
 /// Streams on one page of a list, when the answer does not say (Inform API, "Stream resources").
@@ -74,27 +77,25 @@ impl Stream {
     /// # Errors
     /// If the body is not JSON or holds no object with an id.
     pub fn from_answer(body: &[u8]) -> Result<Self, Malformed> {
-        let value = parse(body)?;
-        [value.get("stream"), value.get("data"), Some(&value)]
+        let text = parse(body)?;
+        let answer = Json(&text);
+        [answer.get("stream"), answer.get("data"), Some(answer)]
             .into_iter()
             .flatten()
-            .find_map(Self::from_value)
+            .find_map(Self::from_json)
             .ok_or(Malformed::missing("no stream object with an id"))
     }
 
-    fn from_value(value: &Value) -> Option<Self> {
-        let fields = value.as_object()?;
-        let text = |key| fields.get(key).and_then(text);
+    fn from_json(fields: Json<'_>) -> Option<Self> {
+        let text = |key| fields.get(key)?.text();
+        let members = fields.get("members");
         Some(Self {
-            id: text("id").filter(|id| !id.is_empty())?,
-            name: text("name"),
+            id: text("id")?.into_owned(),
+            name: text("name").map(Cow::into_owned),
             start_date: text("start_date").as_deref().and_then(time::parse_date),
-            resource_filter: texts(fields, "resource_filter"),
-            event_type_filter: texts(fields, "event_type_filter"),
-            members: fields.get("members").and_then(|members| match members {
-                Value::Object(members) => members.get("count").and_then(number),
-                other => number(other),
-            }),
+            resource_filter: fields.texts("resource_filter"),
+            event_type_filter: fields.texts("event_type_filter"),
+            members: members.and_then(|members| members.get("count").unwrap_or(members).number()),
             created_at: text("created_at").as_deref().and_then(time::parse_micros),
         })
     }
@@ -106,27 +107,30 @@ impl Page {
     /// # Errors
     /// If the body is not JSON, holds no list, or a stream in it has no id.
     pub fn from_answer(body: &[u8]) -> Result<Self, Malformed> {
-        let value = parse(body)?;
-        let list = [Some(&value), value.get("streams"), value.get("data")]
+        let text = parse(body)?;
+        let answer = Json(&text);
+        let list = [Some(answer), answer.get("streams"), answer.get("data")]
             .into_iter()
             .flatten()
-            .find_map(Value::as_array)
+            .find_map(Json::elements)
             .ok_or(Malformed::missing("no list of streams"))?;
         let streams = list
-            .iter()
-            .map(Stream::from_value)
+            .into_iter()
+            .map(Stream::from_json)
             .collect::<Option<_>>()
             .ok_or(Malformed::missing("a stream in the list has no id"))?;
-        let meta = |key| value.get("meta")?.get(key).and_then(number::<usize>);
+        let meta = |key| answer.get("meta")?.get(key)?.number();
         Ok(Self { streams, total: meta("total"), limit: meta("limit") })
     }
 }
 
-pub(crate) fn parse(body: &[u8]) -> Result<Value, Malformed> {
-    serde_json::from_slice(body).map_err(|error| Malformed {
+/// The text of an answer that is JSON. Bytes in its strings that are not UTF-8 are replaced.
+pub(crate) fn parse(body: &[u8]) -> Result<Cow<'_, str>, Malformed> {
+    serde_json::from_slice::<IgnoredAny>(body).map_err(|error| Malformed {
         missing: "not JSON",
         offset: Some(offset(body, error.line(), error.column())),
-    })
+    })?;
+    Ok(String::from_utf8_lossy(body))
 }
 
 /// The library tells line and column; a byte offset says the same without quoting anything.
@@ -139,26 +143,52 @@ fn offset(body: &[u8], line: usize, column: usize) -> usize {
     before + column.saturating_sub(1)
 }
 
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
+/// One value of an answer, unread.
+#[derive(Clone, Copy)]
+pub(crate) struct Json<'a>(pub(crate) &'a str);
 
-fn texts(fields: &Map<String, Value>, key: &str) -> Vec<String> {
-    match fields.get(key) {
-        Some(Value::Array(values)) => values.iter().filter_map(text).collect(),
-        Some(Value::String(list)) => {
-            list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Into::into).collect()
+impl<'a> Json<'a> {
+    /// The member of that name, if this is an object that has it.
+    pub(crate) fn get(self, name: &str) -> Option<Self> {
+        let mut found = None;
+        self.each_member(|member, value| {
+            if member == name {
+                found = Some(value);
+            }
+        })?;
+        found
+    }
+
+    /// Every member, if this is an object.
+    pub(crate) fn each_member(self, mut each: impl FnMut(&str, Self)) -> Option<()> {
+        json::members(self.0, |name, raw| each(name, Self(raw)))
+    }
+
+    /// The elements, if this is a list.
+    pub(crate) fn elements(self) -> Option<Vec<Self>> {
+        let mut elements = Vec::new();
+        json::elements(self.0, |raw| elements.push(Self(raw)))?;
+        Some(elements)
+    }
+
+    /// A string or a number as text, if it is one and not empty.
+    pub(crate) fn text(self) -> Option<Cow<'a, str>> {
+        json::text(self.0)
+    }
+
+    fn number<T: std::str::FromStr>(self) -> Option<T> {
+        self.text()?.trim().parse().ok()
+    }
+
+    /// A list of texts, or a text with commas.
+    fn texts(self, key: &str) -> Vec<String> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        if let Some(list) = value.elements() {
+            return list.into_iter().filter_map(Json::text).map(Cow::into_owned).collect();
         }
-        _ => Vec::new(),
+        let list = value.text().filter(|_| value.0.starts_with('"')).unwrap_or_default();
+        list.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Into::into).collect()
     }
-}
-
-fn number<T: std::str::FromStr>(value: &Value) -> Option<T> {
-    text(value)?.trim().parse().ok()
 }
 
 #[cfg(test)]

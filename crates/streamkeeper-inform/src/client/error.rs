@@ -8,11 +8,9 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::request::Call;
 use crate::transport::{Response, TransportError};
-use crate::wire::{self, Malformed};
+use crate::wire::{self, Json, Malformed};
 
 /// A call that failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -133,7 +131,7 @@ impl CallErrorKind {
 impl Unprocessable {
     /// Reads the reason from an error body by keyword; the documents fix no wording.
     fn of_body(call: Call, body: &[u8]) -> Self {
-        let words = wire::parse(body).map(|value| words(&value)).unwrap_or_default();
+        let words = wire::parse(body).map(|text| words(Json(&text))).unwrap_or_default();
         let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
         let about_number = says(&[
             "limit",
@@ -168,25 +166,32 @@ impl Unprocessable {
 }
 
 /// Everything an error body says, field names included, in lower case.
-fn words(value: &Value) -> String {
-    fn collect(value: &Value, words: &mut String) {
-        match value {
-            Value::String(text) => {
-                words.push_str(&text.to_lowercase());
-                words.push(' ');
-            }
-            Value::Array(values) => values.iter().for_each(|value| collect(value, words)),
-            Value::Object(fields) => fields.iter().for_each(|(field, value)| {
-                words.push_str(&field.to_lowercase());
-                words.push(' ');
-                collect(value, words);
-            }),
-            _ => {}
-        }
-    }
+fn words(answer: Json<'_>) -> String {
     let mut words = String::new();
-    for said in ["errors", "error", "message"].into_iter().filter_map(|key| value.get(key)) {
-        collect(said, &mut words);
+    for said in ["errors", "error", "message"].into_iter().filter_map(|key| answer.get(key)) {
+        collect(said, WORDS_DEPTH, &mut words);
     }
     words
+}
+
+/// How deep an error body is read: each level is gone over once more.
+const WORDS_DEPTH: usize = 8;
+
+fn collect(value: Json<'_>, depth: usize, words: &mut String) {
+    let Some(deeper) = depth.checked_sub(1) else { return };
+    let say = |words: &mut String, text: &str| {
+        words.push_str(&text.to_lowercase());
+        words.push(' ');
+    };
+    if let Some(text) = value.text() {
+        say(words, &text);
+    } else if let Some(values) = value.elements() {
+        values.into_iter().for_each(|value| collect(value, deeper, words));
+    } else {
+        // The body is JSON: what is no object has no members.
+        let _no_object = value.each_member(|field, value| {
+            say(words, field);
+            collect(value, deeper, words);
+        });
+    }
 }

@@ -6,10 +6,7 @@
 
 use std::borrow::Cow;
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
-use super::json;
+use crate::json::{self, text};
 use crate::time::parse_micros;
 
 #[derive(Default)]
@@ -76,23 +73,6 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// A string or a number as text, `None` if it is empty or of another type.
-///
-/// Numbers keep their spelling, since those beyond 64 bits would lose digits. So do strings with
-/// escapes that stand for no character (half a surrogate pair): as an identity they still serve.
-pub(super) fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let text = match raw.as_bytes().first()? {
-        b'"' => match json::plain(raw) {
-            Some(text) => Cow::Borrowed(text),
-            None => serde_json::from_str(raw)
-                .map_or_else(|_| Cow::Borrowed(raw.trim_matches('"')), Cow::Owned),
-        },
-        b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
-        _ => return None,
-    };
-    (!text.is_empty()).then_some(text)
-}
-
 /// A timestamp in microseconds.
 pub(super) fn time(raw: &str) -> Option<i64> {
     parse_micros(&text(raw)?)
@@ -100,18 +80,12 @@ pub(super) fn time(raw: &str) -> Option<i64> {
 
 /// The `count` and `max` of a poke's `members`, which may be the count itself.
 pub(super) fn count(raw: &str) -> (Option<u32>, Option<u32>) {
-    #[derive(Deserialize)]
-    struct Members<'a> {
-        #[serde(borrow)]
-        count: Option<&'a RawValue>,
-        #[serde(borrow)]
-        max: Option<&'a RawValue>,
-    }
     let number = |raw: &str| text(raw)?.trim().parse().ok();
-    let member = |raw: Option<&RawValue>| number(raw?.get());
-    // The library's error is dropped: it would quote the payload.
-    match serde_json::from_str::<Members<'_>>(raw) {
-        Ok(members) => (member(members.count), member(members.max)),
-        Err(_) => (number(raw), None),
-    }
+    let (mut count, mut max) = (None, None);
+    let members = json::members(raw, |name, raw| match name {
+        "count" => count = number(raw),
+        "max" => max = number(raw),
+        _ => {}
+    });
+    if members.is_some() { (count, max) } else { (number(raw), None) }
 }

@@ -138,6 +138,50 @@ fn records_are_read_leniently() {
 }
 
 #[test]
+fn what_nobody_asks_for_cannot_spoil_a_record() {
+    let deep = format!("{}1{}", r#"{"a":["#.repeat(5_000), "]}".repeat(5_000));
+    for ignored in [
+        r#""k\ud83dy":1"#,
+        r#""\ude00":{"\ud83d":"\udc00\ud800"}"#,
+        r#""\ud83d\ud83d\ude00":"\ud83d""#,
+        r#""id\ud83d":"no","\u0069\ud83d":"no""#,
+        r#""n":1e999,"m":-1E+999,"o":[123456789012345678901234567890,0.1e-99999]"#,
+        r#""k":1,"k":2,"k":{"k":3,"k":4}"#,
+        r#""":0,"\u0000":"\u0000""#,
+        &format!(r#""deep":{deep}"#),
+    ] {
+        let plain = r#"{"id":"x","checksum":"c","created_at":"2026-04-19T16:48:10.059Z","user":{"user_id":"u"}}"#;
+        let expected = identity(None, plain);
+        for spoilt in [
+            plain.replacen('{', &format!("{{{ignored},"), 1),
+            plain.replace("}}", &format!("}},{ignored}}}")),
+            plain.replace("}}", &format!(",{ignored}}}}}")),
+        ] {
+            for name in [None, Some("data"), Some("message")] {
+                assert_eq!(identity(name, &spoilt), expected, "{ignored}");
+            }
+        }
+        let poke = format!(
+            r#"{{{ignored},"ts":"1970-01-01T00:00:01Z","stream":"s","members":{{{ignored},"count":1,"max":20}}}}"#
+        );
+        let Ok(InformEvent::Poke(poke)) = classify(None, &poke) else { panic!("{ignored}") };
+        assert_eq!((poke.ts, poke.members, poke.members_max), (Some(1_000_000), Some(1), Some(20)));
+    }
+}
+
+#[test]
+fn names_and_values_that_matter_may_be_written_with_escapes() {
+    let escaped = r#"{"\u0069d":"\u0078","check\u0073um":"c\u00e9","created\u005fat":"2026-04-19T16:48:10.059\u005A","\u0075ser":{"user\u005Fid":"u"}}"#;
+    let plain = r#"{"id":"x","checksum":"cé","created_at":"2026-04-19T16:48:10.059Z","user":{"user_id":"u"}}"#;
+    assert_eq!(identity(None, escaped), identity(None, plain));
+    let record = record(r#"{"id":"\ud83d\"","checksum":"\"\ud83d"}"#);
+    assert_eq!(
+        (record.id.as_deref(), record.checksum.as_deref()),
+        (Some(r#"\ud83d\""#), Some(r#"\"\ud83d"#))
+    );
+}
+
+#[test]
 fn identities() {
     let plain = identity(None, RECORD);
     assert_eq!(plain.event_type, EventType::Data);

@@ -87,6 +87,23 @@ fn lists_in_every_form() {
 }
 
 #[test]
+fn what_a_colleague_calls_a_stream_cannot_spoil_the_list() {
+    let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+    for colleague in [
+        r#"{"id":"b","name":"\ud83d"}"#,
+        r#"{"id":"b","na\ud83dme":1,"x":1e999,"x":2}"#,
+        &format!(r#"{{"id":"b","deep":{deep}}}"#),
+        "{\"id\":\"b\",\"name\":\"\u{0}\"}".replace('\0', "\\u0000").as_str(),
+    ] {
+        let body = format!(r#"{{"streams":[{colleague},{{"id":"a"}}],"meta":{{"total":2}}}}"#);
+        let page = Page::from_answer(body.as_bytes()).expect("a list");
+        assert_eq!((page.streams.len(), page.total), (2, Some(2)), "{colleague}");
+    }
+    let latin_1 = b"[{\"id\":\"a\",\"name\":\"caf\xe9\"}]";
+    assert_eq!(Page::from_answer(latin_1).expect("a list").streams.len(), 1);
+}
+
+#[test]
 fn what_is_not_understood_says_what_was_missing() {
     let said = |body: &str| Page::from_answer(body.as_bytes()).expect_err("malformed").to_string();
     assert_eq!(said("<html>"), "not JSON (byte 0)");

@@ -5,14 +5,16 @@
 //! only has to know where each member ends, and goes over strings eight bytes at a time.
 //!
 //! It skips, but it skips nothing unseen: what is not JSON down to the last byte (RFC 8259) is
-//! refused, because the payload is passed on as a value in lines of JSON. It accepts exactly what
-//! `serde_json` does, which the tests hold it to. No nesting is too deep for it: the stack is not used.
+//! refused, because the payload is passed on as a value in lines of JSON. The grammar alone counts: a
+//! number may be too large for any machine, an escape may stand for no character, a name may come
+//! twice. It accepts exactly what `serde_json` skips, which the tests hold it to. No nesting is too
+//! deep for it: the stack is not used.
 
 use std::borrow::Cow;
 
 /// Calls `each` with the name and the raw value of every member of the object that `text` is, in
 /// their order. `None` if it is not one object, whole; members before the fault have been given then.
-pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<()> {
+pub(crate) fn members<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) -> Option<()> {
     let mut scan = Scan { text, rest: text.as_bytes() };
     scan.take_token(b'{')?;
     let mut next = scan.token()?;
@@ -33,10 +35,48 @@ pub(super) fn members<'a>(text: &'a str, mut each: impl FnMut(&str, &'a str)) ->
     scan.token().is_none().then_some(())
 }
 
-/// The content of a raw string, `None` if it has escapes.
-pub(super) fn plain(raw: &str) -> Option<&str> {
+/// Calls `each` with the raw value of every element of the list that `text` is, in their order.
+/// `None` if it is not one list, whole; elements before the fault have been given then.
+pub(crate) fn elements<'a>(text: &'a str, mut each: impl FnMut(&'a str)) -> Option<()> {
+    let mut scan = Scan { text, rest: text.as_bytes() };
+    scan.take_token(b'[')?;
+    let mut next = scan.token()?;
+    if next != b']' {
+        loop {
+            let from = scan.at() - 1;
+            scan.value(next)?;
+            each(text.get(from..scan.at())?);
+            match scan.token()? {
+                b',' => next = scan.token()?,
+                b']' => break,
+                _ => return None,
+            }
+        }
+    }
+    scan.token().is_none().then_some(())
+}
+
+/// A raw string or number as text, `None` if it is empty or of another type.
+///
+/// Numbers keep their spelling, since those beyond 64 bits would lose digits.
+pub(crate) fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let text = match raw.as_bytes().first()? {
+        b'"' => unquoted(raw)?,
+        b'-' | b'0'..=b'9' => Cow::Borrowed(raw),
+        _ => return None,
+    };
+    (!text.is_empty()).then_some(text)
+}
+
+/// What a raw string says. One with an escape that stands for no character (half a surrogate pair)
+/// stays as it is spelt: as an identity it still serves, and it is no name that anybody asks for.
+fn unquoted(raw: &str) -> Option<Cow<'_, str>> {
     let content = raw.strip_prefix('"')?.strip_suffix('"')?;
-    memchr::memchr(b'\\', content.as_bytes()).is_none().then_some(content)
+    Some(if memchr::memchr(b'\\', content.as_bytes()).is_none() {
+        Cow::Borrowed(content)
+    } else {
+        serde_json::from_str(raw).map_or(Cow::Borrowed(content), Cow::Owned)
+    })
 }
 
 /// A place in a text.
@@ -94,8 +134,7 @@ impl<'a> Scan<'a> {
         let to = self.at();
         self.take_token(b':')?;
         if has_escapes {
-            // One that stands for no character (half a surrogate pair) is refused in a name.
-            return serde_json::from_str(self.text.get(from..to)?).ok().map(Cow::Owned);
+            return unquoted(self.text.get(from..to)?);
         }
         self.text.get(from + 1..to - 1).map(Cow::Borrowed)
     }

@@ -21,8 +21,12 @@ impl<'de> Deserialize<'de> for Reference<'de> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut members = Vec::new();
-                while let Some((name, raw)) = map.next_entry::<String, &RawValue>()? {
-                    members.push((name, raw.get()));
+                while let Some((name, raw)) = map.next_entry::<&RawValue, &RawValue>()? {
+                    let name = name.get();
+                    // Half a surrogate pair is within the grammar, and beyond any string.
+                    let spelt = || name[1..name.len() - 1].to_owned();
+                    members
+                        .push((serde_json::from_str(name).unwrap_or_else(|_| spelt()), raw.get()));
                 }
                 Ok(members)
             }
@@ -179,10 +183,33 @@ fn a_string_is_plain_up_to_where_it_has_to_end() {
 }
 
 #[test]
-fn escapes_in_a_name_are_read_and_have_to_stand_for_characters() {
+fn escapes_in_a_name_are_read_if_they_stand_for_characters() {
     same(r#"{"\u0069d":1,"a\\\"\n":2}"#);
     same(r#"{"\ud83d\ude00":1}"#);
-    same(r#"{"a":1,"\ud800":1}"#);
+    same(r#"{"a":1,"\ud800":1,"b\"\udfff\"":2,"\u0069d\ud83d":3}"#);
+}
+
+#[test]
+fn elements_are_those_of_a_list() {
+    for list in [
+        "[]",
+        " [ ] ",
+        "[1]",
+        "[1, [2,{}] ,\"]\"]\n",
+        "[1e999,\"\\ud800\"]",
+        "[1,]",
+        "[",
+        "[1] 2",
+        "{}",
+        "1",
+    ] {
+        let reference = serde_json::from_str::<Vec<&RawValue>>(list).ok();
+        let reference =
+            reference.map(|list| list.into_iter().map(RawValue::get).collect::<Vec<_>>());
+        let mut elements = Vec::new();
+        let whole = super::elements(list, |raw| elements.push(raw));
+        assert_eq!(whole.map(|()| elements), reference, "{list}");
+    }
 }
 
 #[test]
