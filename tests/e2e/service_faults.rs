@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use streamkeeper_simulator::fault::Call;
+use streamkeeper_simulator::record::Size;
 
 use super::support::{RECOVERING, STREAM, Scenario, Service, calls, command, run_to_end};
 
@@ -224,12 +225,50 @@ fn a_slow_connection_is_none_that_hangs() {
 }
 
 #[test]
-fn bytes_that_never_complete_a_frame_are_a_hang() {
+fn a_trickle_is_no_life() {
     let scenario = Scenario::start();
     // The smallest record takes six seconds.
     scenario.service.fault(json!({"kind": "slow", "bytes_per_s": 100}));
     let recovered = scenario.wait_recovered(1);
-    assert_eq!(recovered.text("reason"), "stale");
+    assert_eq!(recovered.text("reason"), "slow_frame");
+    scenario.finish();
+}
+
+/// A few records a second, the largest of which takes several times `stale_after`.
+fn slow_records(gzip: bool, frame_timeout: &str) -> Scenario {
+    let mut config = Service::scaled();
+    config.style.size = Size::Realistic;
+    config.model.events_per_hour = 2 * 3_600;
+    let service = Service::inside(config);
+    if gzip {
+        service.fault(json!({"kind": "gzip", "for_ms": 600_000}));
+    }
+    let scenario = Scenario::with(service, |settings| {
+        settings
+            .with("watchdog.frame_timeout", frame_timeout)
+            .with("hygiene.max_consecutive_pokes", 1_000)
+    });
+    let bytes_per_s = if gzip { 500 } else { 2_500 };
+    let slow = json!({"kind": "slow", "all": true, "bytes_per_s": bytes_per_s, "for_ms": 25_000});
+    scenario.service.fault(slow);
+    scenario
+}
+
+#[test]
+fn a_record_that_takes_longer_than_stale_after_is_none_that_hangs() {
+    for gzip in [false, true] {
+        let scenario = slow_records(gzip, "1m");
+        scenario.keeper.wait_said("late: a frame takes longer than late_after", 1);
+        scenario.service.wait_time(Duration::from_secs(25));
+        let finished = scenario.finish();
+        assert_eq!(finished.log.said(RECOVERING).len(), 0, "gzip: {gzip}");
+    }
+}
+
+#[test]
+fn a_record_that_takes_longer_than_frame_timeout_is_said_to() {
+    let scenario = slow_records(false, "3s");
+    assert_eq!(scenario.wait_recovered(1).text("reason"), "slow_frame");
     scenario.finish();
 }
 

@@ -102,6 +102,8 @@ pub enum Fault {
     SlowSinks { which: Which, lasts: Millis },
     /// The code that reads a connection panics.
     Panic,
+    /// What comes next on a connection is one large frame, at so many bytes a second.
+    SlowFrame { which: Which, bytes_per_s: u64, lasts: Millis },
     /// The next event on a connection comes garbled.
     Garble,
     /// The service loses our stream.
@@ -199,6 +201,17 @@ impl Fault {
         match rng.u8(..3) {
             0 => Self::Reconnect,
             _ => Self::Pause { lasts: Self::draw_down(rng, scale) },
+        }
+    }
+
+    /// Draws a frame that takes long: at a rate that is life, or at one that is none.
+    #[must_use]
+    pub fn draw_slow_frame(rng: &mut fastrand::Rng, scale: u64) -> Self {
+        Self::SlowFrame {
+            which: if rng.bool() { Which::All } else { Which::One },
+            bytes_per_s: one_of(rng, [80_000, 80_000, 2_000, 100]),
+            // Beyond `stale_after`, and beyond `frame_timeout`.
+            lasts: rng.u64(10 * SECOND..=900 * SECOND) / scale,
         }
     }
 

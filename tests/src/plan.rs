@@ -119,6 +119,7 @@ impl Plan {
         plan.draw_steering(rng);
         plan.leave_foreigners_alone();
         plan.draw_statements(rng);
+        plan.draw_slow_frames(rng);
         plan
     }
 
@@ -262,6 +263,19 @@ impl Plan {
         self.faults.sort_by_key(|&(at, _)| at);
     }
 
+    /// A record is larger than its line now and then.
+    fn draw_slow_frames(&mut self, rng: &mut fastrand::Rng) {
+        let foreign = |(_, fault): &(Millis, Fault)| matches!(fault, Fault::Foreign { .. });
+        for _ in 0..one_of(rng, [0, 0, 0, 1, 3]) {
+            let fault = (rng.u64(..self.faults_end), Fault::draw_slow_frame(rng, self.scale));
+            // A foreign client comes alone.
+            if !self.faults.iter().any(foreign) {
+                self.faults.push(fault);
+            }
+        }
+        self.faults.sort_by_key(|&(at, _)| at);
+    }
+
     /// Nobody can see who reads our stream while none of our connections is open: a foreign client
     /// comes alone, away from other faults.
     fn leave_foreigners_alone(&mut self) {
@@ -289,6 +303,7 @@ fn policy(scale: u64) -> StreamPolicyConfig {
     let divide = |duration: &mut Duration| *duration /= u32::try_from(scale).unwrap_or(u32::MAX);
     divide(&mut policy.watchdog.late_after);
     divide(&mut policy.watchdog.stale_after);
+    divide(&mut policy.watchdog.frame_timeout);
     divide(&mut policy.hygiene.rest_initial);
     divide(&mut policy.hygiene.rest_max);
     divide(&mut policy.backoff.initial);

@@ -39,6 +39,26 @@ fn a_hang_of_one_or_all_is_one_recovery() {
 }
 
 #[test]
+fn a_record_that_takes_minutes_to_arrive_is_no_silence() {
+    for which in [Which::One, Which::All] {
+        // Eight minutes; the default bound is ten.
+        let slow = Fault::SlowFrame { which, bytes_per_s: 80_000, lasts: MINUTE };
+        let outcomes = heals_from(&[(LATER, slow)], |plan| plan.policy.hygiene.enabled = false);
+        assert_eq!(recoveries(&outcomes), 0, "{which:?}");
+    }
+}
+
+#[test]
+fn a_trickle_and_a_frame_without_end_are_recovered_from() {
+    let trickle = Fault::SlowFrame { which: Which::One, bytes_per_s: 100, lasts: MINUTE };
+    let endless = Fault::SlowFrame { which: Which::One, bytes_per_s: 80_000, lasts: 2 * MINUTE };
+    for slow in [trickle, endless] {
+        let outcomes = heals_from(&[(LATER, slow)], |plan| plan.policy.hygiene.enabled = false);
+        assert_eq!(recoveries(&outcomes), 20, "{slow:?}");
+    }
+}
+
+#[test]
 fn a_second_hang_during_the_replay_starts_over() {
     let hang = Fault::Hang { which: Which::One, deaf: true };
     let outcomes = heals_from(&[(LATER, hang), (LATER + 30 * SECOND, hang)], |plan| {

@@ -35,6 +35,7 @@ use crate::low_water::{LowWater, Position};
 use crate::restart::Restart;
 use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp, UtcDay};
+use crate::watchdog::Lack;
 
 pub use self::input::{Input, Members, Span, Target};
 pub use self::output::{Cause, IncidentSummary, Output, Report};
@@ -255,8 +256,9 @@ impl StreamPolicy {
             },
             Input::Poke { connection, members } => self.poked(connection, members, now),
             Input::Data(connection) => self.data(connection, now),
-            Input::Late(connection) => self.late(connection),
-            Input::Stale(connection) => self.stale(connection, now),
+            Input::Late(connection, lack) => self.late(connection, lack),
+            Input::Stale(connection) => self.stale(connection, Cause::Stale, now),
+            Input::TooSlow(connection) => self.stale(connection, Cause::SlowFrame, now),
             Input::Suspended { .. } => {
                 self.position.changed(now);
                 self.verification_unsettled(now);
@@ -420,11 +422,11 @@ impl StreamPolicy {
         }
     }
 
-    fn late(&mut self, connection: ConnectionId) {
+    fn late(&mut self, connection: ConnectionId, lack: Lack) {
         if let Some(slot) = self.slot_of(connection) {
             slot.late = true;
         }
-        self.report(Report::Late(connection));
+        self.report(Report::Late(connection, lack));
     }
 
     fn garbled(&mut self, connection: ConnectionId, now: Instant) {

@@ -9,11 +9,18 @@
 //!   too late proves that we, not the service, were away;
 //! - bytes that wait in the socket: the shell drains readable bytes *before* it ticks.
 //!
-//! Bytes that never complete a frame prove nothing, so a line that never ends is stale too.
+//! A large record over a slow line takes longer than any limit on silence. Bytes of a frame that is not
+//! complete prove that the connection lives, too, as long as they come: each second of silence is
+//! made up for by [`FLOOR_BYTES`] of them, so that a trickle below that is no life. What is bounded
+//! is how long one frame may take. Bytes between frames (blank lines) prove nothing.
 
 use std::time::Duration;
 
 use crate::time::Instant;
+
+/// So many bytes a second of an unfinished frame are life: less than any line over which an event
+/// stream is read, and far more than what keeps an idle path open.
+pub const FLOOR_BYTES: u32 = 1024;
 
 /// When silence is reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,21 +29,38 @@ pub struct WatchdogConfig {
     pub late_after: Duration,
     /// Silence beyond this is acted upon (the vendor advises 30 to 60 s).
     pub stale_after: Duration,
+    /// So long one frame may take while its bytes come; at least `stale_after`, whatever is given.
+    pub frame_timeout: Duration,
 }
 
 impl Default for WatchdogConfig {
     fn default() -> Self {
-        Self { late_after: Duration::from_secs(10), stale_after: Duration::from_secs(30) }
+        Self {
+            late_after: Duration::from_secs(10),
+            stale_after: Duration::from_secs(30),
+            // 4 MiB, the largest event by default, at 7 KB/s.
+            frame_timeout: Duration::from_secs(10 * 60),
+        }
     }
+}
+
+/// What a connection lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nothing comes.
+    Silence,
+    /// Bytes of a frame come, but too slowly, or for too long.
+    SlowFrame,
 }
 
 /// What a tick found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// Silence passed `late_after`; said once per silence.
-    Late,
-    /// Silence passed `stale_after`; said once, after which the watchdog has no deadline.
-    Stale,
+    /// No frame was completed for `late_after`; said once until the next frame.
+    Late(Lack),
+    /// Silence passed `stale_after`, or a frame its `frame_timeout`; said once, after which the
+    /// watchdog has no deadline.
+    Stale(Lack),
     /// This process did not run for about so long; that time was not counted.
     Suspended(Duration),
 }
@@ -46,7 +70,7 @@ pub enum Signal {
 /// ```
 /// use std::time::Duration;
 /// use streamkeeper_core::time::Instant;
-/// use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
+/// use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
 ///
 /// let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
 /// let mut signals = Vec::new();
@@ -54,14 +78,22 @@ pub enum Signal {
 ///     signals.extend(watchdog.tick(deadline).map(|signal| (deadline, signal)));
 /// }
 /// let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
-/// assert_eq!(signals, [(at(10), Signal::Late), (at(30), Signal::Stale)]);
+/// let lack = Lack::Silence;
+/// assert_eq!(signals, [(at(10), Signal::Late(lack)), (at(30), Signal::Stale(lack))]);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Watchdog {
     config: WatchdogConfig,
     /// The longest time between two ticks of a shell that runs.
     step: Duration,
+    /// Without a frame.
+    frameless: Duration,
+    /// Without a byte of one.
+    byteless: Duration,
+    /// Without a frame, less what bytes of the unfinished one made up for.
     silence: Duration,
+    /// How long the unfinished frame has taken, if one has begun.
+    frame: Option<Duration>,
     counted_to: Instant,
     paused: bool,
     late: bool,
@@ -75,7 +107,10 @@ impl Watchdog {
         Self {
             config,
             step: (config.stale_after / 6).max(Duration::from_millis(1)),
+            frameless: Duration::ZERO,
+            byteless: Duration::ZERO,
             silence: Duration::ZERO,
+            frame: None,
             counted_to: now,
             paused: false,
             late: false,
@@ -85,9 +120,22 @@ impl Watchdog {
 
     /// A complete frame came. Returns whether it ended a silence that had been reported late.
     pub fn frame(&mut self, now: Instant) -> bool {
+        self.frameless = Duration::ZERO;
+        self.byteless = Duration::ZERO;
         self.silence = Duration::ZERO;
+        self.frame = None;
         self.counted_to = self.counted_to.max(now);
         std::mem::take(&mut self.late)
+    }
+
+    /// So many bytes came, and the frame that they belong to is not complete.
+    pub fn progress(&mut self, now: Instant, bytes: usize) {
+        // That we were away is told by the tick, if nothing came meanwhile.
+        let _away = self.count(now);
+        self.byteless = Duration::ZERO;
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        self.silence = self.silence.saturating_sub(Duration::from_secs(1) * bytes / FLOOR_BYTES);
+        self.frame.get_or_insert(Duration::ZERO);
     }
 
     /// We stop reading: silence stops counting.
@@ -110,13 +158,17 @@ impl Watchdog {
         if self.paused || self.stale {
             return None;
         }
-        let goal = if self.late { self.config.stale_after } else { self.config.late_after };
-        Some(self.counted_to + self.step.min(goal.saturating_sub(self.silence)))
+        let late = self.config.late_after.saturating_sub(self.frameless);
+        let silent = self.config.stale_after.saturating_sub(self.silence);
+        let slow = self.frame.map(|frame| self.frame_timeout().saturating_sub(frame));
+        let goals = slow.into_iter().chain((!self.late).then_some(late));
+        Some(self.counted_to + goals.fold(silent.min(self.step), Duration::min))
     }
 
     /// Judges the silence. An early call is no fault.
     ///
-    /// Call it only after everything readable has been read and given to [`Watchdog::frame`].
+    /// Call it only after everything readable has been read and given to [`Watchdog::frame`] or
+    /// [`Watchdog::progress`].
     pub fn tick(&mut self, now: Instant) -> Option<Signal> {
         if self.paused || self.stale {
             return None;
@@ -124,15 +176,26 @@ impl Watchdog {
         if let Some(away) = self.count(now) {
             return Some(Signal::Suspended(away));
         }
-        if self.silence >= self.config.stale_after {
+        if self.silence >= self.config.stale_after
+            || self.frame.is_some_and(|frame| frame >= self.frame_timeout())
+        {
             self.stale = true;
-            return Some(Signal::Stale);
+            return Some(Signal::Stale(self.lack()));
         }
-        if self.silence >= self.config.late_after && !self.late {
+        if self.frameless >= self.config.late_after && !self.late {
             self.late = true;
-            return Some(Signal::Late);
+            return Some(Signal::Late(self.lack()));
         }
         None
+    }
+
+    /// Nothing at all for `late_after` is silence, whatever came before.
+    fn lack(&self) -> Lack {
+        if self.byteless >= self.config.late_after { Lack::Silence } else { Lack::SlowFrame }
+    }
+
+    fn frame_timeout(&self) -> Duration {
+        self.config.frame_timeout.max(self.config.stale_after)
     }
 
     /// Adds the time since the last count; of a gap that no live shell leaves, only a step.
@@ -143,85 +206,16 @@ impl Watchdog {
             return None;
         }
         let step = self.step;
-        if gap > step.saturating_mul(2) {
-            // Half a step, so that a silence interrupted by suspensions still ends.
-            self.silence += step / 2;
-            return Some(gap.saturating_sub(step));
+        let away = (gap > step.saturating_mul(2)).then(|| gap.saturating_sub(step));
+        // Half a step, so that a silence interrupted by suspensions still ends.
+        let counts = if away.is_some() { step / 2 } else { gap };
+        for time in [&mut self.frameless, &mut self.byteless, &mut self.silence] {
+            *time += counts;
         }
-        self.silence += gap;
-        None
+        self.frame = self.frame.map(|frame| frame + counts);
+        away
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(seconds: u64) -> Instant {
-        Instant::ZERO + Duration::from_secs(seconds)
-    }
-
-    fn run_until(watchdog: &mut Watchdog, end: Instant) -> Vec<(Instant, Signal)> {
-        let mut signals = Vec::new();
-        while let Some(deadline) = watchdog.deadline().filter(|&deadline| deadline <= end) {
-            signals.extend(watchdog.tick(deadline).map(|signal| (deadline, signal)));
-        }
-        signals
-    }
-
-    #[test]
-    fn a_frame_every_five_seconds_is_never_late() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
-        for poke in 1..1_000 {
-            assert_eq!(run_until(&mut watchdog, at(poke * 5)), []);
-            assert!(!watchdog.frame(at(poke * 5)));
-        }
-    }
-
-    #[test]
-    fn late_then_stale_at_exact_times_after_the_last_frame() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
-        watchdog.frame(at(7));
-        let signals = run_until(&mut watchdog, at(1_000));
-        assert_eq!(signals, [(at(17), Signal::Late), (at(37), Signal::Stale)]);
-        assert_eq!(watchdog.deadline(), None);
-    }
-
-    #[test]
-    fn a_late_frame_is_said_to_have_come() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
-        assert_eq!(run_until(&mut watchdog, at(12)), [(at(10), Signal::Late)]);
-        assert!(watchdog.frame(at(12)));
-        assert_eq!(run_until(&mut watchdog, at(41)), [(at(22), Signal::Late)]);
-    }
-
-    #[test]
-    fn a_suspended_process_is_not_a_silent_service() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
-        assert_eq!(watchdog.tick(at(600)), Some(Signal::Suspended(Duration::from_secs(595))));
-        // The silence goes on counting from the wake-up.
-        let signals = run_until(&mut watchdog, at(700));
-        assert_eq!(signals.last().map(|&(_, signal)| signal), Some(Signal::Stale));
-        assert!(signals.last().is_some_and(|&(when, _)| when > at(620)));
-    }
-
-    #[test]
-    fn time_in_which_we_did_not_read_is_not_silence() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
-        run_until(&mut watchdog, at(9));
-        watchdog.pause(at(9));
-        assert_eq!(watchdog.deadline(), None);
-        assert_eq!(watchdog.tick(at(500)), None);
-        watchdog.resume(at(500));
-        let signals = run_until(&mut watchdog, at(1_000));
-        assert_eq!(signals, [(at(501), Signal::Late), (at(521), Signal::Stale)]);
-    }
-
-    #[test]
-    fn time_running_backwards_changes_nothing() {
-        let mut watchdog = Watchdog::new(WatchdogConfig::default(), at(100));
-        assert_eq!(watchdog.tick(at(50)), None);
-        watchdog.frame(at(20));
-        assert_eq!(watchdog.deadline(), Some(at(105)));
-    }
-}
+mod tests;

@@ -15,7 +15,7 @@ use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::stream_policy::Input;
 use streamkeeper_core::time::Instant;
-use streamkeeper_core::watchdog::{Signal, Watchdog, WatchdogConfig};
+use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};
 use tokio::sync::Notify;
 
@@ -144,6 +144,7 @@ async fn run(tools: Tools, connect: Connect) {
 /// What was read at once.
 struct Read {
     batch: Batch,
+    bytes: usize,
     frames: u64,
     comments: u64,
     /// A poke is among it, which has to be committed, too.
@@ -163,7 +164,7 @@ impl Read {
             side: tools.side.clone(),
             reader: tools.reports.clone(),
         };
-        Self { batch, frames: 0, comments: 0, proof: false }
+        Self { batch, bytes: 0, frames: 0, comments: 0, proof: false }
     }
 }
 
@@ -230,13 +231,11 @@ impl ReadLoop {
     /// would cost a batch for each otherwise. The second value says that the body has ended.
     fn read_what_is_there(&mut self, first: Bytes, response: &mut SseResponse) -> (Read, bool) {
         let mut read = Read::new(self);
-        let mut bytes = first.len();
         self.decode(first, &mut read);
-        while bytes < JOINED_BYTES_MAX
+        while read.bytes < JOINED_BYTES_MAX
             && let Some(next) = response.next_chunk().now_or_never()
         {
             let Some(Ok(chunk)) = next else { return (read, true) };
-            bytes += chunk.len();
             self.decode(chunk, &mut read);
         }
         (read, false)
@@ -249,8 +248,9 @@ impl ReadLoop {
     fn tick(&mut self) {
         let connection = self.connection;
         match self.watchdog.tick(self.tools.clock.now()) {
-            Some(Signal::Late) => self.report(Input::Late(connection)),
-            Some(Signal::Stale) => self.report(Input::Stale(connection)),
+            Some(Signal::Late(lack)) => self.report(Input::Late(connection, lack)),
+            Some(Signal::Stale(Lack::Silence)) => self.report(Input::Stale(connection)),
+            Some(Signal::Stale(Lack::SlowFrame)) => self.report(Input::TooSlow(connection)),
             Some(Signal::Suspended(away)) => self.report(Input::Suspended { connection, away }),
             None => {}
         }
@@ -259,9 +259,11 @@ impl ReadLoop {
     /// Decodes a chunk.
     fn decode(&mut self, chunk: Bytes, read: &mut Read) {
         let counters = &self.tools.entry.counters;
-        Counters::add(&counters.bytes_received, chunk.len() as u64);
+        let length = chunk.len();
+        Counters::add(&counters.bytes_received, length as u64);
         self.decoder.push(chunk);
-        let Read { batch, frames, comments, proof } = read;
+        let Read { batch, bytes, frames, comments, proof } = read;
+        *bytes += length;
         let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
             *frames += 1;
@@ -301,14 +303,16 @@ impl ReadLoop {
 
     /// Hands what was read on. Returns false if it was killed while waiting.
     async fn take(&mut self, read: Read, hold: &Hold) -> bool {
-        let Read { batch, frames, comments, proof } = read;
+        let Read { batch, bytes, frames, comments, proof } = read;
         if frames == 0 {
+            self.watch_progress(bytes);
             return true;
         }
         let arrived = batch.arrived;
         Counters::add(&self.tools.entry.counters.frames, frames);
         self.measure(arrived, comments, batch.events.len() as u64);
         self.watchdog.frame(arrived);
+        self.watch_progress(0);
         if let Reader::Slot(slot) = self.connection.reader {
             self.tools.entry.history.heard(slot.0);
         }
@@ -316,6 +320,15 @@ impl ReadLoop {
             return true;
         }
         self.hand_over(batch, hold).await
+    }
+
+    /// Bytes came, or are left, that complete no frame: the frame that they begin takes its time.
+    fn watch_progress(&mut self, bytes: usize) {
+        if self.decoder.is_mid_event() {
+            self.watchdog.progress(self.tools.clock.now(), bytes);
+            // While there always is something to read, nobody waits for the deadline.
+            self.tick();
+        }
     }
 
     /// Counts what a read brought.

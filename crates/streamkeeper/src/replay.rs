@@ -194,7 +194,7 @@ impl Driver {
                 Input::Paused(_) | Input::Resumed(_) | Input::Suspended { .. } => {
                     self.position.changed(now);
                 }
-                Input::Stale(_) => self.hold.kill(),
+                Input::Stale(_) | Input::TooSlow(_) => self.hold.kill(),
                 Input::Committed { span, .. } => self.committed(&span),
                 Input::Ended { end, .. } => {
                     // What was read last is still on its way to the disk.

@@ -360,6 +360,7 @@ const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
     WatchdogConfig {
         late_after: config.watchdog.late_after,
         stale_after: config.watchdog.stale_after,
+        frame_timeout: config.watchdog.frame_timeout,
     }
 }
 

@@ -93,7 +93,7 @@ impl Supervisor {
         reports: ReportsReceiver,
         (stopped, vital): (oneshot::Sender<StreamState>, Vital),
     ) -> Self {
-        let WatchdogConfig { late_after, stale_after } = tools.watchdog;
+        let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
         let lifecycle = lifecycle(&tools, &filters);
         Self {

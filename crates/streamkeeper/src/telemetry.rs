@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::stream_policy::{IncidentSummary, Report};
+use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};
 use tracing::{debug, error, info, warn};
 
@@ -19,8 +20,17 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
     entry.history.report(report);
     let stream: &str = &entry.name;
     match report {
-        Report::Late(connection) => {
-            warn!(stream, slot = %connection.reader, "late: no frame for longer than late_after");
+        Report::Late(connection, lack) => {
+            let slot = connection.reader;
+            match lack {
+                Lack::Silence => warn!(stream, %slot, "late: no frame for longer than late_after"),
+                Lack::SlowFrame => warn!(
+                    stream,
+                    %slot,
+                    "late: a frame takes longer than late_after; its bytes come, so the connection \
+                     lives",
+                ),
+            }
         }
         Report::Rest { slot, rest } => {
             Counters::add(&entry.counters.rests, 1);

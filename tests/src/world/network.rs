@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::stream_policy::{Input, Members, Target};
-use streamkeeper_core::watchdog::{Signal, Watchdog};
+use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 
 use crate::fault::{CrashKind, DiskFault, Refused};
@@ -37,6 +37,24 @@ pub(super) struct Connection {
     pub(super) garble: bool,
     /// What its next poke says.
     pub(super) wrong: Option<Wrong>,
+    pub(super) dribble: Option<Dribble>,
+}
+
+/// A frame that comes in small parts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dribble {
+    next: Millis,
+    until: Millis,
+    bytes_per_s: u64,
+}
+
+impl Dribble {
+    /// Between two parts: below anything that is called silence, whatever the scale.
+    const EVERY: Millis = 500;
+
+    pub(super) const fn new(now: Millis, until: Millis, bytes_per_s: u64) -> Self {
+        Self { next: now + Self::EVERY, until, bytes_per_s }
+    }
 }
 
 /// A statement of the service that is not true.
@@ -72,6 +90,7 @@ pub(super) struct Conditions {
     pub(super) refused_until: Millis,
     pub(super) refused: Option<(Refused, u16, Option<u64>)>,
     pub(super) silent_until: Millis,
+    pub(super) slow_frames_until: Millis,
     pub(super) silence_deaf: bool,
     pub(super) half_close_ignored_until: Millis,
     pub(super) suspended_until: Millis,
@@ -94,6 +113,7 @@ impl Conditions {
             self.network_cut_until,
             self.refused_until,
             self.silent_until,
+            self.slow_frames_until,
             self.half_close_ignored_until,
             self.suspended_until,
             self.paused_until,
@@ -176,7 +196,8 @@ impl World {
             let arrival = c.wire.front().filter(|_| !c.paused).map(|(at, _)| *at);
             let deadline = c.watchdog.as_ref().and_then(Watchdog::deadline);
             let deadline = deadline.and_then(|at| self.process.as_ref().map(|p| p.time_of(at)));
-            arrival.into_iter().chain(deadline).min().unwrap_or(Millis::MAX)
+            let part = c.dribble.filter(|_| !c.paused && !c.cut).map(|dribble| dribble.next);
+            arrival.into_iter().chain(part).chain(deadline).min().unwrap_or(Millis::MAX)
         });
         due.min().unwrap_or(Millis::MAX)
     }
@@ -184,9 +205,37 @@ impl World {
     /// The process reads what has arrived.
     pub(super) fn read_sockets(&mut self) {
         let now = self.now;
-        let readable = |c: &Connection| c.wire.front().is_some_and(|(at, _)| *at <= now);
+        let readable = |c: &Connection| {
+            c.wire.front().is_some_and(|(at, _)| *at <= now)
+                || c.dribble.is_some_and(|dribble| dribble.next <= now)
+        };
         for place in self.open_that(|c| c.stage == Stage::Open && readable(c)) {
+            self.read_part(place);
             self.read_socket(place);
+        }
+    }
+
+    /// Reads the part of a frame that has come.
+    fn read_part(&mut self, place: Place) {
+        let now = self.now;
+        let Some(arrived) = self.process.as_ref().map(|p| p.instant(now)) else { return };
+        let connection = self.at(place);
+        if connection.stage != Stage::Open || connection.paused || connection.cut {
+            return;
+        }
+        let Some(dribble) = connection.dribble.as_mut().filter(|dribble| dribble.next <= now)
+        else {
+            return;
+        };
+        // What waited in the socket while nobody read comes at once.
+        let parts = (now.min(dribble.until) - dribble.next) / Dribble::EVERY + 1;
+        let bytes = parts * Dribble::EVERY * dribble.bytes_per_s / 1_000;
+        dribble.next += parts * Dribble::EVERY;
+        if dribble.next > dribble.until {
+            connection.dribble = None;
+        }
+        if let Some(watchdog) = &mut connection.watchdog {
+            watchdog.progress(arrived, usize::try_from(bytes).unwrap_or(usize::MAX));
         }
     }
 
@@ -291,8 +340,9 @@ impl World {
             let id = connection.id;
             let Some(watchdog) = &mut connection.watchdog else { continue };
             match watchdog.tick(now) {
-                Some(Signal::Late) => self.report(Input::Late(id)),
-                Some(Signal::Stale) => self.report(Input::Stale(id)),
+                Some(Signal::Late(lack)) => self.report(Input::Late(id, lack)),
+                Some(Signal::Stale(Lack::Silence)) => self.report(Input::Stale(id)),
+                Some(Signal::Stale(Lack::SlowFrame)) => self.report(Input::TooSlow(id)),
                 Some(Signal::Suspended(away)) => {
                     self.report(Input::Suspended { connection: id, away });
                 }

@@ -51,6 +51,7 @@ impl World {
             paused: false,
             data_since_poke: false,
             garble: false,
+            dribble: None,
             wrong: None,
         });
         self.open.push(place);

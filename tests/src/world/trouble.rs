@@ -11,7 +11,7 @@ use streamkeeper_simulator::model::{self, HOUR, Hang, Millis, Resource, What};
 use crate::fault::{CrashKind, Fault, Which};
 use crate::plan::millis;
 
-use super::network::{Item, Stage, Wrong};
+use super::network::{Dribble, Item, Stage, Wrong};
 use super::{ForShell, Happening, Place, World};
 
 impl World {
@@ -74,6 +74,14 @@ impl World {
                 }
                 world.end(place, End::Panicked);
             }),
+            Fault::SlowFrame { which, bytes_per_s, lasts } => {
+                let until = now + lasts;
+                self.conditions.slow_frames_until = self.conditions.slow_frames_until.max(until);
+                self.each(which, |world, place| {
+                    world.stall(place, until);
+                    world.at(place).dribble = Some(Dribble::new(now, until, bytes_per_s));
+                });
+            }
             Fault::Garble => self.each(Which::One, |world, place| {
                 let connection = world.at(place);
                 connection.garble = matches!(connection.id.reader, Reader::Slot(_));

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::establish::{Answer, CallFailure, Establish, Established, Progress};
-use crate::id::{IncidentId, Reader};
+use crate::id::{ConnectionId, IncidentId, Reader, SlotId};
 use crate::restart::Permission;
 use crate::time::{Instant, Timestamp, UtcDay};
 
@@ -128,12 +128,12 @@ impl StreamPolicy {
         self.wanted_recovery = Some((cause, until));
         // Whatever the broken connection lost is younger than this.
         self.water.suspect(self.clock.latest(now));
-        if let Cause::Stale(slot) = cause {
+        if let Cause::Stale(slot) | Cause::SlowFrame(slot) = cause {
             self.kill_slot(slot);
         }
     }
 
-    fn kill_slot(&mut self, id: crate::id::SlotId) {
+    fn kill_slot(&mut self, id: SlotId) {
         if let Some(slot) = self.slots.iter_mut().find(|slot| slot.id == id && slot.is_connected())
             && slot.state != SlotState::Closing
         {
@@ -386,14 +386,19 @@ impl StreamPolicy {
         }
     }
 
-    /// A connection is silent for too long.
-    pub(super) fn stale(&mut self, connection: crate::id::ConnectionId, now: Instant) {
+    /// A connection is silent for too long, or a frame of it takes too long.
+    pub(super) fn stale(
+        &mut self,
+        connection: ConnectionId,
+        cause: fn(SlotId) -> Cause,
+        now: Instant,
+    ) {
         match connection.reader {
             Reader::Replay => self.verification_stale(connection),
             Reader::Slot(id) => {
                 let live = |state| matches!(state, SlotState::Live);
                 if self.slot_of(connection).is_some_and(|slot| live(slot.state)) {
-                    self.recover(Cause::Stale(id), now);
+                    self.recover(cause(id), now);
                 }
             }
         }

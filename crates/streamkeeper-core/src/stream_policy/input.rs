@@ -7,6 +7,7 @@ use crate::establish::Answer;
 use crate::id::{ConnectionId, StreamId};
 use crate::low_water::Datum;
 use crate::time::{Instant, Timestamp};
+use crate::watchdog::Lack;
 
 use super::StreamState;
 
@@ -31,10 +32,12 @@ pub enum Input {
     },
     /// The first data came after a poke, or after the opening.
     Data(ConnectionId),
-    /// Silence passed `late_after`.
-    Late(ConnectionId),
+    /// No frame was completed for `late_after`, for want of this.
+    Late(ConnectionId, Lack),
     /// Silence passed `stale_after`.
     Stale(ConnectionId),
+    /// One frame took longer than `frame_timeout`, or came too slowly to be life.
+    TooSlow(ConnectionId),
     /// Our process did not run for about so long.
     Suspended {
         /// Which connection noticed.

@@ -6,6 +6,7 @@ use crate::classify::End;
 use crate::establish::{Call, CallFailure};
 use crate::id::{ConnectionId, IncidentId, SlotId, StreamId};
 use crate::time::{Timestamp, UtcDay};
+use crate::watchdog::Lack;
 
 use super::{StreamState, Target};
 
@@ -51,6 +52,8 @@ pub enum Output {
 pub enum Cause {
     /// A connection was silent for `stale_after`.
     Stale(SlotId),
+    /// One frame of a connection took longer than `frame_timeout`, or came too slowly to be life.
+    SlowFrame(SlotId),
     /// The code that read a connection panicked.
     Panic(SlotId),
     /// The queue was full for `stale_after`: nobody would have seen a connection die.
@@ -76,6 +79,7 @@ impl Cause {
     pub const fn reason(self) -> &'static str {
         match self {
             Self::Stale(_) => "stale",
+            Self::SlowFrame(_) => "slow_frame",
             Self::Panic(_) => "panic",
             Self::OutboxFull => "outbox_full",
             Self::UncleanStart => "unclean_start",
@@ -100,6 +104,7 @@ impl Cause {
             Self::ForeignClient => (7, 0),
             Self::CutByStartTime => (8, 0),
             Self::Operator => (9, 0),
+            Self::SlowFrame(slot) => (10, slot.0),
         }
     }
 
@@ -123,6 +128,7 @@ impl Cause {
             7 => Self::ForeignClient,
             8 => Self::CutByStartTime,
             9 => Self::Operator,
+            10 => Self::SlowFrame(SlotId(slot)),
             _ => return None,
         })
     }
@@ -131,8 +137,8 @@ impl Cause {
 /// Something a person or a metric wants to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// A connection is silent for `late_after`.
-    Late(ConnectionId),
+    /// A connection has completed no frame for `late_after`, for want of this.
+    Late(ConnectionId, Lack),
     /// A slot rests, for that long.
     Rest {
         /// Which slot.

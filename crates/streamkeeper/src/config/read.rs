@@ -84,6 +84,7 @@ fn policies(reader: &mut Reader<'_>, stream: &mut StreamConfig) {
     reader.table("watchdog", |reader| {
         reader.set("late_after", &mut watchdog.late_after, duration);
         reader.set("stale_after", &mut watchdog.stale_after, duration);
+        reader.set("frame_timeout", &mut watchdog.frame_timeout, duration);
         reader.set("connect_timeout", &mut watchdog.connect_timeout, duration);
     });
     reader.table("hygiene", |reader| {

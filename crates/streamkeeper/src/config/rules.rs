@@ -234,6 +234,7 @@ fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
         ("call_timeout", Some(stream.call_timeout)),
         ("watchdog.late_after", Some(watchdog.late_after)),
         ("watchdog.stale_after", Some(watchdog.stale_after)),
+        ("watchdog.frame_timeout", Some(watchdog.frame_timeout)),
         ("watchdog.connect_timeout", Some(watchdog.connect_timeout)),
         ("hygiene.rest_initial", Some(hygiene.rest_initial)),
         ("hygiene.rest_max", Some(hygiene.rest_max)),

@@ -94,6 +94,9 @@ pub struct WatchdogConfig {
     /// Silence after which the stream is recovered. The vendor advises 30 s to 60 s.
     /// Default: 30 s.
     pub stale_after: Duration,
+    /// How long one frame may take while its bytes come, at least 1 KiB of them a second; never less
+    /// than `stale_after`. Default: 10 min.
+    pub frame_timeout: Duration,
     /// The limit from connecting to the head of the response. Default: 10 s.
     pub connect_timeout: Duration,
 }
@@ -217,6 +220,7 @@ impl Default for WatchdogConfig {
         Self {
             late_after: Duration::from_secs(10),
             stale_after: Duration::from_secs(30),
+            frame_timeout: Duration::from_secs(10 * 60),
             connect_timeout: Duration::from_secs(10),
         }
     }

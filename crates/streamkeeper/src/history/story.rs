@@ -12,6 +12,7 @@ use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::Reader;
 use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Report};
 use streamkeeper_core::time::{Instant, Timestamp};
+use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 
 use super::{Bounds, ms};
 use crate::status::rfc3339;
@@ -209,6 +210,11 @@ pub(crate) struct StepView {
 fn why(cause: Cause, Bounds { stale_after, .. }: Bounds) -> String {
     match cause {
         Cause::Stale(slot) => format!("slot {slot} was silent for {}", length(stale_after)),
+        Cause::SlowFrame(slot) => format!(
+            "a frame of slot {slot} took longer than `frame_timeout`, or came below {FLOOR_BYTES} \
+             bytes a second for {}",
+            length(stale_after)
+        ),
         Cause::Panic(slot) => format!("the code that read slot {slot} panicked"),
         Cause::OutboxFull => {
             format!("the queue was full for {}: the sinks take too little", length(stale_after))
@@ -234,11 +240,15 @@ fn why(cause: Cause, Bounds { stale_after, .. }: Bounds) -> String {
 fn words(report: &Report, bounds: Bounds) -> Option<String> {
     Some(match report {
         Report::Rest { .. } | Report::Ended { end: End::Killed, .. } => return None,
-        Report::Late(connection) => format!(
-            "{} has been silent for {}: late",
-            reader(connection.reader),
-            length(bounds.late_after)
-        ),
+        Report::Late(connection, lack) => {
+            let (who, late_after) = (reader(connection.reader), length(bounds.late_after));
+            match lack {
+                Lack::Silence => format!("{who} has been silent for {late_after}: late"),
+                Lack::SlowFrame => {
+                    format!("a frame has been arriving at {who} for {late_after}: late")
+                }
+            }
+        }
         Report::Ended { connection, end, suspect } => {
             let who = reader(connection.reader);
             let reason = end.reason();

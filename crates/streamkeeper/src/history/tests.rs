@@ -5,6 +5,7 @@ use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
 use streamkeeper_core::stream_policy::{Cause, IncidentSummary};
 use streamkeeper_core::time::UtcDay;
+use streamkeeper_core::watchdog::Lack;
 
 use super::*;
 
@@ -146,7 +147,7 @@ fn an_hour_is_kept_and_memory_is_bounded() {
         let word = if tick % 2 == 0 { "live" } else { "late" };
         history.observe(now, sight(&[word, "live"], u64::from(tick)));
         history.heard(now, 1);
-        history.report(now, noon(), &Report::Late(connection((tick % 200) as u8)));
+        history.report(now, noon(), &Report::Late(connection((tick % 200) as u8), Lack::Silence));
     }
     let view = whole(&mut history, at(20_000.0));
     assert_eq!(view.events.len(), BUCKETS);
@@ -189,7 +190,7 @@ fn an_incident_tells_its_story() {
     let refused = CallFailure::Unavailable { status: Some(503), acted: false };
     let story = [
         (10.0, Report::CaughtUp { incident: None }),
-        (90.0, Report::Late(connection(1))),
+        (90.0, Report::Late(connection(1), Lack::Silence)),
         (110.0, started),
         (110.1, killed),
         (110.2, Report::Terminated),

@@ -211,13 +211,14 @@ const DISCONNECTS: [&str; 8] =
     ["closed", "corrupt", "end", "eof", "killed", "panic", "reset", "truncated"];
 
 /// The words of `Cause::reason`.
-const INCIDENTS: [&str; 9] = [
+const INCIDENTS: [&str; 10] = [
     "checkpoint_expired",
     "cut_by_start_time",
     "foreign_client",
     "operator",
     "outbox_full",
     "panic",
+    "slow_frame",
     "stale",
     "stream_gone",
     "unclean_start",

@@ -67,6 +67,12 @@ pub const STREAM: &[Key] = &[
     key("call_timeout", Duration, "30s", "of one REST call"),
     key("watchdog.late_after", Duration, "10s", "silence that is reported; below `stale_after`"),
     key("watchdog.stale_after", Duration, "30s", "silence after which the stream is recovered"),
+    key(
+        "watchdog.frame_timeout",
+        Duration,
+        "10m",
+        "how long one frame may take while its bytes come (1 KiB a second, or it is a trickle)",
+    ),
     key("watchdog.connect_timeout", Duration, "10s", "from connecting to the head of the response"),
     key("hygiene.enabled", Flag, "true", "whether connections rest at all"),
     key(

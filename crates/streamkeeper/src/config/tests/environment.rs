@@ -83,7 +83,7 @@ fn problems_name_the_variable() {
              {variable}DEFAULTS__CONNECTIONS: defaults.connections: \
              must be a whole number, 0 or more\n\
              {variable}DEFAULTS__WATCHDOG__STALE: defaults.watchdog.stale: \
-             is not a known key; known are late_after, stale_after, connect_timeout\n\
+             is not a known key; known are late_after, stale_after, frame_timeout, connect_timeout\n\
              {variable}DEFAULTS__RECOVERY: defaults.recovery: must be a table"
         )
     );

@@ -106,8 +106,8 @@ fn late(status: &StreamStatus) -> usize {
 fn silent(count: usize) -> String {
     let slots = if count == 1 { "1 slot is" } else { &format!("{count} slots are") };
     format!(
-        "live, but {slots} silent for longer than usual: not known yet whether something is missing; \
-         if the silence goes on, all is read again"
+        "live, but {slots} without a frame for longer than usual: not known yet whether something is \
+         missing; if that goes on, all is read again"
     )
 }
 

@@ -44,11 +44,11 @@ fn a_slot_that_is_late_is_not_known_to_be_well() {
     assert_eq!(sentence.mood, Mood::Busy);
     assert_eq!(
         sentence.text,
-        "acme: live, but 1 slot is silent for longer than usual: not known yet whether something \
-         is missing; if the silence goes on, all is read again."
+        "acme: live, but 1 slot is without a frame for longer than usual: not known yet whether \
+         something is missing; if that goes on, all is read again."
     );
     status.slots[1] = "late".into();
-    assert!(line(&status).text.contains("2 slots are silent"));
+    assert!(line(&status).text.contains("2 slots are without a frame"));
 }
 
 #[test]
