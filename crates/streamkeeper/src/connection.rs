@@ -131,6 +131,7 @@ async fn run(tools: Tools, connect: Connect) {
             end_of_open(&error)
         }
         Ok(response) => {
+            tools.entry.note_encoding(&tools.transport);
             Counters::add(&tools.entry.counters.connects, 1);
             tools.entry.measured.connects.add(OPENED);
             tools.entry.is_news("");

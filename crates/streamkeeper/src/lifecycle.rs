@@ -110,6 +110,7 @@ async fn answer(
     filters: Filters,
 ) {
     let answer = make(&client, call, filters).await;
+    answering.entry.note_encoding(client.transport());
     answering.answer = Some(answer.unwrap_or_else(|error| {
         let failure = failure(&error);
         let text = error.to_string();

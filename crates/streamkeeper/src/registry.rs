@@ -20,6 +20,7 @@ use crate::history::Recorder;
 use crate::metrics::{END_TO_END, Histogram, Measured, Words};
 use crate::replay::{ReplayStatus, Side};
 use crate::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus, rfc3339};
+use crate::transport::HttpTransport;
 
 /// Counts of one stream since the start of the process.
 #[derive(Debug, Default)]
@@ -173,6 +174,16 @@ impl StreamEntry {
             failure.clone_into(&mut told);
         }
         news
+    }
+
+    /// Says once if an answer names a content encoding that is none.
+    pub(crate) fn note_encoding(&self, transport: &HttpTransport) {
+        if transport.is_news_that_encoding_is_odd() {
+            tracing::warn!(
+                stream = %self.name,
+                "an answer names a Content-Encoding that is no compression; it is read as it is",
+            );
+        }
     }
 
     /// Changes what readers see. Returns whether the stream's state, in words, has changed.

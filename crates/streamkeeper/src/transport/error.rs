@@ -112,7 +112,7 @@ pub enum OpenErrorKind {
     #[error("the answer is not an event stream")]
     NotEventStream,
     /// The answer is compressed in a way that was not asked for and is not known.
-    #[error("the answer has a content encoding other than gzip")]
+    #[error("the answer is compressed, and not with gzip")]
     ContentEncoding,
     /// No request can be built of this path, these headers or this token; or the
     /// [`Control`](super::Control) was used before.

@@ -10,6 +10,7 @@ use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use actix_http::error::ParseError;
@@ -30,6 +31,7 @@ use tokio::time::timeout;
 use super::body::{Body, SseResponse};
 use super::control::Control;
 use super::dial::{Dialer, Sessions};
+use super::encoding::Encoding;
 use super::error::{OpenError, OpenErrorKind};
 use super::settings::{SettingsError, TransportSettings};
 use super::tap::{ConnectionEnd, Trace};
@@ -78,6 +80,9 @@ impl Renewal {
 struct Inner {
     settings: TransportSettings,
     dialer: Dialer,
+    /// An answer named a content encoding that is none, and nobody has been told.
+    odd_encoding: AtomicBool,
+    odd_encoding_told: AtomicBool,
 }
 
 /// A response whose body is still to be read.
@@ -88,13 +93,6 @@ struct Reply {
     body: Body,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Encoding {
-    Identity,
-    Gzip,
-    Unknown,
-}
-
 impl HttpTransport {
     /// Prepares connections; reads the certificates of the authorities, but connects nowhere.
     ///
@@ -102,7 +100,15 @@ impl HttpTransport {
     /// [`SettingsError`] if the URL or the authorities cannot be used.
     pub fn new(settings: TransportSettings) -> Result<Self, SettingsError> {
         let dialer = Dialer::new(&settings)?;
-        Ok(Self(Arc::new(Inner { settings, dialer })))
+        let [odd_encoding, odd_encoding_told] = [false, false].map(AtomicBool::new);
+        Ok(Self(Arc::new(Inner { settings, dialer, odd_encoding, odd_encoding_told })))
+    }
+
+    /// Whether an answer named a content encoding that is no compression, and so was read as it is;
+    /// once, for the one who says it.
+    pub(crate) fn is_news_that_encoding_is_odd(&self) -> bool {
+        let Inner { odd_encoding, odd_encoding_told, .. } = &*self.0;
+        odd_encoding.load(Ordering::Relaxed) && !odd_encoding_told.swap(true, Ordering::Relaxed)
     }
 
     /// Reads the files of certificates and keys again: what they hold now, if it is something else than
@@ -166,7 +172,7 @@ impl HttpTransport {
         control: &Control,
         trace: &Rc<Trace>,
     ) -> Result<Reply, OpenErrorKind> {
-        let Inner { settings, dialer } = &*self.0;
+        let Inner { settings, dialer, .. } = &*self.0;
         let uri = dialer
             .target
             .uri(path_and_query, settings.token.as_ref())
@@ -197,6 +203,9 @@ impl HttpTransport {
             response.version() == Version::HTTP_10 && !headers.contains_key(header::CONTENT_LENGTH);
         let status = response.status().as_u16();
         let gzip = encoding == Encoding::Gzip;
+        if encoding == Encoding::Odd {
+            self.0.odd_encoding.store(true, Ordering::Relaxed);
+        }
         let body = Body::new(Box::pin(response), gzip, unframed, Rc::clone(trace));
         Ok(Reply { status, headers, encoding, body })
     }
@@ -255,18 +264,6 @@ impl Reply {
     fn retry_after(&self) -> Option<Duration> {
         let text = |name| self.headers.get(name)?.to_str().ok();
         retry_after(text(header::RETRY_AFTER)?, text(header::DATE), SystemTime::now())
-    }
-}
-
-impl Encoding {
-    fn of(headers: &HeaderMap) -> Self {
-        match headers.get(header::CONTENT_ENCODING).map(|value| value.as_bytes().trim_ascii()) {
-            None | Some(b"") => Self::Identity,
-            Some(value) if value.eq_ignore_ascii_case(b"identity") => Self::Identity,
-            Some(value) if value.eq_ignore_ascii_case(b"gzip") => Self::Gzip,
-            Some(value) if value.eq_ignore_ascii_case(b"x-gzip") => Self::Gzip,
-            Some(_) => Self::Unknown,
-        }
     }
 }
 

@@ -20,6 +20,7 @@
 mod body;
 mod control;
 mod dial;
+mod encoding;
 mod error;
 mod exchange;
 mod head;

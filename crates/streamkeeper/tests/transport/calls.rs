@@ -126,3 +126,18 @@ async fn without_a_connection_nothing_was_sent() {
     assert_eq!(error.kind, CallErrorKind::Transport(TransportError { sent: false, kind }));
     assert!(!error.may_have_acted());
 }
+
+#[actix_rt::test]
+async fn an_answer_whose_encoding_names_no_compression_is_read_as_it_is() {
+    for coding in ["none", "utf-8", "identity, identity", "", "Binary"] {
+        let body = r#"[{"id":"s1"}]"#;
+        let server = Server::saying(format!(
+            "HTTP/1.1 200 OK\r\nContent-Encoding: {coding}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        assert_eq!(client(&server).list().await.unwrap()[0].id, "s1", "{coding}");
+    }
+    let server =
+        Server::saying("HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\n[]");
+    assert!(client(&server).list().await.is_err());
+}

@@ -211,7 +211,31 @@ async fn corrupt_gzip_is_an_error() {
 
 #[actix_rt::test]
 async fn other_encodings_are_refused() {
-    let server = Server::saying(gzip_head().replace("gzip", "br"));
-    let error = server.transport().open_sse("/", &[], &Control::new()).await.unwrap_err();
-    assert_eq!(error.kind, OpenErrorKind::ContentEncoding);
+    for coding in ["br", "deflate", "identity, zstd", "gzip, br"] {
+        let server = Server::saying(gzip_head().replace("gzip", coding));
+        let error = server.transport().open_sse("/", &[], &Control::new()).await.unwrap_err();
+        assert_eq!(error.kind, OpenErrorKind::ContentEncoding, "{coding}");
+    }
+}
+
+#[actix_rt::test]
+async fn an_encoding_that_names_no_compression_is_none() {
+    for coding in
+        ["none", "utf-8", "UTF-8", "identity, identity", "", " ", "Identity ,none", "text"]
+    {
+        let head = gzip_head().replace("gzip", coding);
+        let mut response =
+            Server::saying(format!("{head}{}0\r\n\r\n", chunk("data: 1\n\n"))).open().await;
+        assert_eq!(read_all(&mut response).await, ("data: 1\n\n".to_owned(), None), "{coding}");
+        assert_eq!(response.end(), Some(EndKind::Terminated), "{coding}");
+    }
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(b"data: 1\n\n").unwrap();
+    let body = framed(&encoder.finish().unwrap());
+    for coding in ["identity,gzip", "gzip, none", "X-GZIP"] {
+        let head = gzip_head().replace("gzip", coding).into_bytes();
+        let answer = [head, body.clone(), b"0\r\n\r\n".to_vec()].concat();
+        let mut response = Server::saying(answer).open().await;
+        assert_eq!(read_all(&mut response).await, ("data: 1\n\n".to_owned(), None), "{coding}");
+    }
 }
