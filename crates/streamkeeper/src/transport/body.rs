@@ -1,22 +1,17 @@
 //! What a server sends, and how it ended.
 
-use std::io::Write as _;
 use std::pin::Pin;
 use std::rc::Rc;
 
 use awc::error::PayloadError;
 use awc::http::header::HeaderMap;
 use bytes::{Bytes, BytesMut};
-use flate2::write::MultiGzDecoder;
 use futures_util::{Stream, StreamExt as _};
 use streamkeeper_inform::TransportErrorKind;
 
 use super::control::Control;
+use super::gzip::{Corrupt, Gzip};
 use super::tap::{ConnectionEnd, Trace};
-
-/// Compressed bytes decoded at a time: at gzip's best ratio of about 1000 to 1, what comes out
-/// stays within megabytes.
-const GZIP_STEP_BYTES: usize = 4096;
 
 /// How a body ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,20 +72,20 @@ pub(super) struct Body {
 
 impl Body {
     pub(super) fn new(chunks: Chunks, gzip: bool, unframed: bool, trace: Rc<Trace>) -> Self {
-        let gzip = gzip.then(Gzip::default);
+        let gzip = gzip.then(Gzip::new);
         Self { chunks: Some(chunks), gzip, unframed, trace, end: None }
     }
 
     pub(super) async fn next_chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
         loop {
             if let Some(decoded) = self.gzip.as_mut().and_then(Gzip::next) {
-                return Some(decoded.map_err(|()| self.fail(BodyError::Gzip)));
+                return Some(decoded.map_err(|Corrupt| self.fail(BodyError::Gzip)));
             }
             match self.chunks.as_mut()?.next().await {
                 Some(Ok(chunk)) if chunk.is_empty() => {}
                 Some(Ok(chunk)) => match &mut self.gzip {
                     None => return Some(Ok(chunk)),
-                    Some(gzip) => gzip.pending = chunk,
+                    Some(gzip) => gzip.push(&chunk),
                 },
                 Some(Err(_)) => return self.broken().map(Err),
                 None => return self.ended().map(Err),
@@ -119,14 +114,14 @@ impl Body {
 
     /// awc saw the end of the body, or took the end of the connection for it.
     fn ended(&mut self) -> Option<BodyError> {
+        let whole = self.gzip.as_ref().is_none_or(Gzip::is_whole);
         let end = match self.trace.end.get() {
+            // Whatever the last member of gzip lacks: all that the server sent has come. Whether a frame
+            // is cut off, whoever reads them can tell.
             None => EndKind::Terminated,
-            Some(ConnectionEnd::Closed) if self.unframed => EndKind::Closed,
+            Some(ConnectionEnd::Closed) if self.unframed && whole => EndKind::Closed,
             Some(_) => return self.broken(),
         };
-        if self.gzip.as_mut().is_some_and(|gzip| !gzip.is_complete()) {
-            return Some(self.fail(BodyError::Gzip));
-        }
         self.finish(end);
         None
     }
@@ -157,35 +152,6 @@ impl Body {
 
     pub(super) const fn end(&self) -> Option<EndKind> {
         self.end
-    }
-}
-
-/// A server that compresses although we asked it not to. Decodes what has come, at once: an
-/// event must not wait for the next one to be decoded.
-#[derive(Default)]
-struct Gzip {
-    decoder: Option<MultiGzDecoder<Vec<u8>>>,
-    pending: Bytes,
-}
-
-impl Gzip {
-    fn next(&mut self) -> Option<Result<Bytes, ()>> {
-        while !self.pending.is_empty() {
-            let step = self.pending.split_to(self.pending.len().min(GZIP_STEP_BYTES));
-            let decoder = self.decoder.get_or_insert_with(|| MultiGzDecoder::new(Vec::new()));
-            if decoder.write_all(&step).and_then(|()| decoder.flush()).is_err() {
-                return Some(Err(()));
-            }
-            let decoded = std::mem::take(decoder.get_mut());
-            if !decoded.is_empty() {
-                return Some(Ok(decoded.into()));
-            }
-        }
-        None
-    }
-
-    fn is_complete(&mut self) -> bool {
-        self.decoder.as_mut().is_none_or(|decoder| decoder.try_finish().is_ok())
     }
 }
 

@@ -23,6 +23,7 @@ mod dial;
 mod encoding;
 mod error;
 mod exchange;
+mod gzip;
 mod head;
 mod look_up;
 mod proxy;

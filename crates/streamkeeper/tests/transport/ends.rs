@@ -200,13 +200,59 @@ async fn corrupt_gzip_is_an_error() {
     let whole = encoder.finish().unwrap();
     let mut flipped = whole.clone();
     flipped[12] ^= 0xff;
-    for broken in [b"not gzip at all".to_vec(), flipped, whole[..whole.len() - 3].to_vec()] {
+    for broken in [b"not gzip at all".to_vec(), flipped] {
         let answer = [gzip_head().into_bytes(), framed(&broken), b"0\r\n\r\n".to_vec()].concat();
         let server = Server::saying(answer);
         let mut response = server.open().await;
         let (_, error) = read_all(&mut response).await;
         assert_eq!((error, response.end()), (Some(BodyError::Gzip), Some(EndKind::Error)));
     }
+}
+
+#[actix_rt::test]
+async fn a_body_that_ends_in_order_has_ended_whatever_its_gzip_lacks() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(b"data: 1\n\n").unwrap();
+    encoder.flush().unwrap();
+    let flushed = encoder.get_ref().clone();
+    let whole = encoder.finish().unwrap();
+    let second = [whole.as_slice(), flushed.as_slice()].concat();
+    for (lacking, text) in [
+        (flushed.as_slice(), "data: 1\n\n"),
+        (&whole[..whole.len() - 8], "data: 1\n\n"),
+        (&whole[..whole.len() - 3], "data: 1\n\n"),
+        (&second, "data: 1\n\ndata: 1\n\n"),
+        (&[], ""),
+    ] {
+        let body = if lacking.is_empty() { Vec::new() } else { framed(lacking) };
+        let answer = [gzip_head().into_bytes(), body.clone(), b"0\r\n\r\n".to_vec()].concat();
+        let mut response = Server::saying(answer).open().await;
+        assert_eq!(read_all(&mut response).await, (text.to_owned(), None));
+        assert_eq!(response.end(), Some(EndKind::Terminated));
+
+        // Without HTTP's word for it, nobody knows whether more was to come.
+        let mut response = Server::saying([gzip_head().into_bytes(), body].concat()).open().await;
+        assert_eq!(read_all(&mut response).await, (text.to_owned(), None));
+        assert_eq!(response.end(), Some(EndKind::Eof));
+        if !lacking.is_empty() {
+            let head = "HTTP/1.0 200 OK\r\nContent-Type: text/event-stream\r\nContent-Encoding: gzip\r\n\r\n";
+            let mut response = Server::saying([head.as_bytes(), lacking].concat()).open().await;
+            assert_eq!(read_all(&mut response).await, (text.to_owned(), None));
+            assert_eq!(response.end(), Some(EndKind::Eof));
+        }
+    }
+}
+
+#[actix_rt::test]
+async fn what_stands_before_a_fault_of_gzip_is_delivered() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(b"data: 1\n\n").unwrap();
+    encoder.flush().unwrap();
+    let broken = [encoder.get_ref().as_slice(), &[0xff; 20]].concat();
+    let answer = [gzip_head().into_bytes(), framed(&broken), b"0\r\n\r\n".to_vec()].concat();
+    let mut response = Server::saying(answer).open().await;
+    assert_eq!(read_all(&mut response).await, ("data: 1\n\n".to_owned(), Some(BodyError::Gzip)));
+    assert_eq!(response.end(), Some(EndKind::Error));
 }
 
 #[actix_rt::test]
