@@ -26,6 +26,7 @@ mod exchange;
 mod gzip;
 mod head;
 mod look_up;
+mod pem;
 mod proxy;
 mod settings;
 mod tap;

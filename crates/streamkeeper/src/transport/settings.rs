@@ -125,9 +125,21 @@ pub enum FileFault {
     /// It cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(std::io::ErrorKind),
-    /// No certificate is in it, or one that is broken.
+    /// No certificate is in it.
     #[error("holds no certificate in PEM form")]
     NoCertificate,
+    /// What begins there is cut off, damaged, or no certificate or key at all.
+    #[error("has a PEM block that cannot be read: it begins at line {line}")]
+    Broken {
+        /// Counted from 1.
+        line: usize,
+    },
+    /// What begins there has the name of something else, or a name with a mistake in it.
+    #[error("has a PEM block that is neither a certificate nor a key: it begins at line {line}")]
+    Foreign {
+        /// Counted from 1.
+        line: usize,
+    },
     /// No private key is in it, or one of a kind that is not supported.
     #[error("holds no private key in PEM form that can be used: RSA, ECDSA or Ed25519")]
     NoKey,

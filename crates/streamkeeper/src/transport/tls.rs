@@ -4,19 +4,20 @@
 //! neither needed nor made. `http/1.1` alone is offered: over HTTP/2 all streams would share one
 //! connection, hang together and outlive their termination.
 //!
-//! The parser's errors quote the file, which may be a private key: they are not passed on.
+//! A file may hold a private key: nothing of it is in any error.
 
 use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::server::ParsedCertificate;
 use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::TlsConnector;
 
 use super::error::{OpenErrorKind, TlsFault};
+use super::pem;
 use super::settings::{FileFault, SettingsError, TransportSettings};
 use super::wire::Wire;
 
@@ -113,8 +114,9 @@ pub(crate) fn read_authorities(ca_file: Option<&Path>) -> Result<RootCertStore, 
     let mut roots = RootCertStore::empty();
     if let Some(file) = ca_file {
         let fault = |fault| SettingsError::File { key: "ca_file", file: file.to_owned(), fault };
-        for certificate in certificates(file).map_err(fault)? {
-            roots.add(certificate).map_err(|_| fault(FileFault::NoCertificate))?;
+        let pem = read(file).map_err(fault)?;
+        for (line, certificate) in pem::certificates(&pem).map_err(fault)? {
+            roots.add(certificate).map_err(|_| fault(FileFault::Broken { line }))?;
         }
         return Ok(roots);
     }
@@ -140,31 +142,26 @@ pub(crate) fn read_identity(
         (None, Some(_)) => return Err(SettingsError::Half { missing: CERT, given: KEY }),
     };
     let error = |key, file: &Path, fault| SettingsError::File { key, file: file.into(), fault };
-    let chain = certificates(cert_file).map_err(|fault| error(CERT, cert_file, fault))?;
+    let of_cert = |fault| error(CERT, cert_file, fault);
+    let chain = pem::certificates(&read(cert_file).map_err(of_cert)?).map_err(of_cert)?;
+    for (line, certificate) in &chain {
+        ParsedCertificate::try_from(certificate)
+            .map_err(|_| of_cert(FileFault::Broken { line: *line }))?;
+    }
+    let chain: Vec<_> = chain.into_iter().map(|(_, certificate)| certificate).collect();
     let of_key = |fault| error(KEY, key_file, fault);
-    let pem = read(key_file).map_err(of_key)?;
-    let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|_| {
-        // Of either form: `BEGIN ENCRYPTED PRIVATE KEY`, or a header `Proc-Type: 4,ENCRYPTED`.
-        let encrypted = pem.windows(9).any(|window| window == b"ENCRYPTED");
-        of_key(if encrypted { FileFault::EncryptedKey } else { FileFault::NoKey })
-    })?;
+    let key = pem::key(&read(key_file).map_err(of_key)?).map_err(of_key)?;
     let signing = rustls::crypto::ring::sign::any_supported_type(&key)
         .map_err(|_| of_key(FileFault::NoKey))?;
     match rustls::sign::CertifiedKey::new(chain.clone(), signing).keys_match() {
         // Unknown: the TLS library cannot tell for this kind of key.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
         Err(rustls::Error::InconsistentKeys(_)) => return Err(of_key(FileFault::OtherKey)),
-        Err(_) => return Err(error(CERT, cert_file, FileFault::NoCertificate)),
+        Err(_) => return Err(of_cert(FileFault::NoCertificate)),
     }
     Ok(Some(Identity { chain, key }))
 }
 
 fn read(file: &Path) -> Result<Vec<u8>, FileFault> {
     std::fs::read(file).map_err(|error: io::Error| FileFault::Unreadable(error.kind()))
-}
-
-fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, FileFault> {
-    let pem = read(file)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
-    found.ok().filter(|found| !found.is_empty()).ok_or(FileFault::NoCertificate)
 }

@@ -93,14 +93,55 @@ fn a_ca_file_without_certificates_is_refused() {
     settings.ca_file = Some(path.clone());
     let missing = FileFault::Unreadable(std::io::ErrorKind::NotFound);
     assert_eq!(HttpTransport::new(settings.clone()).unwrap_err(), refused(&path, missing));
-    for content in
-        ["", "nonsense", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"]
-    {
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let good = std::fs::read_to_string(Authority::new().ca_file()).unwrap();
+    let line = good.lines().count() + 1;
+    let behind = format!("{good}{broken}");
+    for (content, fault) in [
+        ("", FileFault::NoCertificate),
+        ("nonsense", FileFault::NoCertificate),
+        (broken, FileFault::Broken { line: 1 }),
+        (&behind, FileFault::Broken { line }),
+    ] {
         let path = dir.path().join("ca.pem");
         std::fs::write(&path, content).unwrap();
         settings.ca_file = Some(path.clone());
         let error = HttpTransport::new(settings.clone()).unwrap_err();
-        assert_eq!(error, refused(&path, FileFault::NoCertificate));
+        assert_eq!(error, refused(&path, fault));
+    }
+}
+
+#[actix_rt::test]
+async fn every_authority_of_a_file_is_believed_however_it_was_put_together() {
+    let (authority, other) = (Authority::new(), Authority::named("other"));
+    let pem = |authority: &Authority| std::fs::read_to_string(authority.ca_file()).unwrap();
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+        say_and_wait(&mut tls, SSE_HEAD).await;
+    });
+    let trusted = authority.dir.path().join("trusted.pem");
+    let made = Command::new("openssl")
+        .args(["x509", "-addtrust", "serverAuth", "-trustout", "-in"])
+        .arg(authority.ca_file())
+        .arg("-out")
+        .arg(&trusted)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let trusted = std::fs::read_to_string(trusted).unwrap();
+    assert!(trusted.contains("BEGIN TRUSTED CERTIFICATE"), "{trusted}");
+    for content in [
+        format!("{}{}", pem(&other).trim_end(), pem(&authority)),
+        format!("\u{feff}{}{}", pem(&authority), pem(&other)).replace('\n', "\r\n"),
+        format!("{}\u{feff}{}", pem(&other), pem(&authority)),
+        trusted,
+    ] {
+        let mut settings = authority.settings(&server, "localhost");
+        let path = authority.dir.path().join("several.pem");
+        std::fs::write(&path, &content).unwrap();
+        settings.ca_file = Some(path);
+        let transport = HttpTransport::new(settings).unwrap();
+        within(transport.open_sse("/s", &[], &Control::new())).await.expect(&content);
     }
 }
 
