@@ -27,5 +27,5 @@ pub use client::{CallError, CallErrorKind, Client, Deletion, Unprocessable};
 pub use event::{EventError, EventType, Identity, InformEvent, VersionId, classify};
 pub use request::{Call, Method, NewStream, ReplayQuery, Request};
 pub use transport::{
-    ProxyRefusal, Response, Transport, TransportError, TransportErrorKind, retry_after,
+    ProxyRefusal, Response, TlsFault, Transport, TransportError, TransportErrorKind, retry_after,
 };

@@ -125,7 +125,8 @@ async fn run(tools: Tools, connect: Connect) {
                     stream = %tools.entry.name,
                     slot = %connection.reader,
                     reason = text,
-                    "cannot connect to the stream; trying again, ever more slowly",
+                    "cannot connect to the stream; trying again, ever more slowly{}",
+                    advice(&error),
                 );
             }
             end_of_open(&error)
@@ -389,6 +390,14 @@ impl ReadLoop {
             Some(EndKind::Error) => End::Corrupt,
             Some(EndKind::Reset) | None => End::Reset,
         }
+    }
+}
+
+/// What a person can do about it, where it is not plain from the reason.
+fn advice(error: &OpenError) -> String {
+    match error.kind {
+        OpenErrorKind::Tls(fault) => format!(": {}", fault.advice()),
+        _ => String::new(),
     }
 }
 

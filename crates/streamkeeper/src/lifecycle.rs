@@ -179,11 +179,15 @@ fn failure(error: &CallError) -> CallFailure {
 
 /// What a person can do about a failure.
 const fn advice(error: &CallError, failure: CallFailure) -> &'static str {
-    use TransportErrorKind::{Proxy, ProxyRefused};
-    if let CallErrorKind::Transport(TransportError { kind: Proxy | ProxyRefused(_), .. }) =
-        error.kind
-    {
-        return "check proxy, proxy_file or proxy_env, or HTTPS_PROXY in the environment";
+    use TransportErrorKind::{Proxy, ProxyRefused, ProxyTls, Tls};
+    if let CallErrorKind::Transport(TransportError { kind, .. }) = error.kind {
+        match kind {
+            Proxy | ProxyRefused(_) => {
+                return "check proxy, proxy_file or proxy_env, or HTTPS_PROXY in the environment";
+            }
+            Tls(fault) | ProxyTls(fault) => return fault.advice(),
+            _ => {}
+        }
     }
     match failure {
         CallFailure::Token { .. } => {

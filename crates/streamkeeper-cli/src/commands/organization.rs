@@ -5,7 +5,9 @@
 
 use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::transport::HttpTransport;
-use streamkeeper_inform::{CallError, CallErrorKind, Unprocessable};
+use streamkeeper_inform::{
+    CallError, CallErrorKind, TransportError, TransportErrorKind, Unprocessable,
+};
 
 use crate::exit::{CONFIGURATION, Failure, GENERAL, INTERNAL, PERMISSION, UNAVAILABLE, USAGE};
 
@@ -60,7 +62,14 @@ pub(super) fn block_on<T>(calls: impl Future<Output = T>) -> Result<T, Failure> 
 
 /// A call that failed, as the command's failure.
 pub(super) fn failed(error: &CallError) -> Failure {
-    Failure::new(code(error.kind), format!("{error}{}", advice(error.kind)))
+    let advice = match error.kind {
+        CallErrorKind::Transport(TransportError {
+            kind: TransportErrorKind::Tls(fault) | TransportErrorKind::ProxyTls(fault),
+            ..
+        }) => format!(": {}", fault.advice()),
+        kind => advice(kind).to_owned(),
+    };
+    Failure::new(code(error.kind), format!("{error}{advice}"))
 }
 
 /// How a refused call ends a command.

@@ -152,7 +152,11 @@ fn progress() -> ProgressBar {
 
 fn unopened(error: &OpenError) -> Failure {
     let OpenErrorKind::Answer { refusal, .. } = error.kind else {
-        return Failure::new(UNAVAILABLE, error);
+        let advice = match error.kind {
+            OpenErrorKind::Tls(fault) => format!(": {}", fault.advice()),
+            _ => String::new(),
+        };
+        return Failure::new(UNAVAILABLE, format!("{error}{advice}"));
     };
     let code = match refusal {
         CallErrorKind::Unprocessable(Unprocessable::TooManyClients) => TRY_AGAIN,

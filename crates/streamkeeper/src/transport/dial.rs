@@ -148,6 +148,7 @@ impl Dialer {
         };
         if let Some(session) = service {
             trace.phase.set(Phase::Tls);
+            trace.shows.set(session.shows);
             wire = session.begin(wire).await?;
         }
         trace.phase.set(Phase::Head);

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use streamkeeper_inform::{CallErrorKind, ProxyRefusal, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, ProxyRefusal, TlsFault, TransportErrorKind};
 
 /// How far an attempt to connect had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,44 +120,6 @@ pub enum OpenErrorKind {
     Request,
 }
 
-/// Why there is no secure connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum TlsFault {
-    /// See `ca_file` and `SSL_CERT_FILE`.
-    #[error("the server's certificate is signed by an unknown authority")]
-    UnknownAuthority,
-    /// The certificate is for another host.
-    #[error("the server's certificate is for another name")]
-    WrongName,
-    /// The certificate's time is over, or has not begun.
-    #[error("the server's certificate is not valid at this time")]
-    Expired,
-    /// Anything else about the certificate.
-    #[error("the server's certificate is not acceptable")]
-    Certificate,
-    /// No agreement on version or cipher, or not TLS at all.
-    #[error("the TLS handshake failed")]
-    Handshake,
-}
-
-impl TlsFault {
-    /// Finds the TLS library's error within an I/O error.
-    pub(super) fn of(error: &io::Error) -> Option<Self> {
-        use rustls::CertificateError as E;
-        let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
-        Some(match error {
-            rustls::Error::InvalidCertificate(certificate) => match certificate {
-                E::UnknownIssuer => Self::UnknownAuthority,
-                E::NotValidForName | E::NotValidForNameContext { .. } => Self::WrongName,
-                E::Expired | E::ExpiredContext { .. } => Self::Expired,
-                E::NotValidYet | E::NotValidYetContext { .. } => Self::Expired,
-                _ => Self::Certificate,
-            },
-            _ => Self::Handshake,
-        })
-    }
-}
-
 impl OpenError {
     /// The same failure, as the calls on stream resources see it.
     pub(super) const fn of_call(self) -> TransportErrorKind {
@@ -165,14 +127,15 @@ impl OpenError {
             (OpenErrorKind::Timeout, _) => TransportErrorKind::Timeout,
             (OpenErrorKind::Request, _) => TransportErrorKind::Request,
             (OpenErrorKind::ProxyRefused(refusal), _) => TransportErrorKind::ProxyRefused(refusal),
+            (OpenErrorKind::Tls(fault), Phase::Proxy) => TransportErrorKind::ProxyTls(fault),
+            (OpenErrorKind::Tls(fault), _) => TransportErrorKind::Tls(fault),
             (_, Phase::Dns) => TransportErrorKind::Dns,
             (_, Phase::Connect) => TransportErrorKind::Connect,
             (_, Phase::Proxy) => TransportErrorKind::Proxy,
-            (_, Phase::Tls) => TransportErrorKind::Tls,
-            (OpenErrorKind::Network(_) | OpenErrorKind::Killed, Phase::Head) => {
+            (OpenErrorKind::Network(_) | OpenErrorKind::Killed, Phase::Tls | Phase::Head) => {
                 TransportErrorKind::Lost
             }
-            (_, Phase::Head) => TransportErrorKind::Protocol,
+            (_, Phase::Tls | Phase::Head) => TransportErrorKind::Protocol,
         }
     }
 }

@@ -31,16 +31,19 @@ mod proxy;
 mod settings;
 mod tap;
 mod tls;
+mod tls_fault;
 mod wire;
 
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
 pub use self::dial::USER_TIMEOUT;
-pub use self::error::{OpenError, OpenErrorKind, Phase, TlsFault};
+pub use self::error::{OpenError, OpenErrorKind, Phase};
 pub use self::exchange::HttpTransport;
 pub use self::look_up::{LookUp, system_look_up};
 pub use self::proxy::Proxy;
 pub use self::settings::{FileFault, SettingsError, TransportSettings};
+
+pub use streamkeeper_inform::TlsFault;
 
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;

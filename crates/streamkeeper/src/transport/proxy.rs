@@ -13,11 +13,12 @@ use std::ffi::OsString;
 use http::Uri;
 use http::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
-use streamkeeper_inform::ProxyRefusal;
+use streamkeeper_inform::{ProxyRefusal, TlsFault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::error::OpenErrorKind;
 use super::settings::{SettingsError, Target};
+use super::tls_fault;
 use super::wire::Wire;
 use crate::Secret;
 
@@ -158,7 +159,10 @@ impl Route {
             request.extend_from_slice(b"\r\n");
         }
         request.extend_from_slice(b"\r\n");
-        let network = |error: std::io::Error| OpenErrorKind::Network(error.kind());
+        let network = |error: std::io::Error| {
+            let fault = tls_fault::alert(&error, false);
+            fault.map_or(OpenErrorKind::Network(error.kind()), OpenErrorKind::Tls)
+        };
         wire.write_all(&request).await.map_err(network)?;
         wire.flush().await.map_err(network)?;
 
@@ -167,6 +171,9 @@ impl Route {
             // Byte by byte, which is cheap once for each connection: what follows the head is the
             // service's, and must stay where the session with the service looks for it.
             head.push(wire.read_u8().await.map_err(network)?);
+            if head.len() == 1 && head.first().is_some_and(tls_fault::is_record) {
+                return Err(OpenErrorKind::Tls(TlsFault::Wanted));
+            }
             match status(&head)? {
                 None => {}
                 // An interim answer: the real one follows.

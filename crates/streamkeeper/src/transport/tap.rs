@@ -15,11 +15,13 @@ use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf as _, BytesMut};
+use streamkeeper_inform::TlsFault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::control::Control;
 use super::error::{OpenErrorKind, Phase};
 use super::head::{HEAD_BYTES_MAX, Head, inspect};
+use super::tls_fault;
 use super::wire::Wire;
 
 /// What is known about one attempt beyond awc's answer.
@@ -27,7 +29,9 @@ pub(super) struct Trace {
     pub(super) phase: Cell<Phase>,
     /// Whether any of the request was written.
     pub(super) sent: Cell<bool>,
-    /// Why dialling failed.
+    /// Whether we show a certificate of our own.
+    pub(super) shows: Cell<bool>,
+    /// Why dialling failed, or what the server said of TLS in place of an answer.
     pub(super) failure: Cell<Option<OpenErrorKind>>,
     /// How reading ended, if it did.
     pub(super) end: Cell<Option<ConnectionEnd>>,
@@ -49,6 +53,7 @@ impl Trace {
         Rc::new(Self {
             phase: Cell::new(Phase::Dns),
             sent: Cell::new(false),
+            shows: Cell::new(false),
             failure: Cell::new(None),
             end: Cell::new(None),
         })
@@ -86,14 +91,28 @@ impl Tap {
             Ok(()) if buf.filled().len() > before => return Poll::Ready(result),
             _ if self.control.is_killed() => ConnectionEnd::Killed,
             Ok(()) => ConnectionEnd::Closed,
-            Err(error) => match error.kind() {
-                io::ErrorKind::UnexpectedEof => ConnectionEnd::Closed,
-                io::ErrorKind::ConnectionReset => ConnectionEnd::Reset,
-                _ => ConnectionEnd::Error,
-            },
+            Err(error) => {
+                if let Some(fault) = tls_fault::alert(error, self.trace.shows.get()) {
+                    self.refused(fault);
+                }
+                match error.kind() {
+                    io::ErrorKind::UnexpectedEof => ConnectionEnd::Closed,
+                    io::ErrorKind::ConnectionReset => ConnectionEnd::Reset,
+                    _ => ConnectionEnd::Error,
+                }
+            }
         };
         self.trace.end.set(Some(end));
         Poll::Ready(result)
+    }
+
+    /// In place of an answer, TLS was refused: the request has reached nobody.
+    fn refused(&self, fault: TlsFault) {
+        if !self.head_passed && self.held.first().is_none_or(tls_fault::is_record) {
+            self.trace.failure.set(Some(OpenErrorKind::Tls(fault)));
+            self.trace.phase.set(Phase::Tls);
+            self.trace.sent.set(false);
+        }
     }
 
     /// Collects the head of the response and corrects it.
@@ -112,6 +131,9 @@ impl Tap {
                     continue;
                 }
                 Head::Final => {
+                    if self.held.first().is_some_and(tls_fault::is_record) {
+                        self.refused(TlsFault::Wanted);
+                    }
                     self.head_passed = true;
                     continue;
                 }
@@ -163,6 +185,13 @@ impl AsyncWrite for Tap {
     ) -> Poll<io::Result<usize>> {
         let result = ready!(Pin::new(&mut self.wire).poll_write(cx, buf));
         self.trace.sent.set(self.trace.sent.get() || result.is_ok());
+        if result.is_err() && !self.head_passed {
+            // Closed while we write; what the server said before is still to be read.
+            let mut chunk = [0; 512];
+            let mut said = ReadBuf::new(&mut chunk);
+            let _nothing_more = self.poll_wire(cx, &mut said);
+            self.held.extend_from_slice(said.filled());
+        }
         Poll::Ready(result)
     }
 

@@ -10,21 +10,28 @@ use std::cell::OnceCell;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use rustls::client::ResolvesClientCert;
 use rustls::server::ParsedCertificate;
-use rustls::{ClientConfig, RootCertStore};
+use rustls::sign::CertifiedKey;
+use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use streamkeeper_inform::TlsFault;
 use tokio_rustls::TlsConnector;
 
-use super::error::{OpenErrorKind, TlsFault};
+use super::error::OpenErrorKind;
 use super::pem;
 use super::settings::{FileFault, SettingsError, TransportSettings};
+use super::tls_fault;
 use super::wire::Wire;
 
 /// Secures connections to one host. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Session {
     config: Arc<ClientConfig>,
+    /// Whether we have a certificate to show.
+    pub(super) shows: bool,
     host: ServerName<'static>,
 }
 
@@ -32,17 +39,53 @@ impl Session {
     /// `None` if the host is neither a name nor an address.
     pub(super) fn new(config: &Arc<ClientConfig>, host: &str) -> Option<Self> {
         let host = host.to_owned().try_into().ok()?;
-        Some(Self { config: Arc::clone(config), host })
+        Some(Self {
+            config: Arc::clone(config),
+            shows: config.client_auth_cert_resolver.has_certs(),
+            host,
+        })
     }
 
     /// The handshake.
     pub(super) async fn begin(&self, wire: Wire) -> Result<Wire, OpenErrorKind> {
-        let connector = TlsConnector::from(Arc::clone(&self.config));
+        let mut config = ClientConfig::clone(&self.config);
+        let asked = Arc::new(AtomicBool::new(false));
+        let (inner, noted) = (config.client_auth_cert_resolver, Arc::clone(&asked));
+        config.client_auth_cert_resolver = Arc::new(Asked { inner, asked: noted });
+        let connector = TlsConnector::from(Arc::new(config));
         match connector.connect(self.host.clone(), wire).await {
             Ok(session) => Ok(Wire::Tls(Box::new(session))),
-            Err(error) => Err(TlsFault::of(&error)
-                .map_or(OpenErrorKind::Network(error.kind()), OpenErrorKind::Tls)),
+            Err(error) => Err(match tls_fault::fault(&error, self.shows) {
+                // Up to TLS 1.2 nothing else is said to somebody who shows no certificate.
+                Some(TlsFault::Handshake) if asked.load(Ordering::Relaxed) && !self.shows => {
+                    OpenErrorKind::Tls(TlsFault::OursWanted)
+                }
+                Some(fault) => OpenErrorKind::Tls(fault),
+                None => OpenErrorKind::Network(error.kind()),
+            }),
         }
+    }
+}
+
+/// Notes that the server asks who we are.
+#[derive(Debug)]
+struct Asked {
+    inner: Arc<dyn ResolvesClientCert>,
+    asked: Arc<AtomicBool>,
+}
+
+impl ResolvesClientCert for Asked {
+    fn resolve(
+        &self,
+        authorities: &[&[u8]],
+        schemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        self.asked.store(true, Ordering::Relaxed);
+        self.inner.resolve(authorities, schemes)
+    }
+
+    fn has_certs(&self) -> bool {
+        self.inner.has_certs()
     }
 }
 
@@ -153,7 +196,7 @@ pub(crate) fn read_identity(
     let key = pem::key(&read(key_file).map_err(of_key)?).map_err(of_key)?;
     let signing = rustls::crypto::ring::sign::any_supported_type(&key)
         .map_err(|_| of_key(FileFault::NoKey))?;
-    match rustls::sign::CertifiedKey::new(chain.clone(), signing).keys_match() {
+    match CertifiedKey::new(chain.clone(), signing).keys_match() {
         // Unknown: the TLS library cannot tell for this kind of key.
         Ok(()) | Err(rustls::Error::InconsistentKeys(rustls::InconsistentKeys::Unknown)) => {}
         Err(rustls::Error::InconsistentKeys(_)) => return Err(of_key(FileFault::OtherKey)),

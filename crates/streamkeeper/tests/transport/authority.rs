@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
@@ -43,19 +43,27 @@ impl Authority {
     }
 
     /// A certificate for a host or a client, and its key.
-    pub(crate) fn issue(&self, name: &str) -> (rcgen::Certificate, KeyPair) {
+    pub(crate) fn issue(&self, name: &str) -> (Certificate, KeyPair) {
         let key = KeyPair::generate().unwrap();
-        let certificate = CertificateParams::new(vec![name.to_owned()])
-            .unwrap()
-            .signed_by(&key, &self.issuer)
-            .unwrap();
-        (certificate, key)
+        (self.sign(CertificateParams::new(vec![name.to_owned()]).unwrap(), &key), key)
+    }
+
+    pub(crate) fn sign(&self, certificate: CertificateParams, key: &KeyPair) -> Certificate {
+        certificate.signed_by(key, &self.issuer).unwrap()
     }
 
     /// What does the TLS of a server for `host`, which asks its clients for a certificate of the
     /// authority `clients`, if one is given.
     pub(crate) fn acceptor(&self, host: &str, clients: Option<&Self>) -> TlsAcceptor {
-        let (certificate, key) = self.issue(host);
+        self.acceptor_with(self.issue(host), clients)
+    }
+
+    /// The same with a given certificate.
+    pub(crate) fn acceptor_with(
+        &self,
+        (certificate, key): (Certificate, KeyPair),
+        clients: Option<&Self>,
+    ) -> TlsAcceptor {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))

@@ -1,14 +1,17 @@
 //! Client certificates: shown to a service that asks, and checked before they are needed.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use streamkeeper::transport::{
-    Control, FileFault, HttpTransport, OpenErrorKind, SettingsError, TransportSettings,
+    Control, FileFault, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError, TlsFault,
+    TransportSettings,
 };
+use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
 
 use super::authority::{Authority, secured};
-use super::server::{SSE_HEAD, Server, direct, request, say_and_wait, within};
+use super::server::{SSE_HEAD, Server, direct, found, request, say_and_wait, within};
 
 const CERT: &str = "client_cert_file";
 const KEY: &str = "client_key_file";
@@ -46,16 +49,58 @@ async fn a_service_that_asks_is_shown_the_certificate() {
     let stranger = Authority::named("stranger");
     let (cert, key) = client(&stranger, "client");
     (settings.client_cert_file, settings.client_key_file) = (Some(cert), Some(key));
-    refused(settings.clone()).await;
+    refused(settings.clone(), TlsFault::OursRefused).await;
     (settings.client_cert_file, settings.client_key_file) = (None, None);
-    refused(settings).await;
+    refused(settings, TlsFault::OursWanted).await;
 }
 
-/// In TLS 1.3 the refusal comes after the handshake, in place of the answer.
-async fn refused(settings: TransportSettings) {
+/// In TLS 1.3 the refusal comes after the handshake, in place of the answer: it is none that might have
+/// lost something.
+async fn refused(settings: TransportSettings, fault: TlsFault) {
     let transport = HttpTransport::new(settings).unwrap();
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
-    assert!(!matches!(error.kind, OpenErrorKind::Answer { .. }), "{error}");
+    let kind = OpenErrorKind::Tls(fault);
+    assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+    let CallErrorKind::Transport(error) =
+        within(Client::new(transport).list()).await.unwrap_err().kind
+    else {
+        panic!("an answer")
+    };
+    assert_eq!(error, TransportError { sent: false, kind: TransportErrorKind::Tls(fault) });
+}
+
+/// Up to TLS 1.2 the refusal is an alert that can mean anything.
+#[actix_rt::test]
+async fn a_certificate_that_is_wanted_in_tls_1_2_is_told_as_such() {
+    need_openssl();
+    let authority = Authority::new();
+    let (cert, key) = client(&authority, "localhost");
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-accept", "127.0.0.1:0", "-tls1_2", "-Verify", "1", "-cert"])
+        .arg(&cert)
+        .arg("-key")
+        .arg(&key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // Held to the end: who writes to nobody dies.
+    let mut lines = BufReader::new(server.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let place =
+        lines.find_map(|line| line.strip_prefix("ACCEPT 127.0.0.1:")?.trim().parse::<u16>().ok());
+    let port = place.expect("it says where it listens");
+    let mut settings = direct(format!("https://localhost:{port}"));
+    settings.look_up = found(vec![([127, 0, 0, 1], port).into()]);
+    settings.ca_file = Some(authority.ca_file());
+    refused(settings, TlsFault::OursWanted).await;
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+fn need_openssl() {
+    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
+    assert!(Command::new(need).arg("openssl").status().unwrap().success(), "openssl is not there");
 }
 
 fn error_of(cert: Option<&Path>, key: Option<&Path>) -> SettingsError {
@@ -96,8 +141,7 @@ fn what_cannot_be_used_is_refused_by_key_and_file() {
 /// Both forms in which OpenSSL encrypts a key.
 #[test]
 fn an_encrypted_key_is_refused_and_says_what_to_do() {
-    let need = concat!(env!("CARGO_MANIFEST_DIR"), "/../../scripts/need");
-    assert!(Command::new(need).arg("openssl").status().unwrap().success(), "openssl is not there");
+    need_openssl();
     let authority = Authority::new();
     let (cert, key) = client(&authority, "client");
     for (name, command) in [("pkcs8", "pkcs8 -topk8 -v2 aes-256-cbc"), ("legacy", "ec -aes256")] {

@@ -202,6 +202,7 @@ async fn a_proxy_that_says_nothing_of_use() {
         ("SSH-2.0-OpenSSH_9.6\r\n".to_owned(), OpenErrorKind::Protocol),
         (endless(), OpenErrorKind::Protocol),
         (interims(), OpenErrorKind::Protocol),
+        ("\x15\x03\x03\0\x02\x02\x46".to_owned(), OpenErrorKind::Tls(TlsFault::Wanted)),
         (String::new(), OpenErrorKind::Network(ErrorKind::UnexpectedEof)),
         ("HTTP/1.1 200 OK\r\nX:".to_owned(), OpenErrorKind::Network(ErrorKind::UnexpectedEof)),
     ] {

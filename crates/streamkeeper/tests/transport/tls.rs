@@ -4,13 +4,15 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use futures_util::future::join_all;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use streamkeeper::transport::{
     Control, EndKind, FileFault, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError,
-    TlsFault,
+    TlsFault, TransportSettings,
 };
+use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::authority::Authority;
+use super::authority::{Authority, secured};
 use super::server::{
     SSE_HEAD, Server, chunk, direct, found, read_all, request, say_and_wait, until_closed, within,
 };
@@ -76,8 +78,85 @@ async fn a_server_without_tls_fails_the_handshake() {
     });
     let transport = authority.transport(&server);
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
-    let kind = OpenErrorKind::Tls(TlsFault::Handshake);
+    let kind = OpenErrorKind::Tls(TlsFault::NotTls);
     assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+}
+
+/// What a stream and a call say of a server.
+async fn faults(settings: TransportSettings) -> (OpenError, TransportError) {
+    let transport = HttpTransport::new(settings).unwrap();
+    let opened = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
+    let called = within(Client::new(transport).list()).await.unwrap_err();
+    let CallErrorKind::Transport(called) = called.kind else { panic!("{called}") };
+    (opened, called)
+}
+
+#[track_caller]
+fn tells((opened, called): (OpenError, TransportError), fault: TlsFault) {
+    let kind = OpenErrorKind::Tls(fault);
+    assert_eq!(opened, OpenError { phase: Phase::Tls, sent: false, kind });
+    assert_eq!(called, TransportError { sent: false, kind: TransportErrorKind::Tls(fault) });
+}
+
+#[actix_rt::test]
+async fn each_fault_of_a_server_s_certificate_is_told_as_such() {
+    let authority = Authority::new();
+    let with = |change: fn(&mut CertificateParams)| {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        change(&mut params);
+        (authority.sign(params, &key), key)
+    };
+    for (certificate, fault) in [
+        (with(|params| params.not_after = rcgen::date_time_ymd(2020, 1, 1)), TlsFault::Expired),
+        (
+            with(|params| params.not_before = rcgen::date_time_ymd(2900, 1, 1)),
+            TlsFault::NotYetValid,
+        ),
+        (
+            with(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained)),
+            TlsFault::Authority,
+        ),
+    ] {
+        let acceptor = authority.acceptor_with(certificate, None);
+        let server = secured(acceptor, "127.0.0.1:0", |mut tls| async move {
+            request(&mut tls).await;
+        });
+        tells(faults(authority.settings(&server, "localhost")).await, fault);
+    }
+}
+
+#[actix_rt::test]
+async fn a_port_of_tls_that_is_spoken_to_without_is_told() {
+    let authority = Authority::new();
+    let server = authority.serve(|mut tls| async move {
+        request(&mut tls).await;
+    });
+    let mut settings = direct(format!("http://localhost:{}", server.addr.port()));
+    settings.look_up = found(vec![server.addr]);
+    tells(faults(settings).await, TlsFault::Wanted);
+}
+
+#[actix_rt::test]
+async fn an_alert_in_place_of_an_answer_says_what_it_says() {
+    // A server's hello is awaited: an alert comes instead.
+    for (alert, fault) in [
+        (70, TlsFault::Version),
+        (112, TlsFault::UnknownHost),
+        (40, TlsFault::Handshake),
+        (116, TlsFault::OursWanted),
+    ] {
+        let server = Server::start(move |mut tcp| async move {
+            assert!(tcp.read(&mut [0; 1024]).await.unwrap() > 0);
+            tcp.write_all(&[0x15, 3, 3, 0, 2, 2, alert]).await.unwrap();
+            until_closed(&mut tcp).await;
+        });
+        let mut settings = direct(format!("https://localhost:{}", server.addr.port()));
+        settings.look_up = found(vec![server.addr]);
+        let authority = Authority::new();
+        settings.ca_file = Some(authority.ca_file());
+        tells(faults(settings).await, fault);
+    }
 }
 
 #[test]

@@ -8,7 +8,8 @@ use jiff::tz::TimeZone;
 use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::transport::{Control, HttpTransport};
 use streamkeeper_inform::{
-    CallError, CallErrorKind, Client, ReplayQuery, Request, TransportErrorKind,
+    CallError, CallErrorKind, Client, ReplayQuery, Request, TlsFault, TransportError,
+    TransportErrorKind,
 };
 
 use super::Finding;
@@ -50,14 +51,14 @@ fn steps(error: Option<&CallError>, is_tls: bool, about: &dyn Fn(&str) -> String
     let steps = [
         ("DNS", "check the host in `url`, and /etc/resolv.conf"),
         ("connection", "check firewall, proxy and `url`"),
-        ("TLS", "check ca_file or SSL_CERT_FILE, and this machine's clock"),
+        ("TLS", "check ca_file or SSL_CERT_FILE"),
         ("answer", "the service may be down, or the url wrong"),
     ];
     let broken = error.map(|error| match error.kind {
         CallErrorKind::Transport(error) => match error.kind {
             Kind::Dns => "DNS",
-            Kind::Connect => "connection",
-            Kind::Tls => "TLS",
+            Kind::Connect | Kind::Proxy | Kind::ProxyRefused(_) | Kind::ProxyTls(_) => "connection",
+            Kind::Tls(_) => "TLS",
             _ => "answer",
         },
         CallErrorKind::Unauthorized | CallErrorKind::Forbidden => "token",
@@ -67,6 +68,7 @@ fn steps(error: Option<&CallError>, is_tls: bool, about: &dyn Fn(&str) -> String
     for (step, advice) in steps {
         match error {
             Some(error) if broken == Some(step) => {
+                let advice = tls_fault(error).map_or(advice, TlsFault::advice);
                 findings.push(Finding::serious(about(step), error.to_string(), advice));
                 return findings;
             }
@@ -82,6 +84,17 @@ fn steps(error: Option<&CallError>, is_tls: bool, about: &dyn Fn(&str) -> String
         findings.push(Finding::serious(about("token"), error.to_string(), advice));
     }
     findings
+}
+
+/// The fault of TLS, with the service or the proxy.
+const fn tls_fault(error: &CallError) -> Option<TlsFault> {
+    use TransportErrorKind::{ProxyTls, Tls};
+    match error.kind {
+        CallErrorKind::Transport(TransportError { kind: Tls(fault) | ProxyTls(fault), .. }) => {
+            Some(fault)
+        }
+        _ => None,
+    }
 }
 
 /// The `Date` of an answer against ours. A replay is opened for its head alone: no event is taken.
@@ -124,7 +137,7 @@ const APART_SERIOUS: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_inform::{Call, TransportError};
+    use streamkeeper_inform::Call;
 
     use super::*;
     use crate::commands::doctor::Level;
@@ -136,7 +149,8 @@ mod tests {
         for (kind, expected) in [
             (lost(TransportErrorKind::Dns), "DNS"),
             (lost(TransportErrorKind::Connect), "connection"),
-            (lost(TransportErrorKind::Tls), "TLS"),
+            (lost(TransportErrorKind::Tls(TlsFault::Expired)), "TLS"),
+            (lost(TransportErrorKind::ProxyTls(TlsFault::WrongName)), "connection"),
             (lost(TransportErrorKind::Timeout), "answer"),
             (CallErrorKind::Server { status: 503 }, "answer"),
             (CallErrorKind::Unauthorized, "token"),
