@@ -3,6 +3,7 @@
 //! A fault is a value with a time, so that a named scenario writes down by hand what a seed draws.
 //! How it is carried out is left to `world::trouble`. Times are in milliseconds.
 
+use streamkeeper_core::establish::{Call, CallFailure};
 use streamkeeper_ledger::fs;
 use streamkeeper_simulator::model::{DAY, HOUR, MINUTE, Millis, SECOND};
 
@@ -26,6 +27,29 @@ pub enum Refused {
     Calls,
     /// Both.
     Both,
+}
+
+/// A kind of call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallKind {
+    /// All streams.
+    List,
+    /// Delete one.
+    Delete,
+    /// Make one.
+    Create,
+}
+
+impl CallKind {
+    /// The kind of a call.
+    #[must_use]
+    pub const fn of(call: &Call) -> Self {
+        match call {
+            Call::List => Self::List,
+            Call::Delete { .. } => Self::Delete,
+            Call::Create { .. } => Self::Create,
+        }
+    }
 }
 
 /// How the process ends without being asked to.
@@ -82,6 +106,8 @@ pub enum Fault {
     NetworkCut { lasts: Millis },
     /// Every answer has this status. `retry_after` in seconds.
     Refuse { what: Refused, status: u16, retry_after: Option<u64>, lasts: Millis },
+    /// Calls of one kind are refused like this, the others not: it may make no sense for them.
+    RefuseCall { kind: CallKind, failure: CallFailure, lasts: Millis },
     /// Requests to connect are taken, and never answered.
     Silence { deaf: bool, lasts: Millis },
     /// The answers to the next calls are lost; `acted`: after the service has acted.
@@ -193,6 +219,24 @@ impl Fault {
             1 | 2 => Self::WrongTime { by: -by },
             _ => Self::WrongTime { by },
         }
+    }
+
+    /// Draws a refusal of one kind of call.
+    #[must_use]
+    pub fn draw_refusal(rng: &mut fastrand::Rng, scale: u64) -> Self {
+        let kind = one_of(rng, [CallKind::List, CallKind::Delete, CallKind::Create]);
+        let failures = [
+            CallFailure::Held,
+            CallFailure::NameTaken,
+            CallFailure::StreamLimit,
+            CallFailure::Token { status: 403 },
+            CallFailure::Rejected { status: 400 },
+            CallFailure::Rejected { status: 422 },
+            CallFailure::Unavailable { status: Some(500), acted: true },
+            CallFailure::Unavailable { status: Some(429), acted: false },
+        ];
+        let failure = one_of(rng, failures);
+        Self::RefuseCall { kind, failure, lasts: rng.u64(5 * SECOND..=1_200 * SECOND) / scale }
     }
 
     /// Draws what an operator does.

@@ -10,7 +10,7 @@ use streamkeeper_core::stream_policy::StreamPolicyConfig;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_simulator::model::{Config, DAY, HOUR, MINUTE, Millis, Pokes, SECOND, Span};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, Which};
 use crate::naive::Naive;
 use crate::storage::{self, Storage};
 
@@ -120,6 +120,7 @@ impl Plan {
         plan.leave_foreigners_alone();
         plan.draw_statements(rng);
         plan.draw_slow_frames(rng);
+        plan.draw_refusals(rng);
         plan
     }
 
@@ -272,6 +273,16 @@ impl Plan {
             if !self.faults.iter().any(foreign) {
                 self.faults.push(fault);
             }
+        }
+        self.faults.sort_by_key(|&(at, _)| at);
+    }
+
+    /// Now and then one kind of call is refused, and something calls for a recovery meanwhile.
+    fn draw_refusals(&mut self, rng: &mut fastrand::Rng) {
+        for _ in 0..one_of(rng, [0, 0, 0, 0, 1, 2]) {
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::draw_refusal(rng, self.scale)));
+            self.faults.push((at + 1, Fault::Hang { which: Which::One, deaf: rng.bool() }));
         }
         self.faults.sort_by_key(|&(at, _)| at);
     }

@@ -1,8 +1,9 @@
 //! Named scenarios of liveness: one trouble each, after which everything is live and caught up
 //! within the bounds of `world::phases`, with many seeds.
 
+use streamkeeper_core::establish::CallFailure;
 use streamkeeper_simulator::model::{DAY, HOUR, MINUTE, SECOND, Span};
-use streamkeeper_tests::fault::{CrashKind, Fault, Refused, Which};
+use streamkeeper_tests::fault::{CallKind, CrashKind, Fault, Refused, Which};
 use streamkeeper_tests::{Outcome, Plan, run};
 
 /// Twenty seeds of a calm run in production times over eight, with these faults.
@@ -86,6 +87,26 @@ fn lost_answers_and_refusals_during_a_recovery_delay_it_only() {
         let retry_after = (status == 429).then_some(9);
         let refuse = Fault::Refuse { what: Refused::Both, status, retry_after, lasts: 2 * MINUTE };
         heals_from(&[hang, (after, refuse)], |_| {});
+    }
+}
+
+#[test]
+fn one_kind_of_call_that_is_refused_makes_no_storm_and_delays_a_recovery_only() {
+    let hang = (LATER, Fault::Hang { which: Which::One, deaf: false });
+    for kind in [CallKind::List, CallKind::Delete, CallKind::Create] {
+        for failure in [
+            CallFailure::Held,
+            CallFailure::NameTaken,
+            CallFailure::StreamLimit,
+            CallFailure::Token { status: 403 },
+            CallFailure::Rejected { status: 400 },
+            CallFailure::Unavailable { status: Some(500), acted: true },
+        ] {
+            let refuse = Fault::RefuseCall { kind, failure, lasts: 4 * MINUTE };
+            heals_from(&[(LATER - SECOND, refuse), hang], |plan| {
+                plan.other_streams = if plan.seed % 2 == 0 { 4 } else { 0 };
+            });
+        }
     }
 }
 

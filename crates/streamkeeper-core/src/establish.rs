@@ -6,10 +6,18 @@
 //! - a CREATE that may have acted: list again, and delete what was made; it was never read from, so
 //!   nothing is lost and nothing needs to be told apart ("never adopt", recovery.md);
 //! - a DELETE that may have acted: delete again; 404 is done;
-//! - 409, a member held by the service: retry for `hold_patience`, then create alongside under the
-//!   next free name and leave the old one behind, to be deleted when the service lets go.
+//! - a DELETE that is refused, most often because the service holds a client (409): retry for
+//!   `hold_patience`, then create alongside under the next free name and leave the old one behind, to
+//!   be deleted later.
+//!
+//! **No storm.** A refusal means what it means for the call that was made, and no other: "held" is the
+//! answer to a DELETE. Whatever the answers are, the calls of a minute are bounded (`bounds`): every
+//! refusal is followed by a pause that grows, and so is every list but the first, as no call succeeds
+//! for ever without one in between.
 //!
 //! Call it only while no connection of ours is open. One call at a time.
+
+mod call;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,91 +26,14 @@ use crate::backoff::{Backoff, BackoffConfig};
 use crate::id::StreamId;
 use crate::time::{Instant, UtcDay};
 
-/// A call to the service's stream resources.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Call {
-    /// `GET /streams`, all of them.
-    List,
-    /// `DELETE /streams/{id}`.
-    Delete {
-        /// Which.
-        id: StreamId,
-    },
-    /// `POST /streams`.
-    Create {
-        /// The name on the server.
-        name: String,
-        /// The first day; `None`: the service's last 30 days.
-        start_date: Option<UtcDay>,
-    },
-}
-
-/// A stream as the service lists it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Its id.
-    pub id: StreamId,
-    /// Its name on the server.
-    pub name: String,
-    /// Its first day.
-    pub start_date: Option<UtcDay>,
-}
-
-/// What came of a [`Call`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// All streams of the organization.
-    Listed(Vec<Listed>),
-    /// Deleted now, or gone before.
-    Deleted,
-    /// Created.
-    Created(StreamId),
-    /// It failed.
-    Failed {
-        /// Why.
-        failure: CallFailure,
-        /// The service's `Retry-After`, which may come with any refusal (Inform API, Errors).
-        retry_after: Option<Duration>,
-    },
-}
-
-/// Why a call failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallFailure {
-    /// 401 or 403.
-    Token {
-        /// 401 or 403.
-        status: u16,
-    },
-    /// 409: the service still counts a client of this stream.
-    Held,
-    /// 422: the name is in use.
-    NameTaken,
-    /// 422: the organization has its five streams.
-    StreamLimit,
-    /// The request was refused for what it asks (a bad filter, 400, 404 on a collection).
-    Rejected {
-        /// The HTTP status.
-        status: u16,
-    },
-    /// No answer, a passing refusal (429, 5xx), or one that was not understood.
-    Unavailable {
-        /// The HTTP status, if there was an answer.
-        status: Option<u16>,
-        /// Whether the service may have done what it was asked to.
-        acted: bool,
-    },
-}
-
-/// How many streams an organization may have (Inform API, Stream resources).
-pub const STREAMS_MAX: usize = 5;
+pub use self::call::{Answer, Call, CallFailure, Listed};
 
 /// Bounds of the procedure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EstablishConfig {
     /// The stream's name on the server.
     pub server_name: String,
-    /// A DELETE answered 409 for longer: create alongside.
+    /// A DELETE refused for longer: create alongside.
     pub hold_patience: Duration,
     /// Between failed calls.
     pub backoff: BackoffConfig,
@@ -132,8 +63,18 @@ pub struct Established {
     pub name: String,
     /// Its first day.
     pub start_date: Option<UtcDay>,
-    /// Streams of ours that the service did not let go.
+    /// Streams of ours that the service did not delete.
     pub left_behind: Vec<StreamId>,
+    /// They may not be tried again before: the service has asked for it.
+    pub not_before: Instant,
+}
+
+/// A call that fails, until one of its kind does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    List(CallFailure),
+    Delete(CallFailure),
+    Create(CallFailure),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,15 +91,25 @@ pub struct Establish {
     step: Step,
     start_date: Option<UtcDay>,
     inherit_start_date: bool,
+    /// Not to be deleted for now: alongside them.
     held: Vec<StreamId>,
     /// Deleted, whatever the list says, until a CREATE is refused.
     gone: Vec<StreamId>,
+    /// When the first of the DELETEs was refused that have been since.
     held_since: Option<Instant>,
+    /// A list was answered after the patience had run out: it is not everything that is refused.
+    looked: bool,
+    /// No list was asked for yet.
+    first_look: bool,
+    /// What keeps it from coming to an end.
+    trouble: Option<Trouble>,
     in_flight: bool,
     not_before: Instant,
+    /// The service has asked for no DELETE before.
+    no_delete_before: Instant,
     /// Never starts afresh: a CREATE that fails may have acted, and is followed by calls that do not.
     backoff: Backoff,
-    /// Between DELETEs of one stream that is held.
+    /// Between DELETEs that are refused.
     hold_backoff: Backoff,
     token_backoff: Backoff,
 }
@@ -183,8 +134,12 @@ impl Establish {
             held: Vec::new(),
             gone: Vec::new(),
             held_since: None,
+            looked: false,
+            first_look: true,
+            trouble: None,
             in_flight: false,
             not_before: now,
+            no_delete_before: now,
             backoff: Backoff::new(config.backoff, seed),
             hold_backoff: Backoff::new(config.backoff, seed),
             token_backoff: Backoff::new(config.token_backoff, seed),
@@ -207,6 +162,7 @@ impl Establish {
                 Call::Create { name: name.clone(), start_date: self.start_date }
             }
         };
+        self.first_look &= call != Call::List;
         self.in_flight = true;
         Some(call)
     }
@@ -227,13 +183,39 @@ impl Establish {
         self.in_flight = false;
         match answer {
             Answer::Listed(streams) => self.listed(now, &streams),
-            Answer::Deleted => self.deleted(),
+            Answer::Deleted => self.deleted(now),
             Answer::Created(id) => self.created(id),
             Answer::Failed { failure, retry_after } => self.failed(now, failure, retry_after),
         }
     }
 
+    /// What keeps it from coming to an end, in one word for people; `None`: all is in order. A client
+    /// that the service holds for a while is.
+    #[must_use]
+    pub const fn trouble(&self) -> Option<&'static str> {
+        match self.trouble {
+            None | Some(Trouble::Delete(CallFailure::Held)) => None,
+            // It is looked for, and deleted.
+            Some(Trouble::Create(CallFailure::NameTaken)) => None,
+            Some(Trouble::List(failure) | Trouble::Delete(failure) | Trouble::Create(failure)) => {
+                Some(match failure {
+                    CallFailure::Unavailable { .. } | CallFailure::StreamLimit => {
+                        "service_unavailable"
+                    }
+                    CallFailure::Token { .. } => "token_refused",
+                    CallFailure::Held | CallFailure::NameTaken | CallFailure::Rejected { .. } => {
+                        "call_refused"
+                    }
+                })
+            }
+        }
+    }
+
     fn listed(&mut self, now: Instant, streams: &[Listed]) -> Progress {
+        if matches!(self.trouble, Some(Trouble::List(_))) {
+            self.trouble = None;
+        }
+        self.looked = self.patience_ends().is_some_and(|ends| now >= ends);
         let ours = |stream: &&Listed| is_ours(&stream.name, &self.config.server_name);
         if self.start_date.is_none() && self.inherit_start_date {
             self.start_date = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
@@ -246,34 +228,36 @@ impl Establish {
             .filter(ours)
             .filter(|stream| !self.held.contains(&stream.id))
             .map(|stream| stream.id.clone())
+            .take(DELETED_MAX)
             .collect();
         self.held.retain(|id| streams.iter().any(|stream| stream.id == *id));
-        if !to_delete.is_empty() {
-            self.step = Step::Delete(to_delete);
-        } else if streams.len() >= STREAMS_MAX && !self.held.is_empty() {
-            self.make_room();
-            self.not_before = now + self.backoff.next(None);
-        } else {
+        if to_delete.is_empty() {
+            // Also if the organization seems to be full: the service counts better than we do.
             self.step = Step::Create { name: self.free_name(&streams) };
+        } else {
+            self.delete(to_delete);
         }
         Progress::Continues
     }
 
-    fn deleted(&mut self) -> Progress {
-        self.hold_backoff.reset();
+    fn deleted(&mut self, now: Instant) -> Progress {
+        if matches!(self.trouble, Some(Trouble::Delete(_))) {
+            self.trouble = None;
+        }
         let gone = match &mut self.step {
             Step::Delete(ids) => ids.pop_front(),
             Step::List | Step::Create { .. } => None,
         };
         self.gone.extend(gone.clone());
         self.held_since = None;
+        self.looked = false;
         if matches!(&self.step, Step::Delete(ids) if ids.is_empty()) {
-            // Alongside held ones the free name has to be looked up.
-            self.step = if self.held.is_empty() {
-                Step::Create { name: self.config.server_name.clone() }
+            if self.held.is_empty() {
+                self.step = Step::Create { name: self.config.server_name.clone() };
             } else {
-                Step::List
-            };
+                // Alongside held ones the free name has to be looked up.
+                self.look(now);
+            }
         }
         gone.map_or(Progress::Continues, Progress::Deleted)
     }
@@ -288,6 +272,7 @@ impl Establish {
             name,
             start_date: self.start_date,
             left_behind: std::mem::take(&mut self.held),
+            not_before: self.no_delete_before,
         })
     }
 
@@ -297,58 +282,96 @@ impl Establish {
         failure: CallFailure,
         retry_after: Option<Duration>,
     ) -> Progress {
+        let deletes = matches!(self.step, Step::Delete(_));
         let backoff = match failure {
             CallFailure::Token { .. } | CallFailure::Rejected { .. } => &mut self.token_backoff,
-            CallFailure::Held => &mut self.hold_backoff,
+            _ if deletes => &mut self.hold_backoff,
             _ => &mut self.backoff,
         };
         self.not_before = now + backoff.next(retry_after);
-        let creates = matches!(self.step, Step::Create { .. });
-        if creates {
-            self.gone.clear();
-        }
-        match failure {
-            CallFailure::Held => self.held_again(now),
-            // Alongside is refused: too many for this organization, or the other name.
-            CallFailure::StreamLimit | CallFailure::Rejected { .. }
-                if creates && !self.held.is_empty() =>
-            {
-                self.make_room();
+        match &self.step {
+            Step::List => self.trouble = Some(Trouble::List(failure)),
+            Step::Delete(_) => {
+                self.trouble = Some(Trouble::Delete(failure));
+                if let Some(asked) = retry_after {
+                    self.no_delete_before = now + self.config.backoff.obeyed(asked);
+                }
+                self.not_deleted(now, failure);
             }
-            CallFailure::NameTaken | CallFailure::StreamLimit => self.step = Step::List,
-            // Why is not always said in words that we know: it may be the name.
-            CallFailure::Rejected { .. } | CallFailure::Unavailable { acted: true, .. }
-                if creates =>
-            {
-                self.step = Step::List;
+            Step::Create { .. } => {
+                self.trouble = Some(Trouble::Create(failure));
+                self.not_created(failure);
             }
-            _ => {}
         }
         Progress::Failed(failure)
     }
 
-    /// 409: after `hold_patience` set it aside, and look for room alongside.
-    fn held_again(&mut self, now: Instant) {
+    /// A DELETE was refused, or not answered: after `hold_patience` go alongside. Whatever the service
+    /// asks for, a recovery has to go on.
+    fn not_deleted(&mut self, now: Instant, failure: CallFailure) {
         let since = *self.held_since.get_or_insert(now);
         let patience_ends = since + self.config.hold_patience;
         if now < patience_ends {
-            // Ask again soon, and once more just when the patience ends, whatever the service asks for:
-            // a recovery has to go on.
             self.not_before = self.not_before.min(patience_ends);
-            return;
-        }
-        if let Step::Delete(ids) = &mut self.step {
-            self.held.extend(ids.pop_front());
-            if ids.is_empty() {
-                self.step = Step::List;
+            if self.no_delete_before > patience_ends {
+                self.set_aside(usize::MAX);
+                self.not_before = patience_ends;
             }
+        } else if failure == CallFailure::Held || self.looked {
+            self.set_aside(if self.no_delete_before > now { usize::MAX } else { 1 });
+            self.not_before = now;
+            if self.step == Step::List {
+                self.look(now);
+            }
+        } else {
+            // Perhaps everything is refused at the moment, and the old one need not be left: once the
+            // service answers, one more DELETE decides.
+            self.look(now);
         }
-        self.not_before = now;
     }
 
-    /// No room alongside: the held ones have to go first.
-    fn make_room(&mut self) {
-        self.step = Step::Delete(std::mem::take(&mut self.held).into());
+    /// So many are not asked for again for now; look for room alongside when none is left.
+    fn set_aside(&mut self, count: usize) {
+        let Step::Delete(ids) = &mut self.step else { return };
+        self.held.extend(ids.drain(..count.min(ids.len())));
+        if ids.is_empty() {
+            self.step = Step::List;
+        }
+    }
+
+    fn not_created(&mut self, failure: CallFailure) {
+        self.gone.clear();
+        match failure {
+            // Alongside is refused: too many for this organization, or the other name.
+            CallFailure::StreamLimit | CallFailure::Rejected { .. } | CallFailure::Held
+                if !self.held.is_empty() =>
+            {
+                let held = std::mem::take(&mut self.held);
+                let not_before = self.not_before;
+                self.delete(held.into());
+                self.not_before = self.not_before.max(not_before);
+            }
+            // It has done nothing, and says so.
+            CallFailure::Token { .. } | CallFailure::Unavailable { acted: false, .. } => {}
+            // Why is not always said in words that we know: it may be the name.
+            _ => self.step = Step::List,
+        }
+    }
+
+    /// Deletes these, as soon as the service lets us.
+    fn delete(&mut self, ids: VecDeque<StreamId>) {
+        self.step = Step::Delete(ids);
+        self.not_before = self.not_before.max(self.no_delete_before);
+    }
+
+    /// Lists the streams: at once for the first time, later after a pause.
+    fn look(&mut self, now: Instant) {
+        self.step = Step::List;
+        self.not_before = if self.first_look { now } else { now + self.backoff.next(None) };
+    }
+
+    fn patience_ends(&self) -> Option<Instant> {
+        self.held_since.map(|since| since + self.config.hold_patience)
     }
 
     /// Our name, or the first of `name~2`, `name~3` … that is not in use.
@@ -369,6 +392,10 @@ impl Establish {
     }
 }
 
+/// One list leads to so many DELETEs at most. An organization has five streams (Inform API, Stream
+/// resources); what is left then is seen when the CREATE is refused.
+const DELETED_MAX: usize = 5;
+
 /// Whether a stream's name on the server is `base`, or `base~N` made alongside it.
 pub fn is_ours(name: &str, base: &str) -> bool {
     let Some(rest) = name.strip_prefix(base) else { return false };
@@ -379,5 +406,6 @@ pub fn is_ours(name: &str, base: &str) -> bool {
 }
 
 #[cfg(test)]
-#[path = "establish_tests.rs"]
+mod bounds;
+#[cfg(test)]
 mod tests;

@@ -119,7 +119,6 @@ pub struct StreamPolicy {
     doubt_told: Told,
     jump_told: Told,
     call: Option<Call>,
-    calls_fail: bool,
     token_refused: bool,
     left_behind: LeftBehind,
 
@@ -195,7 +194,6 @@ impl StreamPolicy {
             doubt_told: Told::default(),
             jump_told: Told::default(),
             call: None,
-            calls_fail: false,
             token_refused: false,
             left_behind: LeftBehind::default(),
             slots,
@@ -369,7 +367,9 @@ impl StreamPolicy {
             _ if self.paused => Health::Paused,
             _ if self.token_refused => Health::Degraded("token_refused"),
             Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
-            Stage::Establishing(_) if self.calls_fail => Health::Degraded("service_unavailable"),
+            Stage::Establishing(establish) if let Some(trouble) = establish.trouble() => {
+                Health::Degraded(trouble)
+            }
             Stage::Terminating { .. } | Stage::Establishing(_) | Stage::Recording { .. } => {
                 if self.incident.is_some() { Health::Recovering } else { Health::Starting }
             }

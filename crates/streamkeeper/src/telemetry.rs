@@ -157,7 +157,7 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
         Report::Deleted(id) => info!(stream, server_stream = %id, "deleted the old stream"),
         Report::LeftBehind(id) => warn!(
             stream, server_stream = %id,
-            "the service holds a client of the old stream: going on beside it, deleting it later",
+            "the service does not delete the old stream: going on beside it, deleting it later",
         ),
         Report::Created { id, name, start_date } => {
             let from = start_date.map_or_else(|| "30 days ago".to_owned(), |day| day.to_string());

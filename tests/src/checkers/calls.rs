@@ -2,11 +2,16 @@
 //!
 //! While nothing answers (unreachable, or the token is refused) fewer than ten attempts fall into
 //! the first minute. In general an attempt follows from something: a connection that had opened and
-//! ended, a rest, an answer. What follows from nothing, i.e. from a failure, is bounded.
+//! ended, a rest, an answer. What follows from nothing, i.e. from a failure, is bounded. Calls that make
+//! and delete streams are bounded kind by kind, whatever follows from what: a refusal of one kind
+//! beside successes of another is how a storm begins.
 
 use std::collections::VecDeque;
 
+use streamkeeper_core::establish::Call;
 use streamkeeper_simulator::model::Millis;
+
+use crate::fault::CallKind;
 
 use super::Verdict;
 
@@ -18,6 +23,9 @@ pub struct Calls {
     failed: VecDeque<Millis>,
     opened: VecDeque<Millis>,
     asked: VecDeque<Millis>,
+    lists: VecDeque<Millis>,
+    deletes: VecDeque<Millis>,
+    creates: VecDeque<Millis>,
     none_answered_since: Option<Millis>,
     unanswered: usize,
     ever_answered: bool,
@@ -34,6 +42,9 @@ impl Calls {
             failed: VecDeque::new(),
             opened: VecDeque::new(),
             asked: VecDeque::new(),
+            lists: VecDeque::new(),
+            deletes: VecDeque::new(),
+            creates: VecDeque::new(),
             none_answered_since: None,
             unanswered: 0,
             ever_answered: false,
@@ -63,6 +74,23 @@ impl Calls {
         let bound = 3 * self.slots + 2 * self.opened.len() + 30;
         if self.asked.len() > bound {
             return Err(format!("{} attempts and calls within a minute", self.asked.len()));
+        }
+        Ok(())
+    }
+
+    /// A call is made.
+    ///
+    /// # Errors
+    /// There were too many of its kind lately.
+    pub fn called(&mut self, call: &Call, now: Millis) -> Verdict {
+        let (times, bound) = match CallKind::of(call) {
+            CallKind::List => (&mut self.lists, LISTS_MAX),
+            CallKind::Delete => (&mut self.deletes, DELETES_MAX),
+            CallKind::Create => (&mut self.creates, CREATES_MAX),
+        };
+        count(times, now, self.minute);
+        if times.len() > bound {
+            return Err(format!("{} calls within a minute such as {call:?}", times.len()));
         }
         Ok(())
     }
@@ -116,6 +144,13 @@ impl Calls {
         Ok(())
     }
 }
+
+/// The most calls of a kind in a minute: a procedure makes some twenty however it is answered (see the
+/// core's `establish::bounds`), and an operator may want one after the other.
+const LISTS_MAX: usize = 30;
+const CREATES_MAX: usize = 30;
+/// One list may name several streams to delete.
+const DELETES_MAX: usize = 60;
 
 fn count(times: &mut VecDeque<Millis>, now: Millis, minute: Millis) {
     times.push_back(now);

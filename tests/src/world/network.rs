@@ -7,12 +7,13 @@
 use std::collections::VecDeque;
 
 use streamkeeper_core::classify::End;
+use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::stream_policy::{Input, Members, Target};
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 
-use crate::fault::{CrashKind, DiskFault, Refused};
+use crate::fault::{CallKind, CrashKind, DiskFault, Refused};
 use crate::naive::Naive;
 
 use super::{Place, World};
@@ -89,6 +90,8 @@ pub(super) struct Conditions {
     pub(super) network_cut_until: Millis,
     pub(super) refused_until: Millis,
     pub(super) refused: Option<(Refused, u16, Option<u64>)>,
+    pub(super) refused_call: Option<(CallKind, CallFailure)>,
+    pub(super) refused_call_until: Millis,
     pub(super) silent_until: Millis,
     pub(super) slow_frames_until: Millis,
     pub(super) silence_deaf: bool,
@@ -112,6 +115,7 @@ impl Conditions {
         [
             self.network_cut_until,
             self.refused_until,
+            self.refused_call_until,
             self.silent_until,
             self.slow_frames_until,
             self.half_close_ignored_until,

@@ -47,6 +47,7 @@ impl World {
                 if now >= over && runs {
                     self.conditions.lose_answers = None;
                     self.conditions.refused = None;
+                    self.conditions.refused_call = None;
                     self.say(format_args!("= the faults are over"));
                     self.phase = Phase::Heal { until: now + self.heals_within() };
                 }

@@ -13,7 +13,7 @@ use streamkeeper_simulator::model::{
     self, ClientId, Hang, Millis, NewReplay, NewStream, day_of, day_start,
 };
 
-use crate::fault::Refused;
+use crate::fault::{CallKind, Refused};
 use crate::plan::micros;
 
 use super::network::{Connection, Stage};
@@ -190,7 +190,10 @@ impl World {
                 let failure = CallFailure::Unavailable { status, acted };
                 Answer::Failed { failure, retry_after }
             }
-            None => self.carry_out(&call),
+            None => match self.refused_call(&call) {
+                Some(failure) => refused(failure),
+                None => self.carry_out(&call),
+            },
         };
         let latency = self.draw(self.plan.latency);
         self.answer_later(number, latency, answer);
@@ -241,6 +244,13 @@ impl World {
                 }
             }
         }
+    }
+
+    /// How this kind of call is refused at the moment.
+    fn refused_call(&self, call: &Call) -> Option<CallFailure> {
+        let (kind, failure) = self.conditions.refused_call?;
+        let hit = kind == CallKind::of(call) && self.now < self.conditions.refused_call_until;
+        hit.then_some(failure)
     }
 
     /// The status with which this is refused at the moment.

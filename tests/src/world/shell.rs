@@ -206,6 +206,7 @@ impl World {
             Output::Call(call) => {
                 let verdict = process.connections.call(&call);
                 let verdict = verdict.and(process.calls.asked(now));
+                let verdict = verdict.and(process.calls.called(&call, now));
                 self.check(verdict);
                 self.call(call);
             }

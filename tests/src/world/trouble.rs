@@ -49,6 +49,10 @@ impl World {
                 self.conditions.refused = Some((what, status, retry_after));
                 self.conditions.refused_until = now + lasts;
             }
+            Fault::RefuseCall { kind, failure, lasts } => {
+                self.conditions.refused_call = Some((kind, failure));
+                self.conditions.refused_call_until = now + lasts;
+            }
             Fault::Silence { deaf, lasts } => {
                 self.conditions.silence_deaf = deaf;
                 self.conditions.silent_until = now + lasts;

@@ -227,21 +227,14 @@ impl StreamPolicy {
             self.token_refused = false;
         }
         match &mut self.stage {
-            Stage::Establishing(establish) => {
-                // A member that the service holds for a while is part of an ordinary recovery.
-                let ordinary =
-                    |failure| matches!(failure, CallFailure::Held | CallFailure::NameTaken);
-                self.calls_fail =
-                    matches!(answer, Answer::Failed { failure, .. } if !ordinary(failure));
-                match establish.answered(now, answer) {
-                    Progress::Continues | Progress::Failed(_) => {}
-                    Progress::Deleted(id) => {
-                        self.left_behind.deleted(&id);
-                        self.report(Report::Deleted(id));
-                    }
-                    Progress::Done(established) => self.established(established, now),
+            Stage::Establishing(establish) => match establish.answered(now, answer) {
+                Progress::Continues | Progress::Failed(_) => {}
+                Progress::Deleted(id) => {
+                    self.left_behind.deleted(&id);
+                    self.report(Report::Deleted(id));
                 }
-            }
+                Progress::Done(established) => self.established(established, now),
+            },
             _ => self.left_behind_answered(&call, answer, now),
         }
         // A call of the old stage may have held these back.
@@ -257,7 +250,7 @@ impl StreamPolicy {
         self.unopened_since = Some(now);
         self.absence = super::Absence::of_new_stream(now);
         for id in established.left_behind {
-            self.leave_behind(id, now);
+            self.leave_behind(id, established.not_before, now);
         }
         if let Some(incident) = &mut self.incident {
             incident.start_date = established.start_date;

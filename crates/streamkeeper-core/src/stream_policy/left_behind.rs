@@ -78,13 +78,14 @@ impl StreamPolicy {
         }
     }
 
-    /// A stream is to be deleted when the service lets go of it.
-    pub(super) fn leave_behind(&mut self, id: StreamId, now: Instant) {
+    /// A stream is to be deleted when the service lets go of it, and not before it has asked us to.
+    pub(super) fn leave_behind(&mut self, id: StreamId, not_before: Instant, now: Instant) {
         if self.left_behind.streams.iter().any(|(known, _)| *known == id) {
             return; // by an earlier recovery, too
         }
         self.report(Report::LeftBehind(id.clone()));
-        let attempt = self.rare_attempt(now);
+        let mut attempt = self.rare_attempt(now);
+        attempt.not_before = attempt.not_before.max(not_before);
         self.left_behind.streams.push((id, attempt));
     }
 
@@ -119,7 +120,7 @@ impl StreamPolicy {
         streams.retain(|stream| is_ours(&stream.name, &self.config.server_name));
         if streams.iter().any(|stream| Some(&stream.id) == self.stream.as_ref()) {
             streams.retain(|stream| Some(&stream.id) != self.stream.as_ref());
-            streams.into_iter().for_each(|stream| self.leave_behind(stream.id, now));
+            streams.into_iter().for_each(|stream| self.leave_behind(stream.id, now, now));
         }
     }
 

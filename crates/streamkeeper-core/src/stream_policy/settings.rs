@@ -32,7 +32,7 @@ pub struct StreamPolicyConfig {
     pub position: PositionConfig,
     /// Suspects are read again at most this often; `None`: never.
     pub verify_every: Option<Duration>,
-    /// A DELETE answered 409 for longer: create alongside.
+    /// A DELETE refused for longer: create alongside.
     pub hold_patience: Duration,
     /// The replay starts this many days before the day of the mark.
     pub lookback_days: u32,

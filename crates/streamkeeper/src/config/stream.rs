@@ -131,7 +131,7 @@ pub struct RecoveryConfig {
     /// Suspects are checked over the replay endpoint at most this often; `None` (`off`):
     /// never. Default: 12 h.
     pub verify_every: Option<Duration>,
-    /// How long a DELETE may be answered 409 before a stream is created alongside.
+    /// How long a DELETE may be refused before a stream is created alongside.
     /// Default: 60 s.
     pub hold_patience: Duration,
     /// Whole days, 0 to 30, by which a replay is widened. Default: 0.

@@ -294,8 +294,8 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         Report::Terminated => "all connections are closed".into(),
         Report::Deleted(_) => "DELETE: the service has deleted the old stream".into(),
         Report::LeftBehind(_) => {
-            "DELETE: the service still holds a client of the old stream; going \
-             on beside it, deleting it later"
+            "DELETE: the service does not delete the old stream; going on beside it, deleting it \
+             later"
                 .into()
         }
         Report::Created { start_date, .. } => format!(

@@ -108,12 +108,7 @@ pub const STREAM: &[Key] = &[
         "12h",
         "suspects are checked over the replay endpoint at most this often",
     ),
-    key(
-        "recovery.hold_patience",
-        Duration,
-        "60s",
-        "DELETE answered 409 for longer: create alongside",
-    ),
+    key("recovery.hold_patience", Duration, "60s", "DELETE refused for longer: create alongside"),
     key("recovery.lookback_days", Number(0, 30), "0", "whole days by which a replay is widened"),
     key(
         "recovery.max_recoveries",

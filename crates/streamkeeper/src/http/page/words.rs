@@ -140,6 +140,9 @@ fn degraded(detail: Option<&str>) -> String {
             "the service refuses the token: check token, token_file or token_env"
         }
         Some("service_unavailable") => "the service does not answer the calls that make a stream",
+        Some("call_refused") => {
+            "the service refuses a call that makes a stream: the log says which, and with what status"
+        }
         Some("unreachable") => "no slot reads, and the service cannot be reached",
         Some("outbox_full") => {
             "the outbox is full: a sink has to take events, or outbox_bytes to grow"

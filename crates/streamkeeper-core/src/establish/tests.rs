@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 
-fn config() -> EstablishConfig {
+pub(super) fn config() -> EstablishConfig {
     EstablishConfig {
         server_name: "acme".into(),
         hold_patience: Duration::from_secs(60),
@@ -194,8 +194,20 @@ fn without_room_alongside_the_held_stream_is_asked_for_again() {
     }
     let full = [("a", "acme"), ("1", "p"), ("2", "q"), ("3", "r"), ("4", "s")];
     script.expect(&Call::List, listed(&full));
+    script.expect(&create("acme~2", None), failed(CallFailure::StreamLimit));
     script.expect(&delete("a"), Answer::Deleted);
     script.expect(&create("acme", None), Answer::Created(id("b")));
+}
+
+#[test]
+fn an_organization_is_full_when_the_service_says_so_and_not_when_we_count_so() {
+    let mut script = Script::new(Some("a"), None);
+    while script.establish.held.is_empty() {
+        script.expect(&delete("a"), failed(CallFailure::Held));
+    }
+    let six = [("a", "acme"), ("1", "p"), ("2", "q"), ("3", "r"), ("4", "s"), ("5", "t")];
+    script.expect(&Call::List, listed(&six));
+    script.expect(&create("acme~2", None), Answer::Created(id("b")));
 }
 
 #[test]
@@ -270,7 +282,71 @@ fn a_held_member_is_not_waited_for_beyond_the_patience() {
         retry_after: Some(Duration::from_secs(seconds)),
     };
     script.expect(&delete("a"), held(600));
-    script.expect(&delete("a"), held(600));
-    assert_eq!(script.now, Instant::ZERO + Duration::from_secs(60), "when the patience ends");
     script.expect(&Call::List, listed(&[("a", "acme")]));
+    assert_eq!(script.now, Instant::ZERO + Duration::from_secs(60), "when the patience ends");
+    let progress = script.expect(&create("acme~2", None), Answer::Created(id("b")));
+    let Progress::Done(done) = progress else { panic!("{progress:?}") };
+    assert_eq!(done.left_behind, [id("a")]);
+    let asked = Instant::ZERO + Duration::from_secs(600);
+    assert_eq!(done.not_before, asked, "the next DELETE is when the service has asked for it");
+}
+
+#[test]
+fn a_stream_that_cannot_be_deleted_is_left_behind_whatever_the_refusal() {
+    for failure in [
+        CallFailure::Rejected { status: 400 },
+        CallFailure::Rejected { status: 405 },
+        CallFailure::Token { status: 403 },
+        CallFailure::Unavailable { status: Some(500), acted: true },
+        CallFailure::Unavailable { status: None, acted: true },
+    ] {
+        let mut script = Script::new(Some("a"), Some("2026-11-20"));
+        let mut asked = 0;
+        while script.now < Instant::ZERO + Duration::from_secs(60) {
+            script.expect(&delete("a"), failed(failure));
+            asked += 1;
+        }
+        assert!((4..12).contains(&asked), "{failure:?}: {asked} DELETEs");
+        script.expect(&Call::List, listed(&[("a", "acme")]));
+        // Everything else works: this one decides.
+        script.expect(&delete("a"), failed(failure));
+        script.expect(&Call::List, listed(&[("a", "acme")]));
+        let progress =
+            script.expect(&create("acme~2", Some("2026-11-20")), Answer::Created(id("b")));
+        let Progress::Done(done) = progress else { panic!("{failure:?}: {progress:?}") };
+        assert_eq!(done.left_behind, [id("a")]);
+        let late = Instant::ZERO + Duration::from_secs(70);
+        assert!(script.now < late, "{failure:?}: soon after the patience has ended");
+    }
+}
+
+#[test]
+fn after_an_outage_the_old_stream_is_deleted_and_not_left_behind() {
+    let mut script = Script::new(Some("a"), None);
+    let away = failed(CallFailure::Unavailable { status: Some(503), acted: false });
+    while script.now < Instant::ZERO + Duration::from_secs(60) {
+        script.expect(&delete("a"), away.clone());
+    }
+    for _ in 0..5 {
+        script.expect(&Call::List, away.clone());
+    }
+    script.expect(&Call::List, listed(&[("a", "acme")]));
+    script.expect(&delete("a"), Answer::Deleted);
+    script.expect(&create("acme", None), Answer::Created(id("b")));
+}
+
+#[test]
+fn a_409_is_held_for_a_delete_alone_and_trouble_elsewhere() {
+    let mut script = Script::new(Some("a"), None);
+    script.expect(&delete("a"), failed(CallFailure::Held));
+    assert_eq!(script.establish.trouble(), None, "the service needs a moment");
+    script.expect(&delete("a"), Answer::Deleted);
+    let asked = Some(Duration::from_secs(40));
+    let held = Answer::Failed { failure: CallFailure::Held, retry_after: asked };
+    script.expect(&create("acme", None), held);
+    let answered = script.now;
+    script.expect(&Call::List, listed(&[]));
+    assert!(script.now.since(answered) >= Duration::from_secs(40), "as it was asked for");
+    assert_eq!(script.establish.trouble(), Some("call_refused"), "a list changes nothing");
+    script.expect(&create("acme", None), Answer::Created(id("b")));
 }
