@@ -14,15 +14,16 @@ use crate::request::{Call, NewStream, Request};
 use crate::transport::Transport;
 use crate::wire::{Malformed, PAGE_LIMIT, Page, Stream};
 
-/// Requests one list may take. An organization has at most 5 streams, a fraction of one page.
-const PAGES_MAX: usize = 40;
+/// Requests one list may take, without a pause between them. An organization has at most 5 streams, a
+/// fraction of one page.
+const PAGES_MAX: usize = 10;
 
 /// What became of a stream that was to be deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deletion {
     /// This call deleted it.
     Deleted,
-    /// It did not exist any more (404).
+    /// It did not exist any more (404 or 410).
     AlreadyGone,
 }
 
@@ -84,15 +85,18 @@ impl<T: Transport> Client<T> {
                 continue;
             }
             total = page.total;
-            let last = exhausted || page.streams.len() < page.limit.unwrap_or(PAGE_LIMIT);
+            let short = page.streams.len() < page.limit.unwrap_or(PAGE_LIMIT);
             if !exhausted {
                 streams.extend(page.streams);
             }
-            match total {
-                Some(total) if streams.len() >= total => return Ok(streams),
-                Some(_) if exhausted => break,
-                None if last => return Ok(streams),
-                _ => {}
+            // A total may be a wrong number: a page shorter than its limit, with nothing new behind
+            // it, is the last, whatever was said.
+            let complete = total.is_none_or(|total| streams.len() >= total);
+            if (short || exhausted) && (complete || (short && exhausted)) {
+                return Ok(streams);
+            }
+            if exhausted {
+                break;
             }
         }
         Err(malformed(Call::List, Malformed::missing("the list ended before its total")))
@@ -129,7 +133,9 @@ impl<T: Transport> Client<T> {
     pub async fn delete(&self, stream_id: &str) -> Result<Deletion, CallError> {
         match self.call(Request::delete(stream_id)).await {
             Ok(_) => Ok(Deletion::Deleted),
-            Err(CallError { kind: CallErrorKind::NotFound, .. }) => Ok(Deletion::AlreadyGone),
+            Err(CallError { kind: CallErrorKind::NotFound { .. }, .. }) => {
+                Ok(Deletion::AlreadyGone)
+            }
             Err(error) => Err(error),
         }
     }

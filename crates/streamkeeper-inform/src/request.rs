@@ -33,6 +33,16 @@ pub enum Call {
     Replay,
 }
 
+impl Call {
+    /// Whether it names a stream, which may not exist.
+    pub(crate) const fn is_on_one_stream(self) -> bool {
+        match self {
+            Self::Get | Self::Rename | Self::Delete | Self::Connect => true,
+            Self::List | Self::Create | Self::Replay => false,
+        }
+    }
+}
+
 impl fmt::Display for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -163,7 +163,7 @@ fn failure(error: &CallError) -> CallFailure {
     match error.kind {
         CallErrorKind::Unauthorized => CallFailure::Token { status: 401 },
         CallErrorKind::Forbidden => CallFailure::Token { status: 403 },
-        CallErrorKind::NotFound => CallFailure::Rejected { status: 404 },
+        CallErrorKind::NotFound { status } => CallFailure::Rejected { status },
         CallErrorKind::Conflict => CallFailure::Held,
         CallErrorKind::Unprocessable(Unprocessable::DuplicateName) => CallFailure::NameTaken,
         CallErrorKind::Unprocessable(Unprocessable::StreamLimit) => CallFailure::StreamLimit,

@@ -76,9 +76,9 @@ pub(super) fn failed(error: &CallError) -> Failure {
 pub(super) const fn code(kind: CallErrorKind) -> u8 {
     match kind {
         CallErrorKind::Unauthorized | CallErrorKind::Forbidden => PERMISSION,
-        CallErrorKind::NotFound | CallErrorKind::Conflict | CallErrorKind::Unprocessable(_) => {
-            GENERAL
-        }
+        CallErrorKind::NotFound { .. }
+        | CallErrorKind::Conflict
+        | CallErrorKind::Unprocessable(_) => GENERAL,
         _ => UNAVAILABLE,
     }
 }

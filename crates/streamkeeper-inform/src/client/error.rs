@@ -35,10 +35,13 @@ pub enum CallErrorKind {
     /// 403: the token is not for this organization.
     #[error("the token does not allow this (403)")]
     Forbidden,
-    /// 404: no such stream.
-    #[error("there is no such stream (404)")]
-    NotFound,
-    /// 409: a client is still connected, or counted as such.
+    /// 404 or 410 to a call on one stream: there is none.
+    #[error("there is no such stream ({status})")]
+    NotFound {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// 409 to a DELETE: a client is still connected, or counted as such.
     #[error("a client still counts as connected (409)")]
     Conflict,
     /// 422: understood and refused.
@@ -118,8 +121,8 @@ impl CallErrorKind {
             300..=399 => Self::Redirect { status },
             401 => Self::Unauthorized,
             403 => Self::Forbidden,
-            404 => Self::NotFound,
-            409 => Self::Conflict,
+            404 | 410 if call.is_on_one_stream() => Self::NotFound { status },
+            409 if call == Call::Delete => Self::Conflict,
             422 => Self::Unprocessable(Unprocessable::of_body(call, &response.body)),
             429 => Self::RateLimited,
             500..=599 => Self::Server { status },
@@ -151,7 +154,10 @@ impl Unprocessable {
                 Self::TooManyClients
             };
         }
-        if says(&["taken", "already exist", "duplicate", "unique", "in use"]) {
+        if !matches!(call, Call::Create | Call::Rename) {
+            // Names and numbers of streams concern nobody else.
+            Self::Other
+        } else if says(&["taken", "already exist", "duplicate", "unique", "in use"]) {
             Self::DuplicateName
         } else if says(&["filter", "resource", "event_type", "event type"]) {
             Self::BadFilter

@@ -73,6 +73,59 @@ fn a_server_that_ignores_the_offset_is_understood() {
 }
 
 #[test]
+fn a_total_that_is_wrong_neither_ends_a_list_nor_goes_on_for_ever() {
+    for count in [0, 1, 3, 25, 26] {
+        for said in [count + 1, count + 100, usize::MAX, count.saturating_sub(1)] {
+            for ignores_offset in [false, true] {
+                let meta = format!(r#","meta":{{"limit":25,"total":{said}}}"#);
+                let client = client(|request| {
+                    let from = if ignores_offset { 0 } else { offset(request).min(count) };
+                    answer(200, page(from..count.min(from + 25), &meta))
+                });
+                let streams = now(client.list());
+                let cut = ignores_offset && count >= 25;
+                match streams {
+                    Ok(streams) if !cut => assert_eq!(streams.len(), count, "said {said}"),
+                    other => assert!(cut, "{count}, said {said}: {other:?}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_status_means_what_it_means_for_the_call_that_was_made() {
+    type K = CallErrorKind;
+    let response = |status, body: &'static str| Response {
+        status,
+        retry_after: None,
+        body: Bytes::from_static(body.as_bytes()),
+    };
+    let of = |call, status| K::of_response(call, &response(status, ""));
+    for call in [Call::List, Call::Create, Call::Get, Call::Rename, Call::Connect, Call::Replay] {
+        assert_eq!(of(call, 409), Some(K::Unexpected { status: 409 }), "{call}");
+    }
+    assert_eq!(of(Call::Delete, 409), Some(K::Conflict));
+    for status in [404, 410] {
+        for call in [Call::List, Call::Create, Call::Replay] {
+            assert_eq!(of(call, status), Some(K::Unexpected { status }), "{call}");
+        }
+        for call in [Call::Get, Call::Delete, Call::Rename, Call::Connect] {
+            assert_eq!(of(call, status), Some(K::NotFound { status }), "{call}");
+        }
+        assert_eq!(now(client(|_| answer(status, "")).delete("s")), Ok(Deletion::AlreadyGone));
+    }
+    let taken = response(422, r#"{"errors":["Name has already been taken"]}"#);
+    let full = response(422, r#"{"errors":["at most 5 streams are allowed"]}"#);
+    for call in [Call::List, Call::Get, Call::Delete] {
+        for answer in [&taken, &full] {
+            let other = Some(K::Unprocessable(Unprocessable::Other));
+            assert_eq!(K::of_response(call, answer), other, "{call}");
+        }
+    }
+}
+
+#[test]
 fn a_list_that_changes_while_it_is_read_is_read_again() {
     let deleted = RefCell::new(false);
     let client = client(|request| {
@@ -126,8 +179,8 @@ fn every_status_has_its_verdict() {
         (400, K::Unexpected { status: 400 }, false),
         (401, K::Unauthorized, false),
         (403, K::Forbidden, false),
-        (404, K::NotFound, false),
-        (409, K::Conflict, false),
+        (404, K::NotFound { status: 404 }, false),
+        (409, K::Unexpected { status: 409 }, false),
         (422, K::Unprocessable(Unprocessable::Other), false),
         (429, K::RateLimited, false),
         (500, K::Server { status: 500 }, true),

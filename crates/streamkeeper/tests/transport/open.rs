@@ -212,7 +212,7 @@ async fn answers_that_are_no_stream() {
         ("422 No\r\nRetry-After: 7", 422, wait, too_many),
         ("401 No", 401, None, CallErrorKind::Unauthorized),
         ("403 No", 403, None, CallErrorKind::Forbidden),
-        ("404 No", 404, None, CallErrorKind::NotFound),
+        ("404 No", 404, None, CallErrorKind::NotFound { status: 404 }),
         ("429 No\r\nretry-after: 7", 429, wait, CallErrorKind::RateLimited),
         (
             "503 No\r\nDate: Sun, 19 Apr 2026 16:48:00 GMT\r\nRetry-After: Sun, 19 Apr 2026 16:48:07 GMT",
