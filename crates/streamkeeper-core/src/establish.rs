@@ -46,6 +46,13 @@ pub struct EstablishConfig {
 pub enum Progress {
     /// The procedure goes on.
     Continues,
+    /// A name is taken, though no stream has it by the list: going on under another.
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Names in the list that are ours but for upper and lower case.
+        resembling: Vec<String>,
+    },
     /// A stream was deleted (or found gone).
     Deleted(StreamId),
     /// A call failed; it is tried again.
@@ -97,6 +104,10 @@ pub struct Establish {
     gone: Vec<StreamId>,
     /// When the first of the DELETEs was refused that have been since.
     held_since: Option<Instant>,
+    /// Names that CREATEs were refused for, one entry each time.
+    taken: Vec<String>,
+    /// Names in the last list that are ours but for upper and lower case.
+    resembling: Vec<String>,
     /// A list was answered after the patience had run out: it is not everything that is refused.
     looked: bool,
     /// No list was asked for yet.
@@ -134,6 +145,8 @@ impl Establish {
             held: Vec::new(),
             gone: Vec::new(),
             held_since: None,
+            taken: Vec::new(),
+            resembling: Vec::new(),
             looked: false,
             first_look: true,
             trouble: None,
@@ -195,8 +208,8 @@ impl Establish {
     pub const fn trouble(&self) -> Option<&'static str> {
         match self.trouble {
             None | Some(Trouble::Delete(CallFailure::Held)) => None,
-            // It is looked for, and deleted.
-            Some(Trouble::Create(CallFailure::NameTaken)) => None,
+            // It is looked for, and deleted; or another one is taken.
+            Some(Trouble::Create(CallFailure::NameTaken)) if self.taken.len() < 2 => None,
             Some(Trouble::List(failure) | Trouble::Delete(failure) | Trouble::Create(failure)) => {
                 Some(match failure {
                     CallFailure::Unavailable { .. } | CallFailure::StreamLimit => {
@@ -232,8 +245,18 @@ impl Establish {
             .collect();
         self.held.retain(|id| streams.iter().any(|stream| stream.id == *id));
         if to_delete.is_empty() {
+            let base = &self.config.server_name;
+            let like = |name: &&String| name.eq_ignore_ascii_case(base) && *name != base;
+            let names = streams.iter().map(|stream| &stream.name);
+            self.resembling = names.filter(like).cloned().collect();
             // Also if the organization seems to be full: the service counts better than we do.
-            self.step = Step::Create { name: self.free_name(&streams) };
+            let name = self.free_name(&streams);
+            self.step = Step::Create { name: name.clone() };
+            let base = &self.config.server_name;
+            if name != *base && self.is_refused(base) && streams.iter().all(|s| s.name != *base) {
+                let resembling = self.resembling.clone();
+                return Progress::NameTaken { name: base.clone(), resembling };
+            }
         } else {
             self.delete(to_delete);
         }
@@ -351,6 +374,16 @@ impl Establish {
                 self.delete(held.into());
                 self.not_before = self.not_before.max(not_before);
             }
+            // Two rounds of the same, and the next list leads to another name. A refusal that does not
+            // say so counts if there is a name that may be the same for the service.
+            CallFailure::NameTaken | CallFailure::Rejected { .. } | CallFailure::Held
+                if failure == CallFailure::NameTaken || !self.resembling.is_empty() =>
+            {
+                if let Step::Create { name } = std::mem::replace(&mut self.step, Step::List) {
+                    self.taken.truncate(TAKEN_MAX);
+                    self.taken.push(name);
+                }
+            }
             // It has done nothing, and says so.
             CallFailure::Token { .. } | CallFailure::Unavailable { acted: false, .. } => {}
             // Why is not always said in words that we know: it may be the name.
@@ -374,10 +407,17 @@ impl Establish {
         self.held_since.map(|since| since + self.config.hold_patience)
     }
 
+    /// Whether a name is taken for the service, whatever its list says: it may ignore upper and lower
+    /// case, or have made one of the other.
+    fn is_refused(&self, name: &str) -> bool {
+        self.taken.iter().filter(|taken| *taken == name).count() >= 2
+    }
+
     /// Our name, or the first of `name~2`, `name~3` … that is not in use.
     fn free_name(&self, streams: &[Listed]) -> String {
         let base = &self.config.server_name;
-        let taken = |name: &str| streams.iter().any(|stream| stream.name == name);
+        let taken =
+            |name: &str| streams.iter().any(|stream| stream.name == name) || self.is_refused(name);
         if !taken(base) {
             return base.clone();
         }
@@ -395,6 +435,9 @@ impl Establish {
 /// One list leads to so many DELETEs at most. An organization has five streams (Inform API, Stream
 /// resources); what is left then is seen when the CREATE is refused.
 const DELETED_MAX: usize = 5;
+
+/// So many refused names are remembered: ten names, each refused twice.
+const TAKEN_MAX: usize = 20;
 
 /// Whether a stream's name on the server is `base`, or `base~N` made alongside it.
 pub fn is_ours(name: &str, base: &str) -> bool {

@@ -159,6 +159,11 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
             stream, server_stream = %id,
             "the service does not delete the old stream: going on beside it, deleting it later",
         ),
+        Report::NameTaken { name, resembling } => warn!(
+            stream, server_name = ?name, resembling = ?resembling,
+            "the name is taken on the service, and no stream in its list has it: going on under \
+             another; if one of those resembling it is nobody's, delete it, or set server_name",
+        ),
         Report::Created { id, name, start_date } => {
             let from = start_date.map_or_else(|| "30 days ago".to_owned(), |day| day.to_string());
             info!(stream, server_stream = %id, server_name = name, from, "created the stream");

@@ -350,3 +350,51 @@ fn a_409_is_held_for_a_delete_alone_and_trouble_elsewhere() {
     assert_eq!(script.establish.trouble(), Some("call_refused"), "a list changes nothing");
     script.expect(&create("acme", None), Answer::Created(id("b")));
 }
+
+#[test]
+fn a_name_that_is_taken_but_not_listed_is_left_for_another_after_two_rounds() {
+    for refusal in [CallFailure::NameTaken, CallFailure::Rejected { status: 409 }] {
+        let mut script = Script::new(None, None);
+        let streams = [("x", "ACME"), ("y", "other")];
+        for _ in 0..2 {
+            script.expect(&Call::List, listed(&streams));
+            script.expect(&create("acme", None), failed(refusal));
+        }
+        let progress = script.expect(&Call::List, listed(&streams));
+        let resembling = vec!["ACME".to_owned()];
+        assert_eq!(progress, Progress::NameTaken { name: "acme".into(), resembling });
+        script.expect(&create("acme~2", None), Answer::Created(id("b")));
+    }
+}
+
+#[test]
+fn a_name_is_taken_for_good_only_by_a_refusal_that_may_be_about_it() {
+    let mut script = Script::new(None, None);
+    for _ in 0..5 {
+        script.expect(&Call::List, listed(&[("y", "other")]));
+        script.expect(&create("acme", None), failed(CallFailure::Rejected { status: 400 }));
+    }
+    for _ in 0..2 {
+        script.expect(&Call::List, listed(&[]));
+        script.expect(&create("acme", None), failed(CallFailure::NameTaken));
+    }
+    script.expect(&Call::List, listed(&[]));
+    script.expect(&create("acme~2", None), Answer::Created(id("b")));
+}
+
+#[test]
+fn a_service_to_which_every_name_is_taken_is_asked_rarely_and_nothing_grows() {
+    let mut script = Script::new(None, None);
+    let due = |script: &mut Script, answer: Answer| {
+        script.now = script.now.max(script.establish.deadline().unwrap());
+        assert!(script.establish.next_call(script.now).is_some());
+        script.establish.answered(script.now, answer);
+    };
+    for _ in 0..200 {
+        due(&mut script, listed(&[]));
+        due(&mut script, failed(CallFailure::NameTaken));
+    }
+    assert!(script.establish.taken.len() <= TAKEN_MAX + 1);
+    assert_eq!(script.establish.trouble(), Some("call_refused"));
+    assert!(script.now > Instant::ZERO + Duration::from_secs(2_000));
+}

@@ -229,6 +229,9 @@ impl StreamPolicy {
         match &mut self.stage {
             Stage::Establishing(establish) => match establish.answered(now, answer) {
                 Progress::Continues | Progress::Failed(_) => {}
+                Progress::NameTaken { name, resembling } => {
+                    self.report(Report::NameTaken { name, resembling });
+                }
                 Progress::Deleted(id) => {
                     self.left_behind.deleted(&id);
                     self.report(Report::Deleted(id));

@@ -207,6 +207,13 @@ pub enum Report {
     Deleted(StreamId),
     /// The service holds a member of the old stream.
     LeftBehind(StreamId),
+    /// The name is taken on the service, though no stream has it by its list: going on under another.
+    NameTaken {
+        /// The name.
+        name: String,
+        /// Names in the list that are ours but for upper and lower case.
+        resembling: Vec<String>,
+    },
     /// A stream was created; it is being connected to.
     Created {
         /// Its id.

@@ -298,6 +298,9 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
              later"
                 .into()
         }
+        Report::NameTaken { .. } => {
+            "CREATE: the name is taken, though no stream has it; going on under another".into()
+        }
         Report::Created { start_date, .. } => format!(
             "CREATE: a new stream that starts on {}; connecting to it",
             start_date.map_or_else(|| "the service's first day".to_owned(), |day| day.to_string()),
