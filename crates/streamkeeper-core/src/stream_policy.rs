@@ -381,6 +381,7 @@ impl StreamPolicy {
                 Health::Degraded("unreachable")
             }
             Stage::Running if self.incident.is_some() => Health::Recovering,
+            Stage::Running if self.replay_is_refused() => Health::Degraded("replay_refused"),
             // Between a rest and the next frame, it is no new start.
             Stage::Running if reads || rests || self.has_read => Health::Live,
             Stage::Running | Stage::Starting => Health::Starting,

@@ -98,6 +98,12 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
                 "the verification was interrupted; it is tried again"
             );
         }
+        Report::ReplayRefused { end } => error!(
+            stream,
+            reason = end.reason(),
+            "the service refuses /replay: what connections may have lost cannot be verified, and the \
+             mark stands still; `streamkeeper recover` reads everything again from the mark",
+        ),
         Report::WitnessesMissing { count } => warn!(
             stream,
             count,

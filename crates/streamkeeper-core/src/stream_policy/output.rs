@@ -250,6 +250,11 @@ pub enum Report {
         /// How it ended.
         end: End,
     },
+    /// `/replay` is refused for good, it seems: what suspects may have lost cannot be read again by it.
+    ReplayRefused {
+        /// How.
+        end: End,
+    },
     /// A call failed; it is tried again.
     CallFailed(CallFailure),
     /// The service asks us to wait for longer than we would have.

@@ -6,6 +6,7 @@ mod bench;
 mod left_behind;
 mod life;
 mod recoveries;
+mod refused_replay;
 mod start_time;
 mod steering;
 mod wrong_statements;

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::backoff::{Backoff, BackoffConfig};
-use crate::classify::End;
+use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Epoch, Reader};
 use crate::low_water::{Gate, Position};
 use crate::time::{Instant, Timestamp};
@@ -24,6 +24,31 @@ pub(super) struct Verification {
     last_done: Option<Instant>,
     not_before: Instant,
     backoff: Backoff,
+    refusals: Refusals,
+}
+
+/// How often `/replay` was refused since it last opened.
+#[derive(Clone, Copy, Debug, Default)]
+struct Refusals {
+    count: u32,
+    since: Option<Instant>,
+    /// It is not expected to pass any more.
+    lasting: bool,
+}
+
+impl Refusals {
+    /// One more; whether it has become one that lasts by that.
+    fn add(&mut self, refusal: Refusal, now: Instant) -> bool {
+        self.count += 1;
+        let since = *self.since.get_or_insert(now);
+        let passes = matches!(
+            refusal,
+            Refusal::Crowded { .. } | Refusal::Unavailable { status: 408 | 429 | 500.., .. }
+        );
+        let lasts =
+            if passes { now.since(since) >= PASSES_WITHIN } else { self.count >= REFUSALS_MAX };
+        lasts && !std::mem::replace(&mut self.lasting, true)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -59,6 +84,7 @@ impl Verification {
             last_done: None,
             not_before: Instant::ZERO,
             backoff: Backoff::new(config, seed),
+            refusals: Refusals::default(),
         }
     }
 
@@ -165,11 +191,18 @@ impl StreamPolicy {
         self.outputs.push_back(Output::Connect { connection, target: Target::Replay(date) });
     }
 
+    /// Whether what suspects may have lost cannot be read again, because `/replay` is refused: the
+    /// mark stands until everything is read again.
+    pub(super) fn replay_is_refused(&self) -> bool {
+        self.verification.refusals.lasting && self.suspects() > 0
+    }
+
     pub(super) fn verification_opened(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(run) = self.verification.run_of(connection) {
             run.opened = Some(now);
             run.position.opened(now);
             run.position.changed(now);
+            self.verification.refusals = Refusals::default();
         }
     }
 
@@ -206,6 +239,11 @@ impl StreamPolicy {
             self.verification.run = None;
             self.verification.not_before = now + self.verification.backoff.next(end.retry_after());
             self.report(Report::VerificationFailed { end });
+            if let End::Refused(refusal) = end
+                && self.verification.refusals.add(refusal, now)
+            {
+                self.report(Report::ReplayRefused { end });
+            }
         }
     }
 
@@ -268,3 +306,9 @@ impl StreamPolicy {
         }
     }
 }
+
+/// A refusal that is none of the moment (404, 403) is one that lasts when it comes the third time.
+const REFUSALS_MAX: u32 = 3;
+
+/// One that may pass (422: five replays at a time; 5xx) lasts when it has not within this.
+const PASSES_WITHIN: Duration = Duration::from_secs(3600);

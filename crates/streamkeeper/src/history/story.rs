@@ -326,6 +326,10 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         Report::VerificationFailed { end } => {
             format!("the verification was interrupted ({}); it is tried again", end.reason())
         }
+        Report::ReplayRefused { end } => format!(
+            "the service refuses /replay ({}): what may have been lost is not verified, the mark stands",
+            end.reason()
+        ),
         Report::CallFailed(failure) => {
             format!("a call failed: {}; it is tried again", answer(*failure))
         }

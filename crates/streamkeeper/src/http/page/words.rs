@@ -149,6 +149,10 @@ fn degraded(detail: Option<&str>) -> String {
         }
         Some("disk_full") => "the disk is full: nothing is accepted until there is room",
         Some("disk_failed") => "the ledger cannot be written: the log says which file",
+        Some("replay_refused") => {
+            "the service refuses /replay: what connections may have lost is not verified until \
+             everything is read again (recover)"
+        }
         Some("too_many_recoveries") => {
             "too many recoveries: the next one waits; reading goes on, the mark stands still"
         }
