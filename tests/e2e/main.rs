@@ -38,6 +38,7 @@ mod recovery;
 mod refusals;
 mod restarts;
 mod service_faults;
+mod standard_streams;
 mod support;
 mod torture;
 mod wall_clock;

@@ -29,6 +29,8 @@ use streamkeeper::Act;
 
 use crate::exit::Outcome;
 
+pub(crate) use self::output::say;
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -1,8 +1,9 @@
 //! Exit codes: those of `sysexits.h`, and what each means here (docs/commands.md).
 
 use std::fmt::Display;
-use std::io::{self, Write as _};
 use std::process::ExitCode;
+
+use crate::stderr;
 
 /// A command that did not do what it was asked to: what to say, and how to exit.
 #[derive(Debug)]
@@ -44,7 +45,7 @@ impl Failure {
     /// Says it on stderr.
     pub(crate) fn report(&self) -> ExitCode {
         // If nobody reads it, the code still says it.
-        writeln!(io::stderr(), "streamkeeper: {}", self.message).unwrap_or_default();
+        stderr::say(&format!("streamkeeper: {}\n", self.message));
         ExitCode::from(self.code)
     }
 }
@@ -53,6 +54,12 @@ impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
         Self::new(GENERAL, format!("{error:#}"))
     }
+}
+
+/// Ends the process as it is: nothing is waited for but its last words.
+pub(crate) fn at_once(code: i32) -> ! {
+    stderr::flush(stderr::LAST_WORDS);
+    std::process::exit(code)
 }
 
 /// What a command comes to.

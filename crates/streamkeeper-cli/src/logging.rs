@@ -8,6 +8,8 @@ use std::io::IsTerminal;
 use streamkeeper::config::LogFormat;
 use tracing_subscriber::EnvFilter;
 
+use crate::stderr::ToStderr;
+
 /// Changes what the installed log lets through.
 pub(crate) struct LogFilter(Box<dyn Fn(EnvFilter) -> bool>);
 
@@ -34,7 +36,9 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
     let wanted = parsed(wanted.as_deref().unwrap_or(DEFAULT));
     let refused = wanted.as_ref().err().cloned();
     let filter = without_echo(wanted.unwrap_or_else(|_| EnvFilter::new(DEFAULT)));
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_writer(ToStderr).with_target(false);
+    // It would say them with a panic if nobody reads.
+    let builder = builder.log_internal_errors(false);
     let (installed, filter): (_, Box<dyn Fn(EnvFilter) -> bool>) = match format {
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

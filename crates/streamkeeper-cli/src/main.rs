@@ -3,12 +3,15 @@
 mod commands;
 mod exit;
 mod logging;
+mod stderr;
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::commands::Command;
+use crate::commands::{Command, say};
+use crate::exit::{Failure, Outcome};
 
 /// Keeps one-way event streams (server-sent events) alive and loses nothing.
 #[derive(Debug, Parser)]
@@ -19,10 +22,26 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    // Clap ends the process itself, with 2 for wrong usage.
-    let cli = Cli::parse();
-    match cli.command.run() {
-        Ok(code) => code,
-        Err(failure) => failure.report(),
+    stderr::take_panics();
+    let done = match Cli::try_parse() {
+        Ok(cli) => cli.command.run(),
+        Err(answer) => instead_of_a_command(&answer),
+    };
+    let code = done.unwrap_or_else(|failure: Failure| failure.report());
+    stderr::flush(stderr::LAST_WORDS);
+    code
+}
+
+/// Says what clap has to say: the help on stdout, or what is wrong with the command line.
+fn instead_of_a_command(answer: &clap::Error) -> Outcome {
+    let text = |colour| {
+        let text = answer.render();
+        if colour { text.ansi().to_string() } else { text.to_string() }
+    };
+    if answer.use_stderr() {
+        stderr::say(&text(std::io::stderr().is_terminal()));
+    } else {
+        say(&text(std::io::stdout().is_terminal()))?;
     }
+    Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from))
 }

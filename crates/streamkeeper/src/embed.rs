@@ -4,6 +4,7 @@
 //! the same inside a tokio, an actix or a plain program, and two of them may live in one process. It
 //! installs no signal handler, no tracing subscriber, no metrics recorder and no crypto provider.
 
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -79,6 +80,7 @@ pub struct Builder {
     config: Config,
     factories: Vec<Box<dyn SinkFactory>>,
     sinks: Vec<GivenSink>,
+    lost_log_lines: Option<Arc<AtomicU64>>,
 }
 
 /// A sink that code brings along.
@@ -102,15 +104,22 @@ impl Builder {
         self
     }
 
+    /// Shows, as a metric, how many lines the application's log could not write: it counts them there.
+    #[must_use]
+    pub fn lost_log_lines(mut self, counter: Arc<AtomicU64>) -> Self {
+        self.lost_log_lines = Some(counter);
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
     ///
     /// See [`StartError`]. An unreachable service is no error: the stream is degraded, and says so.
     pub fn start(self) -> Result<Streamkeeper, StartError> {
-        let Self { config, factories, sinks } = self;
+        let Self { config, factories, sinks, lost_log_lines } = self;
         config.check(&factories)?;
-        let registry = Registry::default();
+        let registry = Registry::new(lost_log_lines.unwrap_or_default());
         let (requests, receiver) = Requests::channel(registry);
         let (sink_stop, _) = watch::channel(crate::delivery::SinkStop::No);
         let (started, when_started) = std::sync::mpsc::channel();

@@ -266,6 +266,8 @@ pub(crate) struct Process {
     since: Instant,
     /// Something that nothing replaces has panicked.
     died: AtomicBool,
+    /// What the log could not write, counted by whoever has installed it.
+    pub(crate) lost_log_lines: Arc<AtomicU64>,
     /// Where the endpoint listens, once it does.
     pub(crate) listen: OnceLock<SocketAddr>,
     /// The last attempt to read the configuration was a success …
@@ -281,6 +283,7 @@ impl Default for Process {
             started: now,
             since: Instant::now(),
             died: AtomicBool::new(false),
+            lost_log_lines: Arc::default(),
             listen: OnceLock::new(),
             reloaded: AtomicBool::new(true),
             reloaded_at: AtomicI64::new(now.as_micros()),
@@ -289,6 +292,12 @@ impl Default for Process {
 }
 
 impl Registry {
+    /// Without a stream yet; the log's gaps are counted by `lost_log_lines`.
+    pub(crate) fn new(lost_log_lines: Arc<AtomicU64>) -> Self {
+        let process = Process { lost_log_lines, ..Process::default() };
+        Self { process: Arc::new(process), ..Self::default() }
+    }
+
     pub(crate) fn insert(&self, entry: Arc<StreamEntry>) {
         self.streams.insert(Arc::clone(&entry.name), entry);
     }

@@ -1,10 +1,11 @@
 //! The question before what cannot be undone: asked on a terminal, answered beforehand by `--yes`.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 
 use clap::Args;
 
 use crate::exit::{Failure, GENERAL, USAGE};
+use crate::stderr;
 
 /// The answer, given beforehand.
 #[derive(Debug, Args)]
@@ -17,7 +18,6 @@ pub(crate) struct Confirm {
 impl Confirm {
     /// Goes on only if the person says so. Without a terminal nobody can be asked, and silence is
     /// no consent.
-    #[expect(clippy::print_stderr, reason = "a question to the person, and not the answer")]
     pub(super) fn ask(&self, what: &str) -> Result<(), Failure> {
         if self.yes {
             return Ok(());
@@ -26,9 +26,8 @@ impl Confirm {
             let message = format!("{what}\nnobody can be asked here: give --yes if it is meant");
             return Err(Failure::new(USAGE, message));
         }
-        eprint!("{what}\nGo on? [y/N] ");
-        // If it cannot be shown, the answer is no.
-        io::stderr().flush().map_err(|error| Failure::new(GENERAL, error))?;
+        stderr::say(&format!("{what}\nGo on? [y/N] "));
+        stderr::flush(stderr::LAST_WORDS);
         let mut answer = String::new();
         io::stdin().read_line(&mut answer).map_err(|error| Failure::new(GENERAL, error))?;
         match answer.trim().to_ascii_lowercase().as_str() {

@@ -63,7 +63,7 @@ impl Demo {
         screen.close();
 
         let report = Report::new(&simulator, &keeper.status(), hang, &output)?;
-        report.print();
+        report.print()?;
         if report.is_clean() && stopped.delivered {
             Ok(ExitCode::SUCCESS)
         } else {

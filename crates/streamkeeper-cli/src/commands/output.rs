@@ -63,7 +63,7 @@ pub(super) fn json_line<T: Serialize + ?Sized>(answer: &T) -> Result<String, Fai
 }
 
 /// Writes `text`, as it is.
-pub(super) fn say(text: &str) -> Result<(), Failure> {
+pub(crate) fn say(text: &str) -> Result<(), Failure> {
     quiet_at_the_end(write_out(text))
 }
 

@@ -19,9 +19,10 @@ use super::signals::{Hangup, Signals};
 use super::systemd::Systemd;
 use super::watch::{Seen, Watch};
 use crate::exit::{
-    CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL, TRY_AGAIN,
+    CANNOT_CREATE, CONFIGURATION, Failure, GENERAL, INTERNAL, Outcome, SIGNAL, TRY_AGAIN, at_once,
 };
 use crate::logging::{self, LogFilter};
+use crate::stderr;
 
 /// Keep the streams of a configuration file, until a signal ends it.
 #[derive(Debug, Args)]
@@ -93,7 +94,9 @@ impl Daemon {
         let (seen, config) = (seen?, config?);
         let log = logging::install(config.service.log_format);
         let watch = Watch::start(seen);
-        let builder = Streamkeeper::builder(config).sink_factories(streamkeeper_sinks::factories());
+        let builder = Streamkeeper::builder(config)
+            .sink_factories(streamkeeper_sinks::factories())
+            .lost_log_lines(stderr::lost());
         let keeper = apart(move || builder.start())
             .await?
             .map_err(|error| Failure::new(start_code(&error), error))?;
@@ -140,7 +143,7 @@ impl Daemon {
             second = signals.again() => {
                 tracing::warn!(signal = second, "stopped at once");
                 // Threads may be blocked in a sink: nothing is waited for.
-                std::process::exit(i32::from(SIGNAL) + second)
+                at_once(i32::from(SIGNAL) + second)
             }
         }
     }

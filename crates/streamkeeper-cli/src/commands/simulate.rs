@@ -13,9 +13,10 @@ use streamkeeper_simulator::model;
 use streamkeeper_simulator::record::Style;
 use streamkeeper_simulator::server::{Clock, RunningSimulator, Simulator, SimulatorConfig, Token};
 
+use super::output::{json_line, say};
 use super::signals::Signals;
-use crate::exit::{CANNOT_CREATE, Failure, Outcome};
-use crate::logging;
+use crate::exit::{CANNOT_CREATE, Failure, Outcome, at_once};
+use crate::{logging, stderr};
 
 /// Simulate the remote service, with faults on command.
 #[derive(Debug, Args)]
@@ -131,7 +132,7 @@ impl Simulate {
         runtime.block_on(async {
             let mut signals = Signals::new().context("cannot listen for signals")?;
             // Whoever reads this may send a signal at once.
-            announce(&simulator, self.organizations);
+            announce(&simulator, self.organizations)?;
             let ended = tokio::task::spawn_blocking({
                 let mut simulator = Some(simulator);
                 move || simulator.take().map(RunningSimulator::wait)
@@ -141,7 +142,7 @@ impl Simulate {
                 _ = ended => {}
             }
             // The simulator keeps nothing: its threads may end with the process.
-            std::process::exit(0)
+            at_once(0)
         })
     }
 
@@ -186,19 +187,20 @@ impl Simulate {
 }
 
 /// Says where it is, for programs on stdout and for people on stderr.
-#[expect(clippy::print_stdout, reason = "the answer of the command")]
-#[expect(clippy::print_stderr, reason = "what a person may want to do next")]
-fn announce(simulator: &RunningSimulator, organizations: NonZeroU32) {
+fn announce(simulator: &RunningSimulator, organizations: NonZeroU32) -> Result<(), Failure> {
     let (url, control) = (simulator.url(), simulator.control_url());
-    println!("{}", serde_json::json!({ "url": url, "control_url": control }));
-    eprintln!("the service listens on {url}, its control port on {control}");
+    say(&json_line(&serde_json::json!({ "url": url, "control_url": control }))?)?;
+    stderr::say(&format!("the service listens on {url}, its control port on {control}\n"));
     if organizations > NonZeroU32::MIN {
         // Not the token itself, which may be a real one.
-        eprintln!(
-            "{organizations} organizations; their tokens end in -0001 to -{organizations:04}"
-        );
+        stderr::say(&format!(
+            "{organizations} organizations; their tokens end in -0001 to -{organizations:04}\n"
+        ));
     }
-    eprintln!("make a connection hang: curl -d '{{\"kind\":\"hang\"}}' {control}/fault");
+    stderr::say(&format!(
+        "make a connection hang: curl -d '{{\"kind\":\"hang\"}}' {control}/fault\n"
+    ));
+    Ok(())
 }
 
 fn millis(duration: Duration) -> u64 {

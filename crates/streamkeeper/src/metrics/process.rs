@@ -43,4 +43,15 @@ pub(super) const METRICS: &[Metric] = &[
             samples.timestamp(&[], Some(micros))
         },
     },
+    Metric {
+        name: "log_lines_lost",
+        kind: Kind::Counter,
+        labels: &[],
+        help: "Lines of the log that could not be written.",
+        more: "Whoever reads it is gone or too slow, or the disk it lies on is full. Nothing waits for the log. An \
+               application that embeds Streamkeeper counts them itself, or has 0.",
+        read: |scrape, samples| {
+            samples.count(&[], scrape.process.lost_log_lines.load(Ordering::Relaxed))
+        },
+    },
 ];

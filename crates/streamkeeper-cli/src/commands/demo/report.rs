@@ -12,6 +12,8 @@ use streamkeeper_simulator::fault::Call;
 use streamkeeper_simulator::server::{CallEntry, RunningSimulator, StateView};
 
 use super::Hang;
+use crate::commands::say;
+use crate::exit::Failure;
 
 /// What happened.
 pub(super) struct Report {
@@ -54,8 +56,7 @@ impl Report {
         self.verdict.is_clean()
     }
 
-    #[expect(clippy::print_stdout, reason = "the answer of the command")]
-    pub(super) fn print(&self) {
+    pub(super) fn print(&self) -> Result<(), Failure> {
         // A DELETE may be answered 409 a few times before it is done.
         let done = |call| {
             let is_done = |entry: &&CallEntry| {
@@ -80,9 +81,8 @@ impl Report {
             ("altered", self.verdict.altered.count.to_string()),
             ("lost", self.verdict.lost.count.to_string()),
         ];
-        println!("\n");
-        for (name, value) in rows {
-            println!("{name:>36}: {value}");
-        }
+        let rows: String =
+            rows.iter().map(|(name, value)| format!("{name:>36}: {value}\n")).collect();
+        say(&format!("\n\n{rows}"))
     }
 }

@@ -8,6 +8,8 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use streamkeeper::StreamStatus;
 use tracing_subscriber::fmt::{MakeWriter, format};
 
+use crate::commands::say;
+
 /// The view of one stream.
 pub(super) struct Screen {
     lines: Lines,
@@ -146,11 +148,13 @@ struct Lines {
 }
 
 impl Lines {
-    #[expect(clippy::print_stdout, reason = "the demo talks to whoever watches it")]
     fn line(&self, text: &str) {
-        if self.plain {
-            println!("{text}");
-        } else if self.all.println(text).is_err() {
+        let said = if self.plain {
+            say(&format!("{text}\n")).is_ok()
+        } else {
+            self.all.println(text).is_ok()
+        };
+        if !said {
             // A terminal that is gone sees nothing anyway.
         }
     }

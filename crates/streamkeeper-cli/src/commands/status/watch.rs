@@ -25,7 +25,7 @@ pub(super) fn until_gone(status: &Status, every: Duration) -> Result<(), Failure
             Ok(found) => placed(&text::found(found, earlier.as_ref(), at)),
             // On stdout there are only answers: a program would take the words for one.
             Err(failure) if status.output.is_json() => {
-                tell(failure);
+                failure.report();
                 String::new()
             }
             Err(failure) => placed(&format!("{}\n", failure.message())),
@@ -44,11 +44,6 @@ pub(super) fn until_gone(status: &Status, every: Duration) -> Result<(), Failure
 pub(super) struct Earlier {
     pub(super) found: Found,
     pub(super) at: SystemTime,
-}
-
-#[expect(clippy::print_stderr, reason = "what is wrong goes to stderr, and the look goes on")]
-fn tell(failure: &Failure) {
-    eprintln!("streamkeeper: {}", failure.message());
 }
 
 /// On a terminal in the place of what was there, line by line, so that nothing flickers.
