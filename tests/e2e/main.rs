@@ -39,6 +39,7 @@ mod refusals;
 mod restarts;
 mod service_faults;
 mod standard_streams;
+mod supervisor;
 mod support;
 mod torture;
 mod wall_clock;

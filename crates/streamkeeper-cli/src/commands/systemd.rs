@@ -4,22 +4,27 @@
 //! the thread that supervises the streams has answered: one that hangs is restarted, and what was lost
 //! meanwhile is read again.
 
+mod socket;
+
 use std::time::Duration;
 
 use sd_notify::NotifyState;
 use streamkeeper::{Status, Streamkeeper};
+
+use self::socket::Socket;
 
 /// The way to systemd.
 pub(crate) struct Systemd {
     /// How often to say that we live: half of what the unit allows.
     ping_every: Option<Duration>,
     told: String,
+    socket: Socket,
 }
 
 impl Systemd {
     pub(crate) fn new() -> Self {
         let ping_every = sd_notify::watchdog_enabled().map(|limit| limit / 2);
-        Self { ping_every, told: String::new() }
+        Self { ping_every, told: String::new(), socket: Socket::of_the_environment() }
     }
 
     /// How often [`Systemd::alive`] and [`Systemd::status`] are to be called.
@@ -28,26 +33,27 @@ impl Systemd {
     }
 
     pub(crate) fn ready(&self) {
-        tell(&[NotifyState::Ready]);
+        self.socket.tell(&[NotifyState::Ready]);
     }
 
     pub(crate) fn reloading(&self) {
         // Both in one message: systemd wants to know which reload is meant.
         match NotifyState::monotonic_usec_now() {
-            Ok(now) => tell(&[NotifyState::Reloading, now]),
+            Ok(now) => self.socket.tell(&[NotifyState::Reloading, now]),
             Err(error) => tracing::debug!(%error, "there is no monotonic clock"),
         }
     }
 
     pub(crate) fn stopping(&self) {
-        tell(&[NotifyState::Stopping]);
+        self.socket.tell(&[NotifyState::Stopping]);
     }
 
     /// Says that we live, if we do.
     pub(crate) async fn alive(&self, keeper: &Streamkeeper) {
+        self.socket.tell_the_rest();
         let Some(limit) = self.ping_every else { return };
         if keeper.is_alive(limit).await {
-            tell(&[NotifyState::Watchdog]);
+            self.socket.ping();
         } else {
             tracing::error!(
                 "the supervising thread does not answer, or a part of the process is gone"
@@ -75,15 +81,9 @@ impl Systemd {
     pub(crate) fn status(&mut self, status: &Status) {
         let line = summary(status);
         if line != self.told {
-            tell(&[NotifyState::Status(&line)]);
+            self.socket.tell(&[NotifyState::Status(&line)]);
             self.told = line;
         }
-    }
-}
-
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::debug!(%error, "systemd cannot be told");
     }
 }
 
