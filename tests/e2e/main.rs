@@ -41,5 +41,6 @@ mod service_faults;
 mod standard_streams;
 mod supervisor;
 mod support;
+mod surroundings;
 mod torture;
 mod wall_clock;

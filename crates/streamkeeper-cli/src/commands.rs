@@ -30,6 +30,7 @@ use streamkeeper::Act;
 use crate::exit::Outcome;
 
 pub(crate) use self::output::say;
+pub(crate) use self::signals::survive_file_limits;
 
 /// What to do.
 #[derive(Debug, Subcommand)]

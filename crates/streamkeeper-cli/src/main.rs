@@ -23,8 +23,9 @@ struct Cli {
 
 fn main() -> ExitCode {
     stderr::take_panics();
+    let limited = commands::survive_file_limits();
     let done = match Cli::try_parse() {
-        Ok(cli) => cli.command.run(),
+        Ok(cli) => limited.and_then(|()| cli.command.run()),
         Err(answer) => instead_of_a_command(&answer),
     };
     let code = done.unwrap_or_else(|failure: Failure| failure.report());

@@ -108,13 +108,16 @@ impl LedgerError {
         Self::Damaged { path: path.to_owned(), offset, what }
     }
 
-    /// Whether the cause is a disk (or a quota) that is full.
+    /// Whether the cause is a disk that is full, or a quota, or a limit of the process (`ulimit -f`).
     #[must_use]
     pub fn is_disk_full(&self) -> bool {
         match self {
-            Self::Io { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            Self::Io { source, .. } => matches!(
+                source.kind(),
+                io::ErrorKind::StorageFull
+                    | io::ErrorKind::QuotaExceeded
+                    | io::ErrorKind::FileTooLarge
+            ),
             Self::Poisoned { cause } => cause.is_disk_full(),
             _ => false,
         }

@@ -15,7 +15,7 @@ use streamkeeper::{
 };
 
 use super::config_file::ConfigFile;
-use super::signals::{Hangup, Signals};
+use super::signals::{self, Hangup, Signals};
 use super::systemd::Systemd;
 use super::watch::{Seen, Watch};
 use crate::exit::{
@@ -37,6 +37,7 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn run(self) -> Outcome {
+        signals::unblock()?;
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -1,8 +1,31 @@
 //! The signals that ask a command to end, or to read its configuration again.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::Context as _;
+use nix::sys::signal::{SigSet, Signal as Number};
+use signal_hook::consts::SIGXFSZ;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use crate::exit::Failure;
+
+/// Lets a write that a limit of the process (`ulimit -f`) forbids fail, like one to a full disk: by itself
+/// SIGXFSZ ends the process.
+pub(crate) fn survive_file_limits() -> Result<(), Failure> {
+    // Nobody looks at the flag. A handler, unlike a signal that is ignored, is not passed on to children.
+    signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))
+        .context("cannot listen for signals")?;
+    Ok(())
+}
+
+/// Lets the signals that `run` handles come through: a parent that waits for its own with `sigwait` leaves
+/// them blocked in its children. Before there is any other thread, which would not hear of it.
+pub(crate) fn unblock() -> anyhow::Result<()> {
+    let handled: SigSet = [Number::SIGTERM, Number::SIGINT, Number::SIGHUP].into_iter().collect();
+    handled.thread_unblock().context("cannot listen for signals")
+}
 
 /// SIGHUP, for who reads a configuration.
 pub(crate) struct Hangup(Signal);
