@@ -42,5 +42,6 @@ mod standard_streams;
 mod supervisor;
 mod support;
 mod surroundings;
+mod threads;
 mod torture;
 mod wall_clock;

@@ -118,9 +118,14 @@ impl Plan {
         plan.draw_storage(rng);
         plan.draw_steering(rng);
         plan.leave_foreigners_alone();
+        // What was thought of later leaves the seeds before it what they were.
+        let before = plan.faults.clone();
         plan.draw_statements(rng);
         plan.draw_slow_frames(rng);
         plan.draw_refusals(rng);
+        if before.iter().any(|(_, fault)| matches!(fault, Fault::Foreign { .. })) {
+            plan.faults = before;
+        }
         plan
     }
 
@@ -266,13 +271,9 @@ impl Plan {
 
     /// A record is larger than its line now and then.
     fn draw_slow_frames(&mut self, rng: &mut fastrand::Rng) {
-        let foreign = |(_, fault): &(Millis, Fault)| matches!(fault, Fault::Foreign { .. });
         for _ in 0..one_of(rng, [0, 0, 0, 1, 3]) {
-            let fault = (rng.u64(..self.faults_end), Fault::draw_slow_frame(rng, self.scale));
-            // A foreign client comes alone.
-            if !self.faults.iter().any(foreign) {
-                self.faults.push(fault);
-            }
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::draw_slow_frame(rng, self.scale)));
         }
         self.faults.sort_by_key(|&(at, _)| at);
     }

@@ -18,6 +18,7 @@ use crate::deliveries::{Deliveries, DeliveriesHub};
 use crate::delivery::{Change, SinkStop, Source, run_sink};
 use crate::embed::{GivenSink, StartError};
 use crate::registry::{Registry, StreamEntry};
+use crate::threads;
 use crate::vital::Vital;
 
 /// The consumers of all streams, and the runtime that they run on.
@@ -86,11 +87,16 @@ impl Consumers {
         registry: &Registry,
     ) -> Result<(Self, Option<Deliveries>), StartError> {
         let built = build(config, factories, given)?;
+        // One for each that reads or writes a file, and one for the application.
+        let at_hand = built.len() + 1;
+        threads::are_to_be_had(SINK_THREADS + at_hand)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(SINK_THREADS)
+            .thread_keep_alive(FOR_EVER)
             .thread_name("sk-sinks")
             .enable_all()
             .build()?;
+        threads::keep_at_hand(&runtime, at_hand);
         let (hub, deliveries) = if built.is_empty() {
             let (hub, deliveries) = DeliveriesHub::new(runtime.handle().clone(), stop.subscribe());
             (Some(hub), Some(deliveries))
@@ -137,9 +143,7 @@ impl Consumers {
     /// Takes streams from their consumers, after those have had until `by` to take what is still there.
     /// All at once: a sink that is slow is waited for once, and not once for each.
     pub(crate) async fn remove(&mut self, entries: &[Arc<StreamEntry>], by: Instant) {
-        let has_all = |entry: &Arc<StreamEntry>| {
-            entry.consumers.iter().all(|one| entry.outbox.backlog(&one.name) == 0)
-        };
+        let has_all = |entry: &Arc<StreamEntry>| entry.is_delivered();
         while !entries.iter().all(has_all) && Instant::now() < by {
             tokio::time::sleep(BACKLOG_LOOK).await;
         }
@@ -176,15 +180,12 @@ impl Consumers {
     }
 
     /// Lets the consumers take what is there until `by`, then ends them, at the latest at `end`.
-    /// Whether they took everything.
-    pub(crate) async fn stop(&mut self, by: Instant, end: Instant) -> bool {
+    pub(crate) async fn stop(&mut self, by: Instant, end: Instant) {
         // The application's deliveries end when nobody can add to them any more.
         self.hub = None;
         self.stop.send_replace(SinkStop::WhenEmpty);
-        let mut delivered = true;
         for sink in &mut self.sinks {
             if tokio::time::timeout_at(by, &mut sink.task).await.is_err() {
-                delivered = false;
                 self.stop.send_replace(SinkStop::Now);
                 // A sink that hangs in a delivery is left; what it has not got stays undelivered.
                 if tokio::time::timeout_at(end, &mut sink.task).await.is_err() {
@@ -193,7 +194,6 @@ impl Consumers {
             }
         }
         self.stop.send_replace(SinkStop::Now);
-        delivered
     }
 }
 
@@ -221,6 +221,9 @@ fn build(
 
 /// The name of the embedding application's cursor.
 const DELIVERIES: &str = "deliveries";
+
+/// Longer than any process runs: a thread that was let go of might not be had again.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
 
 /// Sinks mostly wait for disks and networks.
 const SINK_THREADS: usize = 2;

@@ -20,6 +20,7 @@ use crate::replay::{ReplayError, ReplaySpec};
 use crate::requests::{Act, ControlRequest, Request, Requests, SteerError};
 use crate::status::Status;
 use crate::system::System as Running;
+use crate::vital::Vital;
 
 /// What went wrong at the start.
 #[derive(Debug, thiserror::Error)]
@@ -124,7 +125,9 @@ impl Builder {
         let (sink_stop, _) = watch::channel(crate::delivery::SinkStop::No);
         let (started, when_started) = std::sync::mpsc::channel();
         let to_system = requests.clone();
+        let vital = Vital::new(requests.registry(), "the supervising thread");
         let thread = std::thread::Builder::new().name("streamkeeper".into()).spawn(move || {
+            let _vital = vital;
             System::new().block_on(async move {
                 match Running::start(config, factories, sinks, &to_system, sink_stop) {
                     Ok((running, deliveries)) => {
@@ -284,6 +287,19 @@ impl Streamkeeper {
     /// that nothing replaces: for watchdogs. Needs a tokio runtime.
     pub async fn is_alive(&self, within: Duration) -> bool {
         self.inner.requests.is_alive(within).await
+    }
+
+    /// Resolves when a part has died that nothing replaces: the supervisor of a stream, the thread that
+    /// runs them all, a ledger's writer, a sink's task. It is a bug, or a system that gives no thread. The
+    /// process is to be started again; what was missed is read again then.
+    pub async fn died(&self) {
+        self.requests().registry().death().await;
+    }
+
+    /// Whether that has happened.
+    #[must_use]
+    pub fn has_died(&self) -> bool {
+        self.requests().registry().has_died()
     }
 
     /// Stops within `deadline`: half-closes every connection and reads to its end, delivers what was

@@ -55,6 +55,7 @@ mod stream;
 mod supervisor;
 mod system;
 mod telemetry;
+mod threads;
 pub mod transport;
 mod vital;
 mod writer;

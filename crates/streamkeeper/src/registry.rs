@@ -12,7 +12,7 @@ use std::time::Instant;
 use dashmap::DashMap;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Outbox;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::budget::Budget;
 use crate::clock::wall;
@@ -240,6 +240,11 @@ impl StreamEntry {
         }
     }
 
+    /// Whether every consumer has everything that was accepted.
+    pub(crate) fn is_delivered(&self) -> bool {
+        self.consumers.iter().all(|consumer| self.outbox.backlog(&consumer.name) == 0)
+    }
+
     fn consumer_statuses(&self) -> Vec<ConsumerStatus> {
         let status = |consumer: &Consumer| ConsumerStatus {
             name: consumer.name.clone(),
@@ -265,7 +270,7 @@ pub(crate) struct Process {
     pub(crate) started: Timestamp,
     since: Instant,
     /// Something that nothing replaces has panicked.
-    died: AtomicBool,
+    died: watch::Sender<bool>,
     /// What the log could not write, counted by whoever has installed it.
     pub(crate) lost_log_lines: Arc<AtomicU64>,
     /// Where the endpoint listens, once it does.
@@ -282,7 +287,7 @@ impl Default for Process {
         Self {
             started: now,
             since: Instant::now(),
-            died: AtomicBool::new(false),
+            died: watch::Sender::new(false),
             lost_log_lines: Arc::default(),
             listen: OnceLock::new(),
             reloaded: AtomicBool::new(true),
@@ -304,11 +309,19 @@ impl Registry {
 
     /// Something that nothing replaces is gone: see [`crate::vital`].
     pub(crate) fn note_death(&self) {
-        self.process.died.store(true, Ordering::Relaxed);
+        self.process.died.send_replace(true);
     }
 
     pub(crate) fn has_died(&self) -> bool {
-        self.process.died.load(Ordering::Relaxed)
+        *self.process.died.borrow()
+    }
+
+    /// Waits until something that nothing replaces is gone.
+    pub(crate) async fn death(&self) {
+        if self.process.died.subscribe().wait_for(|died| *died).await.is_err() {
+            // Whoever could say so is kept by ourselves.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Whether the last changed configuration was taken over.

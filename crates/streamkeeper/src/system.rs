@@ -22,6 +22,7 @@ use crate::reload::{Plan, ReloadError, ReloadReport};
 use crate::replay::ReplayError;
 use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
 use crate::stream::{Ground, Prepared, Stream, transport};
+use crate::threads;
 use crate::writer::WriterPool;
 
 /// Everything that runs.
@@ -59,6 +60,7 @@ impl System {
         let prepared = config.streams.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        threads::are_to_be_had(cores.min(ARBITERS_MAX) + cores.min(WRITERS_MAX) + OTHERS)?;
         let arbiters: Vec<_> = (0..cores.min(ARBITERS_MAX)).map(|_| Arbiter::new()).collect();
         let ground = Ground {
             writers: WriterPool::start(cores.min(WRITERS_MAX), registry)?,
@@ -189,7 +191,7 @@ impl System {
             let open = |(config, names)| Prepared::new(&config, &data_dir, names);
             wanted.into_iter().map(open).collect::<Result<Vec<_>, _>>()
         };
-        actix_rt::task::spawn_blocking(open).await.unwrap_or(Err(StartError::Died))
+        threads::apart("sk-open", open).await?
     }
 
     /// Ends streams that were asked to stop, and lets go of their ledgers.
@@ -232,7 +234,9 @@ impl System {
         for stream in &mut self.streams {
             clean &= stream.has_stopped_cleanly(ends).await;
         }
-        let delivered = self.consumers.stop(ends, now + deadline).await;
+        self.consumers.stop(ends, now + deadline).await;
+        // What a sink that has ended early, or cannot read its outbox, never got is not delivered.
+        let delivered = self.ground.registry.entries().iter().all(|entry| entry.is_delivered());
         // Before the ledgers: whoever has those next makes a socket of its own.
         drop(self.control);
         // The ledgers last: what the sinks have just acknowledged is written down.
@@ -260,6 +264,9 @@ fn answer<T>(done: oneshot::Sender<T>, answer: T) {
 
 /// Connections are spread over at most so many threads.
 const ARBITERS_MAX: usize = 4;
+
+/// Two of the endpoint, and one for a look-up.
+const OTHERS: usize = 3;
 
 /// Ledgers are spread over at most so many threads.
 const WRITERS_MAX: usize = 2;

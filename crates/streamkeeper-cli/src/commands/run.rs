@@ -14,6 +14,8 @@ use streamkeeper::{
     ControlRequest, LedgerError, ReloadReport, StartError, StopReport, Streamkeeper,
 };
 
+use tokio::sync::oneshot;
+
 use super::config_file::ConfigFile;
 use super::signals::{self, Hangup, Signals};
 use super::systemd::Systemd;
@@ -42,10 +44,7 @@ impl Run {
             .enable_all()
             .build()
             .context("cannot start the signal handler")?;
-        let outcome = runtime.block_on(self.serve());
-        // A start that was given up is not waited for.
-        runtime.shutdown_background();
-        outcome
+        runtime.block_on(self.serve())
     }
 
     /// Starts and serves, until a signal ends it.
@@ -72,9 +71,19 @@ impl Run {
 
 /// Does what may take long on another thread, so that signals are heard meanwhile.
 async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|_| Failure::new(start_code(&StartError::Died), StartError::Died))
+    let failed = |error: StartError| Failure::new(start_code(&error), error);
+    let (done, when_done) = oneshot::channel();
+    // It fails if nobody waits any more.
+    let thread = std::thread::Builder::new().spawn(move || drop(done.send(work())));
+    thread.map_err(|error| failed(error.into()))?;
+    when_done.await.map_err(|_| failed(StartError::Died))
+}
+
+/// Fails unless two threads are to be had at a time: without one, the library that watches folders aborts.
+fn look_for_threads() -> std::io::Result<()> {
+    let another = || std::thread::Builder::new().spawn(|| ()).map(drop);
+    // Neither panics.
+    std::thread::Builder::new().spawn(another)?.join().unwrap_or(Ok(()))
 }
 
 /// What runs, and what an operator may change about it.
@@ -94,6 +103,7 @@ impl Daemon {
         let (seen, config, file) = apart(read).await?;
         let (seen, config) = (seen?, config?);
         let log = logging::install(config.service.log_format);
+        look_for_threads().map_err(|error| Failure::new(INTERNAL, StartError::from(error)))?;
         let watch = Watch::start(seen);
         let builder = Streamkeeper::builder(config)
             .sink_factories(streamkeeper_sinks::factories())
@@ -114,6 +124,7 @@ impl Daemon {
         loop {
             tokio::select! {
                 signal = signals.next() => return Ok(signal),
+                () = self.keeper.died() => return Err(dead()),
                 () = hangup.next() => drop(self.reload("SIGHUP").await),
                 () = self.watch.changed() => drop(self.reload("a file that was replaced").await),
                 Some(request) = requests.recv() => self.answer(request).await,
@@ -130,8 +141,8 @@ impl Daemon {
         self.systemd.stopping();
         tracing::info!(signal, "stopping: ending every connection and delivering what was read");
         tokio::select! {
-            report = self.keeper.stop(within) => {
-                let StopReport { clean, delivered } = report;
+            report = tokio::time::timeout(within + OVERTIME, self.keeper.stop(within)) => {
+                let Ok(StopReport { clean, delivered }) = report else { return Err(dead()) };
                 tracing::info!(clean, delivered, "stopped");
                 if !delivered {
                     tracing::warn!(
@@ -139,7 +150,7 @@ impl Daemon {
                          next start"
                     );
                 }
-                Ok(ExitCode::SUCCESS)
+                if self.keeper.has_died() { Err(dead()) } else { Ok(ExitCode::SUCCESS) }
             }
             second = signals.again() => {
                 tracing::warn!(signal = second, "stopped at once");
@@ -204,6 +215,16 @@ impl Daemon {
         reloaded
     }
 }
+
+/// A part of the process is gone, or does not come to an end.
+fn dead() -> Failure {
+    let message =
+        "a part of this process has died: start it again, and what was missed is read again";
+    Failure::new(INTERNAL, message)
+}
+
+/// Whoever keeps within the time needs no more than this beyond it.
+const OVERTIME: Duration = Duration::from_secs(5);
 
 const fn start_code(error: &StartError) -> u8 {
     match error {

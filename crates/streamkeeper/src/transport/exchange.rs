@@ -118,7 +118,7 @@ impl HttpTransport {
         &self,
         system: &OnceCell<Arc<RootCertStore>>,
     ) -> Result<Option<Renewal>, SettingsError> {
-        let Inner { settings, dialer } = &*self.0;
+        let Inner { settings, dialer, .. } = &*self.0;
         let sessions = dialer.renewal(settings, system)?;
         Ok(sessions.map(|sessions| Renewal { transport: self.clone(), sessions }))
     }

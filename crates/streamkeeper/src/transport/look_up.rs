@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-use tokio::sync::oneshot;
+use crate::threads;
 
 /// Finds the addresses of a host, without the brackets of an IPv6 address, with a port.
 ///
@@ -32,14 +32,8 @@ pub(super) async fn addresses(
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok(vec![SocketAddr::new(ip, port)]);
     }
-    let (found, finding) = oneshot::channel();
     let (look_up, host) = (Arc::clone(look_up), host.to_owned());
-    std::thread::Builder::new().name("sk-look-up".into()).spawn(move || {
-        // It fails if nobody waits any more.
-        found.send(look_up(&host, port)).ok();
-    })?;
-    let unanswered = |_| Err(io::Error::other("the look-up panicked"));
-    finding.await.unwrap_or_else(unanswered).map(in_turn)
+    threads::apart("sk-look-up", move || look_up(&host, port)).await?.map(in_turn)
 }
 
 /// IPv6 and IPv4 in turn, the order within each kept (RFC 8305, section 4): if one family is dead,
