@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::process::ExitCode;
 
+use crate::escape::escaped_lines;
 use crate::stderr;
 
 /// A command that did not do what it was asked to: what to say, and how to exit.
@@ -45,7 +46,7 @@ impl Failure {
     /// Says it on stderr.
     pub(crate) fn report(&self) -> ExitCode {
         // If nobody reads it, the code still says it.
-        stderr::say(&format!("streamkeeper: {}\n", self.message));
+        stderr::say(&escaped_lines(&format!("streamkeeper: {}\n", self.message)));
         ExitCode::from(self.code)
     }
 }

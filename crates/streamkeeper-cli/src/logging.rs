@@ -2,6 +2,9 @@
 //! command while it runs.
 
 mod json;
+mod text;
+#[cfg(test)]
+mod written;
 
 use std::io::IsTerminal;
 
@@ -42,7 +45,8 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
     let (installed, filter): (_, Box<dyn Fn(EnvFilter) -> bool>) = match format {
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-            let builder = builder.with_ansi(colour).with_env_filter(filter).with_filter_reloading();
+            let builder = builder.fmt_fields(text::fields()).with_ansi(colour);
+            let builder = builder.with_env_filter(filter).with_filter_reloading();
             let handle = builder.reload_handle();
             (builder.try_init(), Box::new(move |filter| handle.reload(filter).is_ok()))
         }
@@ -62,6 +66,9 @@ pub(crate) fn install(format: LogFormat) -> LogFilter {
     }
     LogFilter(filter)
 }
+
+/// The field that holds the sentence.
+const MESSAGE: &str = "message";
 
 /// What the log shows unless it is told otherwise.
 const DEFAULT: &str = "info";

@@ -1,6 +1,7 @@
 //! The `streamkeeper` binary: the library with a configuration file, and a simulator to try it on.
 
 mod commands;
+mod escape;
 mod exit;
 mod logging;
 mod stderr;

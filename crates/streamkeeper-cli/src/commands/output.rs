@@ -9,6 +9,7 @@ use std::io::{self, Write as _};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
+use crate::escape::escaped_lines;
 use crate::exit::{Failure, GENERAL};
 
 /// The form of the answer.
@@ -44,7 +45,7 @@ impl Output {
             json.push('\n');
             json
         } else {
-            text(answer)
+            escaped_lines(&text(answer)).into_owned()
         };
         say(&text)
     }

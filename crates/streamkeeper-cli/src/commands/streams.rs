@@ -18,6 +18,7 @@ use super::config_file::NamedConfig;
 use super::confirm::Confirm;
 use super::organization::{self, block_on, choose, failed, is_same, transport};
 use super::output::Output;
+use crate::escape::escaped;
 use crate::exit::{Failure, GENERAL, Outcome};
 
 /// What to do.
@@ -169,14 +170,14 @@ impl Delete {
         if let (Some(ours), false) = (&shown.ours, force) {
             refuse_if_kept(&config, ours)?;
         }
-        let name = text::harmless(shown.name.as_deref().unwrap_or("without a name"));
+        let name = escaped(shown.name.as_deref().unwrap_or("without a name"));
+        let id = escaped(&shown.id);
         confirm.ask(&format!(
-            "The stream {name} ({}) is deleted on the service, with what it has not sent yet. This \
+            "The stream {name} ({id}) is deleted on the service, with what it has not sent yet. This \
              cannot be undone.",
-            shown.id,
         ))?;
         block_on(client.delete(&shown.id))?.map_err(|error| failed(&error))?;
-        organization.output.write(&shown, |shown| format!("deleted {}\n", shown.id))?;
+        organization.output.write(&shown, |shown| format!("deleted {}\n", escaped(&shown.id)))?;
         Ok(ExitCode::SUCCESS)
     }
 }

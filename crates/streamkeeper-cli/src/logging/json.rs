@@ -12,6 +12,9 @@ use tracing_subscriber::fmt::time::{FormatTime as _, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::MESSAGE;
+use crate::escape::acts;
+
 /// Writes an event as a line of JSON.
 pub(super) struct JsonLines;
 
@@ -31,12 +34,26 @@ where
         let mut ts = String::new();
         SystemTime.format_time(&mut Writer::new(&mut ts))?;
         let level = event.metadata().level();
-        write!(writer, r#"{{"ts":"{ts}","level":"{level}","msg":{}"#, Value::from(line.message))?;
+        let message = quoted(line.message);
+        write!(writer, r#"{{"ts":"{ts}","level":"{level}","msg":{message}"#)?;
         for (name, value) in line.fields {
-            write!(writer, ",{}:{value}", Value::from(name))?;
+            write!(writer, ",{}:{}", quoted(name), quoted(value))?;
         }
         writeln!(writer, "}}")
     }
+}
+
+/// A value as JSON, in which what acts on a terminal is escaped, too: the format asks it of some only.
+fn quoted(value: impl Into<Value>) -> String {
+    let json = value.into().to_string();
+    if !json.contains(acts) {
+        return json;
+    }
+    let escaped = |c: char| {
+        // All of them are within strings, and have four digits.
+        if acts(c) { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }
+    };
+    json.chars().map(escaped).collect()
 }
 
 /// What an event says.
@@ -91,37 +108,10 @@ impl Visit for Line {
     }
 }
 
-const MESSAGE: &str = "message";
-
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-    use std::sync::{Arc, Mutex};
-
-    use tracing_subscriber::fmt::MakeWriter;
-
+    use super::super::written::Written;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Written {
-        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.lock().unwrap().write(bytes)
-        }
-
-        fn flush(&mut self) -> std::io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl MakeWriter<'_> for Written {
-        type Writer = Self;
-
-        fn make_writer(&self) -> Self {
-            self.clone()
-        }
-    }
 
     #[test]
     fn a_line_is_an_object_with_the_names_that_collectors_know() {
@@ -130,19 +120,19 @@ mod tests {
         tracing::subscriber::with_default(log.finish(), || {
             let cause: &dyn std::error::Error = &fmt::Error;
             tracing::warn!(
-                stream = "a\"b\n", slot = %3, attempt = 2_u64, drift = -4, late = true, none = None::<u64>, cause,
+                stream = "a\"b\n\u{9b}\u{202e}", slot = %3, attempt = 2_u64, drift = -4, late = true, none = None::<u64>, cause,
                 "it is {}", "so\t\u{7}",
             );
         });
-        let written = written.0.lock().unwrap().clone();
-        let line = String::from_utf8(written).unwrap();
+        let line = written.text();
         assert!(line.starts_with("{\"ts\":\"20") && line.ends_with("}\n"), "{line}");
         assert_eq!(line.lines().count(), 1, "{line}");
+        assert!(!line.trim_end().contains(acts), "{line}");
         let mut line: Map<String, Value> = serde_json::from_str(&line).unwrap();
         let ts = line.remove("ts").unwrap();
         assert!(ts.as_str().unwrap().parse::<jiff::Timestamp>().is_ok(), "{ts}");
         let expected = serde_json::json!({
-            "level": "WARN", "msg": "it is so\t\u{7}", "stream": "a\"b\n", "slot": "3", "attempt": 2, "drift": -4,
+            "level": "WARN", "msg": "it is so\t\u{7}", "stream": "a\"b\n\u{9b}\u{202e}", "slot": "3", "attempt": 2, "drift": -4,
             "late": true, "cause": "an error occurred when formatting an argument",
         });
         assert_eq!(Value::from(line), expected);

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Found, Status, text};
 use crate::commands::output::{json_line, still_read};
+use crate::escape::escaped_lines;
 use crate::exit::Failure;
 
 /// Looks every `every`, until nobody reads what is written; Ctrl-C ends the command by its signal.
@@ -22,13 +23,13 @@ pub(super) fn until_gone(status: &Status, every: Duration) -> Result<(), Failure
         };
         let said = match &found {
             Ok(found) if status.output.is_json() => json_line(found)?,
-            Ok(found) => placed(&text::found(found, earlier.as_ref(), at)),
+            Ok(found) => placed(&escaped_lines(&text::found(found, earlier.as_ref(), at))),
             // On stdout there are only answers: a program would take the words for one.
             Err(failure) if status.output.is_json() => {
                 failure.report();
                 String::new()
             }
-            Err(failure) => placed(&format!("{}\n", failure.message())),
+            Err(failure) => placed(&escaped_lines(&format!("{}\n", failure.message()))),
         };
         if !still_read(&said)? {
             return Ok(());

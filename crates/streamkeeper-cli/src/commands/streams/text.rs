@@ -1,12 +1,13 @@
 //! Streams of the service, for people.
 
 use super::Shown;
+use crate::escape::escaped;
 
 /// A line each, in columns as wide as they have to be.
 pub(super) fn table(streams: &[Shown]) -> String {
     let head = ["name", "id", "start date", "members", "filters", "ours"].map(str::to_owned);
     let rows = std::iter::once(head).chain(streams.iter().map(row));
-    let rows: Vec<_> = rows.map(|row| row.map(|cell| harmless(&cell))).collect();
+    let rows: Vec<_> = rows.map(|row| row.map(|cell| escaped(&cell).into_owned())).collect();
     let mut widths = [0; 6];
     for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -19,11 +20,6 @@ pub(super) fn table(streams: &[Shown]) -> String {
         format!("{}\n", cells.join("  ").trim_end())
     };
     rows.iter().map(line).collect()
-}
-
-/// A text of the service's that changes nothing of a terminal: whoever may make a stream chooses its name.
-pub(super) fn harmless(text: &str) -> String {
-    text.replace(char::is_control, "\u{fffd}")
 }
 
 fn row(stream: &Shown) -> [String; 6] {
@@ -47,7 +43,7 @@ mod tests {
     fn a_name_cannot_clear_the_screen_or_begin_a_line() {
         let stream = Shown {
             name: Some("a\x1b[2J\nb\u{9b}".to_owned()),
-            id: "1".to_owned(),
+            id: "1\n2".to_owned(),
             start_date: None,
             members: None,
             resource_filter: Vec::new(),
@@ -56,6 +52,6 @@ mod tests {
         };
         let table = table(&[stream]);
         assert_eq!(table.lines().count(), 2);
-        assert!(table.contains("a\u{fffd}[2J\u{fffd}b\u{fffd}"), "{table}");
+        assert!(table.contains(r"a\u{1b}[2J\nb\u{9b}"), "{table}");
     }
 }
