@@ -79,7 +79,7 @@ async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     when_done.await.map_err(|_| failed(StartError::Died))
 }
 
-/// Fails unless two threads are to be had at a time: without one, the library that watches folders aborts.
+/// Fails unless two threads are to be had at a time: what watches the files would go on without its own.
 fn look_for_threads() -> std::io::Result<()> {
     let another = || std::thread::Builder::new().spawn(|| ()).map(drop);
     // Neither panics.
