@@ -44,7 +44,7 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
-        name: "log_lines_lost",
+        name: "log_lines_lost_total",
         kind: Kind::Counter,
         labels: &[],
         help: "Lines of the log that could not be written.",
