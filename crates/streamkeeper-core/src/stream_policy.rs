@@ -148,6 +148,8 @@ pub struct StreamPolicy {
     water: LowWater,
     position: Position,
     settled_at: Instant,
+    /// When something from a while ago was last read.
+    backlog_at: Option<Instant>,
     /// A frame has come from this stream.
     has_read: bool,
     persisted_mark: (Option<Timestamp>, Instant),
@@ -218,6 +220,7 @@ impl StreamPolicy {
             water: LowWater::new(config.position, None),
             position: Position::new(config.position, Instant::ZERO, false),
             settled_at: Instant::ZERO,
+            backlog_at: None,
             has_read: false,
             persisted_mark: (None, Instant::ZERO),
             persists: 0,

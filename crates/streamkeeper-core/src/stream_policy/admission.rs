@@ -17,6 +17,7 @@ pub(super) struct Admission {
     /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
     probing: Option<Instant>,
     probe: Option<SlotId>,
+    failed_at: Option<Instant>,
     /// The service has asked for no attempt before this instant.
     asked: Instant,
 }
@@ -28,6 +29,7 @@ impl Admission {
             token_backoff,
             probing: Some(Instant::ZERO),
             probe: None,
+            failed_at: None,
             asked: Instant::ZERO,
         }
     }
@@ -56,11 +58,16 @@ impl Admission {
             let backoff = if token { &mut self.token_backoff } else { &mut self.backoff };
             self.probing = Some(now + backoff.next(retry_after));
             self.probe = None;
+            self.failed_at = Some(now);
         }
     }
 
-    /// The first frame of a connection came: attempts succeed.
-    pub(super) fn proven(&mut self, now: Instant) {
+    /// The first frame of a connection came: attempts succeed. Unless one has failed since it `opened`;
+    /// that was later.
+    pub(super) fn proven(&mut self, opened: Instant, now: Instant) {
+        if self.failed_at.is_some_and(|failed| opened < failed) {
+            return;
+        }
         self.probing = Some(self.asked).filter(|&asked| now < asked);
         self.probe = None;
     }

@@ -44,6 +44,7 @@ impl StreamPolicy {
             self.position.data(span.arrived, datum);
             self.note_span(datum);
         }
+        self.note_backlog(span);
         self.advance(span, now);
     }
 
@@ -100,6 +101,16 @@ impl StreamPolicy {
         self.span_days = self.span_days.max(datum.span_days());
         if let (Some(start_day), Some(first)) = (datum.start_day, self.stream_start) {
             self.reading_ruled_out |= start_day < first;
+        }
+    }
+
+    /// Whether what is read is from a while ago: the service has a backlog for us.
+    fn note_backlog(&mut self, span: &Span) {
+        let present = self.clock.latest(span.arrived);
+        let old = self.water.margin() + self.config.position.settle * 2;
+        let is_old = |created_at| present.since(created_at) > old;
+        if self.clock.is_proven() && span.data.iter().any(|datum| is_old(datum.created_at)) {
+            self.backlog_at = Some(span.arrived);
         }
     }
 

@@ -211,13 +211,14 @@ impl StreamPolicy {
         let Some(slot) = self.slot_of(connection) else { return };
         slot.late = false;
         let first = !std::mem::replace(&mut slot.proven, true);
-        let lasted = !slot.lasted && now.since(slot.opened) >= late_after;
+        let opened = slot.opened;
+        let lasted = !slot.lasted && now.since(opened) >= late_after;
         slot.lasted |= lasted;
         if lasted {
             self.admission.lasted();
         }
         if first {
-            self.admission.proven(now);
+            self.admission.proven(opened, now);
             self.token_refused = false;
             self.has_read = true;
             self.absence.read(now);
@@ -231,6 +232,7 @@ impl StreamPolicy {
         let busy = self.incident.is_some()
             || self.verification.is_running()
             || !matches!(self.stage, Stage::Running)
+            || self.reads_backlog(now)
             || self.wants_to_settle(now)
             || self.wants_to_count(now);
         let drain_limit = self.config.drain_limit();
@@ -243,6 +245,12 @@ impl StreamPolicy {
         let slot = slot.id;
         self.outputs.push_back(Output::Drain(connection));
         self.report(Report::Rest { slot, rest });
+    }
+
+    /// A backlog is being read. Each slot that goes and comes is a rebalance, after which the service sends
+    /// again what it had not ticked off: slots that rest by turns would have it send the same for ever.
+    fn reads_backlog(&self, now: Instant) -> bool {
+        self.backlog_at.is_some_and(|at| now.since(at) <= self.config.position.settle)
     }
 
     /// The stream has not settled for an hour, because its slots rest by turns: rests are postponed

@@ -137,3 +137,31 @@ fn a_checkpoint_of_a_week_ago_is_not_trusted() {
     };
     assert!(away.reports.iter().any(recovers));
 }
+
+#[test]
+fn a_first_frame_says_nothing_of_attempts_that_failed_after_its_connection_opened() {
+    let mut bench = Bench::new(restless(20));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    bench.answer_create("s1");
+    let first = bench.take_connects()[0];
+    bench.input(Input::Opened(first));
+    bench.poke(first);
+    // Six open, and the service refuses from now on; their first frames come one by one.
+    let attempts = bench.take_connects();
+    let (opened, refused) = attempts.split_at(6);
+    opened.iter().for_each(|&connection| bench.input(Input::Opened(connection)));
+    let end = End::Refused(Refusal::Unavailable { status: 502, retry_after: None });
+    bench.pass_to(bench.seconds() + 0.1);
+    refused.iter().for_each(|&connection| bench.end(connection, end));
+    let mut more = 0;
+    for &connection in opened {
+        bench.pass_to(bench.seconds() + 0.1);
+        bench.poke(connection);
+        for attempt in bench.take_connects() {
+            more += 1;
+            bench.end(attempt, end);
+        }
+    }
+    assert!(more <= 1, "{more} attempts within a second");
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::establish::{Answer, Call};
-use crate::id::{IncidentId, SlotId, StreamId};
+use crate::id::{IncidentId, SlotId, StreamId, UserKey};
+use crate::low_water::Datum;
 use crate::stream_policy::{
     Cause, Health, Input, Members, OpenIncident, Output, Report, SlotState, StreamPolicyConfig,
     StreamState,
@@ -333,4 +334,28 @@ fn an_outage_is_one_state_not_one_for_each_attempt() {
     bench.pass_to(bench.seconds() + 60.0);
     bench.open_all();
     assert_eq!(bench.policy.health(), Health::Live);
+}
+
+#[test]
+fn no_slot_rests_while_a_backlog_is_read() {
+    for behind in [60, 7_200] {
+        let mut bench = Bench::running(StreamPolicyConfig::new("acme", 2));
+        let (busy, idle) = (bench.slot(0), bench.slot(1));
+        for _ in 0..24 {
+            bench.pass_to(bench.seconds() + 5.0);
+            let created_at = NOON + bench.seconds() as i64 - behind;
+            let datum = Datum {
+                user: UserKey(1),
+                created_at: Timestamp::from_micros(created_at * 1_000_000),
+                start_day: None,
+                new: true,
+            };
+            bench.input(Input::Data(busy));
+            bench.poke(busy);
+            bench.commit(busy, None, vec![datum]);
+            bench.poke(idle);
+        }
+        let rests = bench.wanted.contains(&Output::Drain(idle));
+        assert_eq!(rests, behind == 60, "{behind}");
+    }
 }
