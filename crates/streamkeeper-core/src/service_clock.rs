@@ -171,7 +171,9 @@ impl ServiceClock {
         match &mut self.ahead {
             Some(claim) if agree(claim.line, said, tolerance) => {
                 claim.repeated(said, by);
-                if claim.is_borne_out(said.at, by, self.patience) {
+                // Nothing has been believed before that the first time could contradict.
+                let first = !self.proven && claim.lasts(said.at) > Duration::ZERO;
+                if first || claim.is_borne_out(said.at, by, self.patience) {
                     let jump = Jump { by: ahead, after: self.line.at, since: claim.since };
                     let was_proven = std::mem::replace(&mut self.proven, true);
                     self.line = said;
@@ -214,7 +216,18 @@ impl ServiceClock {
     /// pokes only when idle says no more than that while data flows (Inform API, Connecting). A second
     /// one has to bear that out, too. Once pokes have told the time, this changes nothing.
     pub fn at_least(&mut self, arrived: Instant, ts: Timestamp) {
-        if self.proven || ts <= self.line.at(arrived) {
+        if self.proven {
+            return;
+        }
+        // Where data follows upon a single poke, its records bear that out.
+        let said = Line { at: arrived, ts };
+        if let Some(claim) = self.ahead.filter(|claim| agree(claim.line, said, self.tolerance())) {
+            self.proven = true;
+            self.line = claim.line;
+            (self.ahead, self.behind, self.far_behind) = (None, None, None);
+            return;
+        }
+        if ts <= self.line.at(arrived) {
             return;
         }
         match &mut self.least {
