@@ -8,7 +8,8 @@ use serde_json::json;
 use streamkeeper_simulator::fault::Call;
 
 use super::support::{
-    Keeper, RECOVERED, RECOVERING, Scenario, Service, Settings, calls, run_to_end, streamkeeper,
+    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, calls, request, run_to_end,
+    streamkeeper,
 };
 
 const OPENED: &str = "opened the ledger";
@@ -29,6 +30,48 @@ fn a_clean_restart_goes_on_where_it_was() {
     for call in [Call::Create, Call::Delete] {
         assert_eq!(calls(&finished.state, call), calls(&before, call), "no {call:?} more");
     }
+}
+
+#[test]
+fn streams_of_others_with_our_name_and_a_number_outlive_start_recovery_and_restart() {
+    let service = Service::process(&["--hold-for=8s"]);
+    let made = ["2", "2024"].map(|number| made_by_others(&service, &format!("{STREAM}~{number}")));
+    let mut scenario = Scenario::with(service, |settings| settings);
+    let outlived = |scenario: &Scenario, when: &str| {
+        let streams = scenario.service.streams();
+        for id in &made {
+            assert!(streams.iter().any(|stream| stream["id"] == *id), "{id} {when}: {streams:?}");
+        }
+    };
+    outlived(&scenario, "after the first start");
+    // The service does not let go of the old one: the next goes alongside, past the names of others.
+    scenario.service.fault(json!({"kind": "hang", "deaf": true}));
+    scenario.wait_recovered(1);
+    outlived(&scenario, "after a recovery");
+    let alongside = format!("{STREAM}~3");
+    let state = scenario.service.wait_state("what was left behind to go", |state| {
+        state.streams.iter().all(|stream| stream.name != STREAM)
+    });
+    assert!(state.streams.iter().any(|stream| stream.name == alongside));
+
+    scenario.keeper.stop();
+    scenario.keeper.restart();
+    // It looks for what was left behind, and finds theirs: each process says each once.
+    scenario.keeper.wait_said("is not known to be ours", 4);
+    outlived(&scenario, "after a restart");
+    scenario.keeper.restart();
+    scenario.wait_recovered(2);
+    outlived(&scenario, "after a kill");
+    scenario.finish();
+}
+
+/// A stream that somebody else makes; its id.
+fn made_by_others(service: &Service, name: &str) -> serde_json::Value {
+    let wanted = json!({"name": name, "start_date": "2026-11-01"}).to_string();
+    let (status, _) = request(&service.url, "POST", "/streams?token=simulated", &wanted);
+    assert_eq!(status, 201);
+    let streams = service.streams();
+    streams.iter().find(|stream| stream["name"] == name).unwrap()["id"].clone()
 }
 
 #[test]

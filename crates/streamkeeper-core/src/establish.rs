@@ -61,6 +61,28 @@ pub enum Progress {
     Done(Established),
 }
 
+/// What is written down of streams that we have made, or wanted to make.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ours {
+    /// The stream that is read.
+    pub stream: Option<StreamId>,
+    /// Streams that are not read any more, and could not be deleted.
+    pub left_behind: Vec<StreamId>,
+    /// Names of streams that were to be made alongside: nobody knows what became of them.
+    pub announced: Vec<String>,
+}
+
+impl Ours {
+    /// Whether that one is known to be ours, or bears the name that is ours by configuration. A number
+    /// behind that name proves nothing: others may have chosen it.
+    pub(crate) fn has(&self, stream: &Listed, server_name: &str) -> bool {
+        stream.name == server_name
+            || self.stream.as_ref() == Some(&stream.id)
+            || self.left_behind.contains(&stream.id)
+            || self.announced.contains(&stream.name)
+    }
+}
+
 /// The fresh stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Established {
@@ -100,6 +122,9 @@ pub struct Establish {
     inherit_start_date: bool,
     /// Not to be deleted for now: alongside them.
     held: Vec<StreamId>,
+    ours: Ours,
+    /// Streams in the last list with our name and a number, which are not ours as far as is known.
+    strangers: Vec<Listed>,
     /// Deleted, whatever the list says, until a CREATE is refused.
     gone: Vec<StreamId>,
     /// When the first of the DELETEs was refused that have been since.
@@ -126,20 +151,22 @@ pub struct Establish {
 }
 
 impl Establish {
-    /// Replaces the stream `known`, or whatever bears our name if that is `None`.
+    /// Replaces the stream that is ours, or whatever bears our name if none is known.
     ///
     /// `inherit_start_date`: without a `start_date`, take that of the stream that is replaced.
     #[must_use]
     pub fn new(
         config: EstablishConfig,
-        known: Option<StreamId>,
+        ours: Ours,
         start_date: Option<UtcDay>,
         inherit_start_date: bool,
         now: Instant,
         seed: u64,
     ) -> Self {
         Self {
-            step: known.map_or(Step::List, |id| Step::Delete(VecDeque::from([id]))),
+            step: ours.stream.clone().map_or(Step::List, |id| Step::Delete([id].into())),
+            ours,
+            strangers: Vec::new(),
             start_date,
             inherit_start_date,
             held: Vec::new(),
@@ -191,6 +218,16 @@ impl Establish {
         self.not_before = self.not_before.min(now);
     }
 
+    /// Names alongside that may have been made: what was refused has not.
+    pub fn announced(&self) -> &[String] {
+        &self.ours.announced
+    }
+
+    /// Streams in the last list with our name and a number, which are not ours as far as is known.
+    pub fn take_strangers(&mut self) -> Vec<Listed> {
+        std::mem::take(&mut self.strangers)
+    }
+
     /// The answer to the call in flight.
     pub fn answered(&mut self, now: Instant, answer: Answer) -> Progress {
         self.in_flight = false;
@@ -229,7 +266,10 @@ impl Establish {
             self.trouble = None;
         }
         self.looked = self.patience_ends().is_some_and(|ends| now >= ends);
-        let ours = |stream: &&Listed| is_ours(&stream.name, &self.config.server_name);
+        let base = &self.config.server_name;
+        let ours = |stream: &&Listed| self.ours.has(stream, base);
+        let stranger = |stream: &&Listed| !ours(stream) && is_ours(&stream.name, base);
+        self.strangers = streams.iter().filter(stranger).cloned().collect();
         if self.start_date.is_none() && self.inherit_start_date {
             self.start_date = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
         }
@@ -245,7 +285,6 @@ impl Establish {
             .collect();
         self.held.retain(|id| streams.iter().any(|stream| stream.id == *id));
         if to_delete.is_empty() {
-            let base = &self.config.server_name;
             let like = |name: &&String| name.eq_ignore_ascii_case(base) && *name != base;
             let names = streams.iter().map(|stream| &stream.name);
             self.resembling = names.filter(like).cloned().collect();
@@ -364,6 +403,12 @@ impl Establish {
 
     fn not_created(&mut self, failure: CallFailure) {
         self.gone.clear();
+        if let Step::Create { name } = &self.step
+            && matches!(failure, CallFailure::Unavailable { acted: true, .. })
+            && !self.ours.announced.contains(name)
+        {
+            self.ours.announced.push(name.clone());
+        }
         match failure {
             // Alongside is refused: too many for this organization, or the other name.
             CallFailure::StreamLimit | CallFailure::Rejected { .. } | CallFailure::Held

@@ -121,6 +121,10 @@ pub struct StreamPolicy {
     call: Option<Call>,
     token_refused: bool,
     left_behind: LeftBehind,
+    /// Names of streams that were to be made alongside, and may exist.
+    announced: Vec<String>,
+    /// The state with the name of the stream that the call under way makes is not durable yet.
+    announcing: Option<u64>,
 
     slots: Vec<Slot>,
     admission: Admission,
@@ -198,6 +202,8 @@ impl StreamPolicy {
             call: None,
             token_refused: false,
             left_behind: LeftBehind::default(),
+            announced: Vec::new(),
+            announcing: None,
             slots,
             admission: Admission::new(
                 Backoff::new(config.backoff, seeds.u64(..)),
@@ -405,6 +411,8 @@ impl StreamPolicy {
         self.water = LowWater::new(self.config.position, state.mark);
         self.stream = state.stream_id;
         self.left_behind.unlooked = self.stream.is_some();
+        self.take_over_left_behind(state.left_behind, now);
+        self.announced = state.announced;
         self.incidents = state.incidents;
         self.incident =
             state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));

@@ -47,7 +47,7 @@ impl Checkpoint {
 
     /// Reads it; `None` if there is none yet.
     pub(crate) fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<Self>, LedgerError> {
-        let Some(content) = small_file::read(fs, dir, &CHECKPOINT)? else { return Ok(None) };
+        let Some((_, content)) = small_file::read(fs, dir, &CHECKPOINT)? else { return Ok(None) };
         let parsed = parse(Take(&content));
         parsed.map(Some).ok_or_else(|| small_file::unreadable(dir, &CHECKPOINT))
     }

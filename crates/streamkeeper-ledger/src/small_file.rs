@@ -47,8 +47,12 @@ pub(crate) fn replace(
     fs.sync_dir(dir).context("sync", dir)
 }
 
-/// Reads the file's content; `None` if there is no such file.
-pub(crate) fn read(fs: &dyn Fs, dir: &Path, kind: &Kind) -> Result<Option<Vec<u8>>, LedgerError> {
+/// Reads the file's version and content; `None` if there is no such file.
+pub(crate) fn read(
+    fs: &dyn Fs,
+    dir: &Path,
+    kind: &Kind,
+) -> Result<Option<(u16, Vec<u8>)>, LedgerError> {
     let path = dir.join(kind.name);
     let file = match fs.open(&path, Access::Read) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -72,7 +76,7 @@ pub(crate) fn read(fs: &dyn Fs, dir: &Path, kind: &Kind) -> Result<Option<Vec<u8
     if take.0.len() as u64 != u64::from(length) || crc32fast::hash(take.0) != crc {
         return Err(damaged("the content does not match its checksum"));
     }
-    Ok(Some(take.0.to_vec()))
+    Ok(Some((version, take.0.to_vec())))
 }
 
 /// The content cannot be read although its checksum is right.

@@ -8,7 +8,9 @@
 //! 0 running, 1 recovering); clean (1); whether there is a stream id (1) and the id (length 4, bytes);
 //! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); the number of
 //! the last incident (8); whether one is under way (1), and if so: cause (2: kind, slot), since (8),
-//! recoveries (4), new, recovered, duplicate (8 each). Then the number of cursors (4); for each: the
+//! recoveries (4), new, recovered, duplicate (8 each); since version 2, the number of streams that were left
+//! behind (4), for each its id (length 4, bytes), and the number of announced names (4), for each the name
+//! (length 4, bytes). Then the number of cursors (4); for each: the
 //! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8),
 //! whether it was configured and so holds back what it has not acknowledged (1).
 
@@ -27,7 +29,7 @@ use crate::outbox::Cursor;
 use crate::small_file::{self, Kind};
 
 /// The state's file.
-pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 1 };
+pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 2 };
 
 /// The content of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +58,8 @@ impl Saved {
 
     /// Reads it; `None` if there is none yet.
     pub(crate) fn read(fs: &dyn Fs, dir: &Path) -> Result<Option<Self>, LedgerError> {
-        let Some(content) = small_file::read(fs, dir, &STATE)? else { return Ok(None) };
-        let parsed = take_saved(Take(&content));
+        let Some((version, content)) = small_file::read(fs, dir, &STATE)? else { return Ok(None) };
+        let parsed = take_saved(Take(&content), version);
         parsed.map(Some).ok_or_else(|| small_file::unreadable(dir, &STATE))
     }
 }
@@ -83,6 +85,13 @@ fn put_state(out: &mut Vec<u8>, state: &StreamState) {
             out.extend_from_slice(&count.to_le_bytes());
         }
     }
+    put_strings(out, state.left_behind.iter().map(|id| &id.0));
+    put_strings(out, state.announced.iter());
+}
+
+fn put_strings<'a>(out: &mut Vec<u8>, strings: impl ExactSizeIterator<Item = &'a String>) {
+    put_count(out, strings.len());
+    strings.for_each(|string| put_string(out, string.as_bytes()));
 }
 
 fn put_count(out: &mut Vec<u8>, count: usize) {
@@ -101,9 +110,9 @@ fn put_optional(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
     }
 }
 
-fn take_saved(mut take: Take<'_>) -> Option<Saved> {
+fn take_saved(mut take: Take<'_>, version: u16) -> Option<Saved> {
     let next_sequence = take.u64()?;
-    let state = if take_flag(&mut take)? { Some(take_state(&mut take)?) } else { None };
+    let state = if take_flag(&mut take)? { Some(take_state(&mut take, version)?) } else { None };
     let mut cursors = BTreeMap::new();
     for _ in 0..take.u32()? {
         let sink = String::from_utf8(take.string()?.to_vec()).ok()?;
@@ -113,7 +122,7 @@ fn take_saved(mut take: Take<'_>) -> Option<Saved> {
     take.0.is_empty().then_some(Saved { next_sequence, state, cursors })
 }
 
-fn take_state(take: &mut Take<'_>) -> Option<StreamState> {
+fn take_state(take: &mut Take<'_>, version: u16) -> Option<StreamState> {
     let mark = take_time(take)?;
     let phase = if take_flag(take)? { Phase::Recovering } else { Phase::Running };
     let clean = take_flag(take)?;
@@ -128,7 +137,27 @@ fn take_state(take: &mut Take<'_>) -> Option<StreamState> {
     }
     let incidents = IncidentId(take.u64()?);
     let incident = if take_flag(take)? { Some(take_incident(take)?) } else { None };
-    Some(StreamState { mark, phase, stream_id, clean, suspects, incidents, incident })
+    let (mut left_behind, mut announced) = (Vec::new(), Vec::new());
+    if version >= 2 {
+        left_behind = take_strings(take)?.into_iter().map(StreamId).collect();
+        announced = take_strings(take)?;
+    }
+    Some(StreamState {
+        mark,
+        phase,
+        stream_id,
+        clean,
+        suspects,
+        incidents,
+        incident,
+        left_behind,
+        announced,
+    })
+}
+
+fn take_strings(take: &mut Take<'_>) -> Option<Vec<String>> {
+    let count = take.u32()?;
+    (0..count).map(|_| String::from_utf8(take.string()?.to_vec()).ok()).collect()
 }
 
 fn take_incident(take: &mut Take<'_>) -> Option<OpenIncident> {

@@ -212,14 +212,15 @@ fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
 
 #[test]
 fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
-    for prefix in ["checkpoint", "state", "keys-", "outbox-"] {
+    for (prefix, current) in [("checkpoint", 1), ("state", 2), ("keys-", 1), ("outbox-", 1)] {
         let fs = FaultyFs::new(1);
         drop(filled(&fs, 60, &small()));
         let path = file(&fs, prefix);
-        fs.open(&path, Access::Write).unwrap().write_at(&[2, 0], 8).unwrap();
+        let newer = u16::to_le_bytes(current + 1);
+        fs.open(&path, Access::Write).unwrap().write_at(&newer, 8).unwrap();
         let error = open(&fs, &small()).unwrap_err();
         let LedgerError::NewerVersion { found, known, .. } = &error else { panic!("{error}") };
-        assert_eq!((*found, *known), (2, 1));
+        assert_eq!((*found, *known), (current + 1, current));
         assert!(error.to_string().contains("newer"), "{error}");
     }
 }

@@ -165,6 +165,11 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
             stream, server_stream = %id,
             "the service does not delete the old stream: going on beside it, deleting it later",
         ),
+        Report::NotOurs { id, name } => warn!(
+            stream, server_stream = ?id.0, server_name = ?name,
+            "a stream bears our name with a number, and is not known to be ours: it is left alone; if \
+             it is nobody's, `streamkeeper streams delete` it",
+        ),
         Report::NameTaken { name, resembling } => warn!(
             stream, server_name = ?name, resembling = ?resembling,
             "the name is taken on the service, and no stream in its list has it: going on under \

@@ -91,7 +91,12 @@ fn most_in_a_minute(times: &[Instant]) -> usize {
 fn run(known: bool, script: &Script, seed: u64) -> [Vec<Instant>; 3] {
     let mut now = Instant::ZERO;
     let known = known.then(|| StreamId("1".into()));
-    let mut establish = Establish::new(tests::config(), known, None, true, now, seed);
+    let ours = Ours {
+        stream: known,
+        left_behind: (2..9).map(|id: u32| StreamId(id.to_string())).collect(),
+        announced: vec!["acme~3".to_owned()],
+    };
+    let mut establish = Establish::new(tests::config(), ours, None, true, now, seed);
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     while now.since(Instant::ZERO) < 10 * MINUTE && times.iter().all(|kind| kind.len() < 2_000) {
         let due = establish.deadline().expect("nothing is under way");

@@ -46,9 +46,12 @@ struct Script {
 
 impl Script {
     fn new(known: Option<&str>, start_date: Option<&str>) -> Self {
+        Self::of(Ours { stream: known.map(id), ..Ours::default() }, start_date)
+    }
+
+    fn of(ours: Ours, start_date: Option<&str>) -> Self {
         let date = start_date.map(|date| date.parse().unwrap());
-        let establish =
-            Establish::new(config(), known.map(id), date, date.is_none(), Instant::ZERO, 1);
+        let establish = Establish::new(config(), ours, date, date.is_none(), Instant::ZERO, 1);
         Self { establish, now: Instant::ZERO }
     }
 
@@ -85,8 +88,38 @@ fn a_first_start_replaces_what_bears_our_name_and_nothing_else() {
     let streams = [("x", "other"), ("a", "acme"), ("b", "acme~2"), ("c", "acme~x"), ("d", "acmeX")];
     script.expect(&Call::List, listed(&streams));
     script.expect(&delete("a"), Answer::Deleted);
-    script.expect(&delete("b"), Answer::Deleted);
+    let strangers = script.establish.take_strangers();
+    assert_eq!(strangers.iter().map(|s| s.id.clone()).collect::<Vec<_>>(), [id("b")]);
     script.expect(&create("acme", None), Answer::Created(id("e")));
+}
+
+#[test]
+fn a_name_with_a_number_is_ours_only_if_that_was_written_down() {
+    let streams = [("a", "acme~2"), ("b", "acme~3"), ("c", "acme~2024"), ("d", "acme~4")];
+    let ours =
+        Ours { stream: None, left_behind: vec![id("b")], announced: vec!["acme~4".to_owned()] };
+    let mut script = Script::of(ours, None);
+    script.expect(&Call::List, listed(&streams));
+    script.expect(&delete("b"), Answer::Deleted);
+    script.expect(&delete("d"), Answer::Deleted);
+    let progress = script.expect(&create("acme", None), Answer::Created(id("e")));
+    assert!(matches!(progress, Progress::Done(_)));
+    let strangers = script.establish.take_strangers();
+    assert_eq!(strangers.iter().map(|s| s.id.clone()).collect::<Vec<_>>(), [id("a"), id("c")]);
+}
+
+#[test]
+fn a_stream_alongside_whose_answer_was_lost_is_found_by_its_name() {
+    let mut script = Script::new(Some("a"), None);
+    while script.establish.held.is_empty() {
+        script.expect(&delete("a"), failed(CallFailure::Held));
+    }
+    script.expect(&Call::List, listed(&[("a", "acme"), ("x", "acme~2")]));
+    script.expect(&create("acme~3", None), lost());
+    script.expect(&Call::List, listed(&[("a", "acme"), ("x", "acme~2"), ("y", "acme~3")]));
+    script.expect(&delete("y"), Answer::Deleted);
+    script.expect(&Call::List, listed(&[("a", "acme"), ("x", "acme~2")]));
+    script.expect(&create("acme~3", None), Answer::Created(id("z")));
 }
 
 #[test]
@@ -212,7 +245,8 @@ fn an_organization_is_full_when_the_service_says_so_and_not_when_we_count_so() {
 
 #[test]
 fn a_list_of_a_moment_ago_leads_to_no_loop() {
-    let mut script = Script::new(None, None);
+    let ours = Ours { left_behind: vec![id("b")], ..Ours::default() };
+    let mut script = Script::of(ours, None);
     script.expect(&Call::List, listed(&[("a", "acme"), ("b", "acme~2")]));
     while script.establish.held.is_empty() {
         script.expect(&delete("a"), failed(CallFailure::Held));

@@ -24,6 +24,8 @@ impl StreamPolicy {
             suspects: self.water.suspects().to_vec(),
             incidents: self.incidents,
             incident: self.incident.as_ref().map(|incident| incident.open(now, at)),
+            left_behind: self.left_behind.ids(),
+            announced: self.announced.clone(),
         };
         self.outputs.push_back(Output::Persist { number: self.persists, state });
         self.persists
@@ -39,6 +41,12 @@ impl StreamPolicy {
     }
 
     pub(super) fn persisted(&mut self, number: u64, now: Instant) {
+        if self.announcing == Some(number) {
+            self.announcing = None;
+            let wanted = matches!(self.stage, Stage::Establishing(_));
+            self.call = self.call.take().filter(|_| wanted);
+            self.outputs.extend(self.call.clone().map(Output::Call));
+        }
         match &mut self.stage {
             Stage::Terminating { persisted, .. } if *persisted == Some(number) => {
                 *persisted = None;

@@ -185,7 +185,7 @@ impl StreamPolicy {
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),
-            self.stream.clone(),
+            self.ours(),
             start_date,
             mark.is_none(),
             if self.incident.is_some() { now + CLOSE_SEEN } else { now },
@@ -211,8 +211,12 @@ impl StreamPolicy {
             Stage::Running if answered => self.left_behind.call(now),
             _ => None,
         };
-        if let Some(call) = call {
-            self.call = Some(call.clone());
+        let Some(call) = call else { return };
+        self.call = Some(call.clone());
+        if self.announces(&call) {
+            // What is written down is ours when it is found, whatever becomes of the answer or of us.
+            self.announcing = Some(self.persist(Phase::Recovering, false, now));
+        } else {
             self.outputs.push_back(Output::Call(call));
         }
     }
@@ -228,7 +232,8 @@ impl StreamPolicy {
         }
         match &mut self.stage {
             Stage::Establishing(establish) => match establish.answered(now, answer) {
-                Progress::Continues | Progress::Failed(_) => {}
+                Progress::Continues => {}
+                Progress::Failed(_) => self.announced = establish.announced().to_vec(),
                 Progress::NameTaken { name, resembling } => {
                     self.report(Report::NameTaken { name, resembling });
                 }
@@ -239,6 +244,10 @@ impl StreamPolicy {
                 Progress::Done(established) => self.established(established, now),
             },
             _ => self.left_behind_answered(&call, answer, now),
+        }
+        if let Stage::Establishing(establish) = &mut self.stage {
+            let strangers = establish.take_strangers();
+            self.found_strangers(strangers);
         }
         // A call of the old stage may have held these back.
         self.go_on_terminating(now);
@@ -255,6 +264,8 @@ impl StreamPolicy {
         for id in established.left_behind {
             self.leave_behind(id, established.not_before, now);
         }
+        self.announced.retain(|name| *name != established.name);
+        self.left_behind.unlooked |= !self.announced.is_empty();
         if let Some(incident) = &mut self.incident {
             incident.start_date = established.start_date;
         }

@@ -1,14 +1,16 @@
 //! Streams of ours that are not read any more: they are deleted when the service lets them go.
 //!
-//! A recovery leaves one behind if the service holds a client of it (recovery.md, "recover"). They are
-//! not written down. A process that starts with a stream of its own looks once for what an earlier
-//! one left, or an organization would be short of one of its five streams until the next recovery.
+//! A recovery leaves one behind if the service does not delete it (recovery.md, "recover"). They are
+//! written down: only a stream whose id is, or whose name was before it was to be made, is ours. One that
+//! bears our name with a number, and was never written down, is reported and left alone. A process that starts
+//! with a stream of its own looks once for what an earlier one left, or an organization would be short of one of
+//! its five streams until the next recovery.
 //! While nothing is read and attempts to connect fail, the service is asked for nothing that can wait.
 
 use std::time::Duration;
 
 use crate::backoff::{Backoff, BackoffConfig};
-use crate::establish::{Answer, Call, Listed, is_ours};
+use crate::establish::{Answer, Call, Listed, Ours, is_ours};
 use crate::id::StreamId;
 use crate::time::Instant;
 
@@ -38,6 +40,8 @@ pub(super) struct LeftBehind {
     /// An earlier process may have left some, and nobody has looked yet.
     pub(super) unlooked: bool,
     look: Option<Attempt>,
+    /// Streams with our name that are not ours, said once.
+    strangers: Vec<StreamId>,
 }
 
 impl LeftBehind {
@@ -64,6 +68,11 @@ impl LeftBehind {
         }
     }
 
+    /// The streams.
+    pub(super) fn ids(&self) -> Vec<StreamId> {
+        self.streams.iter().map(|(id, _)| id.clone()).collect()
+    }
+
     /// A stream is gone.
     pub(super) fn deleted(&mut self, gone: &StreamId) {
         self.streams.retain(|(id, _)| id != gone);
@@ -87,6 +96,45 @@ impl StreamPolicy {
         let mut attempt = self.rare_attempt(now);
         attempt.not_before = attempt.not_before.max(not_before);
         self.left_behind.streams.push((id, attempt));
+    }
+
+    /// What an earlier process has written down.
+    pub(super) fn take_over_left_behind(&mut self, ids: Vec<StreamId>, now: Instant) {
+        for id in ids {
+            let attempt = self.rare_attempt(now);
+            self.left_behind.streams.push((id, attempt));
+        }
+    }
+
+    /// What is ours on the service.
+    pub(super) fn ours(&self) -> Ours {
+        Ours {
+            stream: self.stream.clone(),
+            left_behind: self.left_behind.ids(),
+            announced: self.announced.clone(),
+        }
+    }
+
+    /// Whether this makes a stream whose name has to be written down first: that of the configuration
+    /// is ours anyway.
+    pub(super) fn announces(&mut self, call: &Call) -> bool {
+        let Call::Create { name, .. } = call else { return false };
+        let news = *name != self.config.server_name && !self.announced.contains(name);
+        if news {
+            self.announced.push(name.clone());
+        }
+        news
+    }
+
+    /// Streams that bear our name with a number, and are not ours as far as is known: said once.
+    pub(super) fn found_strangers(&mut self, strangers: Vec<Listed>) {
+        for Listed { id, name, .. } in strangers {
+            if !self.left_behind.strangers.contains(&id) {
+                self.left_behind.strangers.truncate(STRANGERS_MAX);
+                self.left_behind.strangers.push(id.clone());
+                self.report(Report::NotOurs { id, name });
+            }
+        }
     }
 
     pub(super) fn left_behind_answered(&mut self, call: &Call, answer: Answer, now: Instant) {
@@ -117,11 +165,20 @@ impl StreamPolicy {
     /// Whatever bears our name beside the stream that we read. If that one has another name, the
     /// configuration's was changed since: what has it now is nobody's that we know.
     fn leave_others_behind(&mut self, mut streams: Vec<Listed>, now: Instant) {
-        streams.retain(|stream| is_ours(&stream.name, &self.config.server_name));
-        if streams.iter().any(|stream| Some(&stream.id) == self.stream.as_ref()) {
-            streams.retain(|stream| Some(&stream.id) != self.stream.as_ref());
-            streams.into_iter().for_each(|stream| self.leave_behind(stream.id, now, now));
+        let base = self.config.server_name.clone();
+        let ours = self.ours();
+        streams.retain(|stream| is_ours(&stream.name, &base));
+        let named = streams.len();
+        streams.retain(|stream| Some(&stream.id) != self.stream.as_ref());
+        if streams.len() == named {
+            return;
         }
+        let (ours, strangers): (Vec<_>, Vec<_>) =
+            streams.into_iter().partition(|stream| ours.has(stream, &base));
+        ours.into_iter().for_each(|stream| self.leave_behind(stream.id, now, now));
+        self.found_strangers(strangers);
+        // What there is of them is known by its id now.
+        self.announced.clear();
     }
 
     /// A held member takes minutes to be let go: several such streams are asked for rarely.
@@ -134,3 +191,6 @@ impl StreamPolicy {
 
 /// Before the first attempt.
 const FIRST: Duration = Duration::from_secs(5);
+
+/// So many streams that are not ours are remembered as said.
+const STRANGERS_MAX: usize = 30;

@@ -207,6 +207,13 @@ pub enum Report {
     Deleted(StreamId),
     /// The service holds a member of the old stream.
     LeftBehind(StreamId),
+    /// A stream bears our name with a number, and nothing says that we have made it: it is left alone.
+    NotOurs {
+        /// Its id.
+        id: StreamId,
+        /// Its name.
+        name: String,
+    },
     /// The name is taken on the service, though no stream has it by its list: going on under another.
     NameTaken {
         /// The name.

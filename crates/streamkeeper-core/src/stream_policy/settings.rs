@@ -105,6 +105,10 @@ pub struct StreamState {
     pub incidents: IncidentId,
     /// The incident under way.
     pub incident: Option<OpenIncident>,
+    /// Streams that are not read any more, and could not be deleted.
+    pub left_behind: Vec<StreamId>,
+    /// Names of streams that were to be made alongside, and may exist.
+    pub announced: Vec<String>,
 }
 
 impl StreamState {
@@ -119,6 +123,8 @@ impl StreamState {
             suspects: Vec::new(),
             incidents: IncidentId(0),
             incident: None,
+            left_behind: Vec::new(),
+            announced: Vec::new(),
         }
     }
 }

@@ -298,6 +298,9 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
              later"
                 .into()
         }
+        Report::NotOurs { .. } => {
+            "LIST: a stream that is not known to be ours bears our name with a number".into()
+        }
         Report::NameTaken { .. } => {
             "CREATE: the name is taken, though no stream has it; going on under another".into()
         }
