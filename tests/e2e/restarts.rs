@@ -8,8 +8,8 @@ use serde_json::json;
 use streamkeeper_simulator::fault::Call;
 
 use super::support::{
-    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, calls, request, run_to_end,
-    streamkeeper,
+    Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, calls, command, request,
+    run_to_end, streamkeeper,
 };
 
 const OPENED: &str = "opened the ledger";
@@ -53,6 +53,13 @@ fn streams_of_others_with_our_name_and_a_number_outlive_start_recovery_and_resta
         state.streams.iter().all(|stream| stream.name != STREAM)
     });
     assert!(state.streams.iter().any(|stream| stream.name == alongside));
+
+    let listed = run_to_end(&mut command(&scenario.keeper, &["streams", "list", "--json"]));
+    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
+    for stream in &listed {
+        let ours = (stream["name"] == alongside).then_some(STREAM);
+        assert_eq!(stream["ours"].as_str(), ours, "{stream}");
+    }
 
     scenario.keeper.stop();
     scenario.keeper.restart();

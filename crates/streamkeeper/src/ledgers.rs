@@ -220,6 +220,19 @@ pub fn stats(data_dir: &Path, stream: &str) -> Result<LedgerStats, LedgerError> 
     Ok(LedgerStats::new(stream, folder, contents))
 }
 
+/// The ids of the streams on the service that are known to be this one's: the one that is read, and
+/// those that could not be deleted yet. Of names there, only the configured one is ours.
+///
+/// # Errors
+/// Those of [`stats`].
+pub fn made(data_dir: &Path, stream: &str) -> Result<Vec<String>, LedgerError> {
+    let folder = existing(data_dir, stream)?;
+    let state = streamkeeper_ledger::inspect(&RealFs, &folder)?.state;
+    let ids =
+        state.into_iter().flat_map(|state| state.left_behind.into_iter().chain(state.stream_id));
+    Ok(ids.map(|id| id.0).collect())
+}
+
 impl LedgerStats {
     fn new(stream: &str, folder: PathBuf, contents: Contents) -> Self {
         let Contents { next_sequence, oldest_sequence, .. } = contents;

@@ -347,13 +347,6 @@ impl StreamConfig {
     pub fn transport(&self) -> Result<HttpTransport, StartError> {
         transport(self)
     }
-
-    /// Whether a stream of this name on the server is one that is made for this one: of its
-    /// `server_name`, or made alongside when the service did not let go of that.
-    #[must_use]
-    pub fn has_made(&self, name: &str) -> bool {
-        streamkeeper_core::establish::is_ours(name, &self.server_name)
-    }
 }
 
 const fn watchdog(config: &StreamConfig) -> WatchdogConfig {

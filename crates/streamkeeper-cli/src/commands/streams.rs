@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde::Serialize;
 use streamkeeper::config::{Config, StreamConfig};
-use streamkeeper::control;
+use streamkeeper::{control, ledgers};
 use streamkeeper_inform::wire::Stream;
 use streamkeeper_inform::{Client, NewStream};
 
@@ -201,7 +201,11 @@ impl Shown {
         let Stream { id, name, start_date, resource_filter, event_type_filter, members, .. } =
             stream;
         let mut ours = config.streams.iter().filter(|one| is_same(one, organization));
-        let ours = ours.find(|one| name.as_deref().is_some_and(|name| one.has_made(name)));
+        // What cannot be read tells nothing: then the name alone counts.
+        let made = |name: &str| ledgers::made(&config.service.data_dir, name).unwrap_or_default();
+        let ours = ours.find(|one| {
+            name.as_deref() == Some(&*one.server_name) || made(&one.name).contains(&id)
+        });
         Self {
             ours: ours.map(|one| one.name.clone()),
             start_date: start_date.map(|day| day.to_string()),
