@@ -230,10 +230,20 @@ fn a_doctor_says_at_which_step_it_fails_and_what_to_do() {
     }
     expect(&found, "service of acme, TLS", "warning");
     expect(&found, &format!("token in {}", token.display()), "warning");
+    assert_eq!(found.get("service of acme, names"), None, "there is no stream yet");
     for about in ["configuration", "detection", "tcp_retries2"] {
         expect(&found, about, "good");
     }
     assert!(found.contains_key("open files") && found.contains_key("data_dir ./data"), "{found:?}");
+
+    for name in ["ACME", "acme~2024", "acmeX"] {
+        let made = alone(&folder, &["streams", "create", "--name", name]);
+        assert_eq!(made.code, Some(0), "{made:?}");
+    }
+    let ended = examine(&[]);
+    expect(&levels(&ended), "service of acme, names", "warning");
+    let named = ["ACME", "acme~2024", "acmeX"].map(|name| ended.stdout.contains(name));
+    assert_eq!(named, [true, true, false], "{ended:?}");
 
     fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     fs::write(&token, "wrong").unwrap();

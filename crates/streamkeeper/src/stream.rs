@@ -347,6 +347,15 @@ impl StreamConfig {
     pub fn transport(&self) -> Result<HttpTransport, StartError> {
         transport(self)
     }
+
+    /// Whether a name on the server can be taken for ours, and is another: upper and lower case differ,
+    /// or a number follows, as behind what is made alongside.
+    #[must_use]
+    pub fn is_resembled_by(&self, name: &str) -> bool {
+        let ours = self.server_name.to_lowercase();
+        name != self.server_name
+            && streamkeeper_core::establish::is_ours(&name.to_lowercase(), &ours)
+    }
 }
 
 const fn watchdog(config: &StreamConfig) -> WatchdogConfig {

@@ -1,12 +1,15 @@
 //! Whether the service answers, step by step, and whether its clock agrees with ours.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use humantime::format_duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use streamkeeper::config::{Config, StreamConfig};
+use streamkeeper::ledgers;
 use streamkeeper::transport::{Control, HttpTransport};
+use streamkeeper_inform::wire::Stream;
 use streamkeeper_inform::{
     CallError, CallErrorKind, Client, ReplayQuery, Request, TlsFault, TransportError,
     TransportErrorKind,
@@ -26,12 +29,16 @@ pub(super) fn organizations(config: &Config) -> Result<Vec<Finding>, Failure> {
     }
     let mut findings = Vec::new();
     for stream in asked {
-        findings.extend(block_on(organization(stream, &transport(stream)?))?);
+        findings.extend(block_on(organization(config, stream, &transport(stream)?))?);
     }
     Ok(findings)
 }
 
-async fn organization(stream: &StreamConfig, transport: &HttpTransport) -> Vec<Finding> {
+async fn organization(
+    config: &Config,
+    stream: &StreamConfig,
+    transport: &HttpTransport,
+) -> Vec<Finding> {
     let about = |what: &str| format!("service of {}, {what}", stream.name);
     let listed = Client::new(transport.clone()).list().await;
     let mut findings = steps(listed.as_ref().err(), stream.url.starts_with("https"), &about);
@@ -40,9 +47,28 @@ async fn organization(stream: &StreamConfig, transport: &HttpTransport) -> Vec<F
             about("token"),
             format!("accepted; the organization has {} streams", streams.len()),
         ));
+        let ours = config.streams.iter().filter(|one| is_same(one, stream));
+        findings.extend(ours.filter_map(|one| names(one, &config.service.data_dir, &streams)));
         findings.push(clock(about("clock"), transport).await);
     }
     findings
+}
+
+/// Names in the list that can be taken for that of `stream`, and are not known to be ours.
+fn names(stream: &StreamConfig, data_dir: &Path, listed: &[Stream]) -> Option<Finding> {
+    // What cannot be read tells nothing.
+    let made = ledgers::made(data_dir, &stream.name).unwrap_or_default();
+    let others = listed.iter().filter(|one| !made.contains(&one.id));
+    let names = others.filter_map(|one| one.name.as_deref());
+    let resembling: Vec<_> = names.filter(|name| stream.is_resembled_by(name)).collect();
+    (!resembling.is_empty()).then(|| {
+        Finding::warning(
+            format!("service of {}, names", stream.name),
+            format!("like `{}`, and not known to be ours: {resembling:?}", stream.server_name),
+            "they are left alone. A service that ignores upper and lower case takes such a name for ours: set \
+             another server_name. One that nobody needs takes a place: `streamkeeper streams delete`",
+        )
+    })
 }
 
 /// How far a call came.
