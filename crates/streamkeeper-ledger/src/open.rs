@@ -90,7 +90,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
     for &number in &checkpoint.runs {
         keys.add(open_run(fs, dir, number)?);
     }
-    let committed = saved.as_ref().map_or(1, |saved| saved.next_sequence).max(checkpoint.sealed_to);
+    let committed = saved.as_ref().map_or(1, Saved::committed).max(checkpoint.sealed_to);
     let floor = floor(&checkpoint, saved.as_ref());
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
     firsts.sort_unstable();

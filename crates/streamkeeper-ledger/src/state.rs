@@ -40,6 +40,12 @@ pub(crate) struct Saved {
 }
 
 impl Saved {
+    /// What is proven to have been committed ends here.
+    pub(crate) fn committed(&self) -> u64 {
+        let cursors = self.cursors.values().map(|cursor| cursor.next);
+        cursors.fold(self.next_sequence, u64::max)
+    }
+
     pub(crate) fn write(&self, fs: &dyn Fs, dir: &Path) -> Result<(), LedgerError> {
         let mut out = Vec::new();
         out.extend_from_slice(&self.next_sequence.to_le_bytes());

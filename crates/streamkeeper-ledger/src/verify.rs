@@ -2,6 +2,7 @@
 //!
 //! Both take the lock, so they are for a ledger that no process uses.
 
+use std::io;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -13,7 +14,7 @@ use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::lock;
 use crate::record::{self, FrameHeader, Unpacker};
-use crate::segment::{Depth, Fault, Header, Scan, Scanned, Segment, parse_name};
+use crate::segment::{Depth, Fault, Header, Scan, Scanned, Segment, parse_name, segment_name};
 use crate::state::Saved;
 
 /// What a check found.
@@ -25,7 +26,7 @@ pub struct Verified {
     pub events: u64,
     /// Keys in sealed files.
     pub keys_sealed: u64,
-    /// A tail that the next start will cut: file, and how many bytes.
+    /// A tail that the next start will cut, unless a sink has some of it: file, and how many bytes.
     pub torn: Option<(PathBuf, u64)>,
     /// Everything that is damaged, or of a newer version.
     pub damage: Vec<LedgerError>,
@@ -57,7 +58,7 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Verified, LedgerError> {
         let mut walk = Walk { fs, dir, is_last, from: 0, events: 0, torn: None, end: first };
         let walked = found(walk.segment(first, &mut |_| ControlFlow::Continue(())), &mut damage)?;
         if end.is_some_and(|end| end != first) {
-            let path = dir.join(crate::segment::segment_name(first));
+            let path = dir.join(segment_name(first));
             damage.push(LedgerError::damaged(&path, 0, "events before this segment are missing"));
         }
         end = walked.map(|_| walk.end);
@@ -65,10 +66,10 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Verified, LedgerError> {
         verified.events += walk.events;
         verified.torn = verified.torn.or(walk.torn);
     }
-    let committed = saved.map_or(1, |saved| saved.next_sequence).max(checkpoint.sealed_to);
+    let committed = saved.map_or(1, |saved| saved.committed()).max(checkpoint.sealed_to);
     if damage.is_empty() && end.unwrap_or(1) < committed {
-        let path = dir.join(crate::segment::segment_name(firsts.last().copied().unwrap_or(1)));
-        damage.push(LedgerError::damaged(&path, 0, "committed events are missing at the end"));
+        let last = firsts.last().copied().unwrap_or(1);
+        damage.push(missing_at_the_end(fs, dir, last, verified.torn.take())?);
     }
     verified.damage = damage;
     Ok(verified)
@@ -90,14 +91,36 @@ pub fn export(
     let mut firsts = segments(fs, dir)?;
     let before = firsts.iter().take_while(|&&first| first <= from).count();
     let firsts = firsts.split_off(before.saturating_sub(1));
+    let (mut end, mut last, mut torn) = (1, 1, None);
     for (number, &first) in firsts.iter().enumerate() {
         let is_last = number + 1 == firsts.len();
         let mut walk = Walk { fs, dir, is_last, from, events: 0, torn: None, end: first };
         if walk.segment(first, &mut each)?.is_break() {
             return Ok(());
         }
+        (end, last, torn) = (walk.end, first, walk.torn);
     }
-    Ok(())
+    let saved = Saved::read(fs, dir)?;
+    match saved.filter(|saved| end.max(from) < saved.committed()) {
+        Some(_) => Err(missing_at_the_end(fs, dir, last, torn)?),
+        None => Ok(()),
+    }
+}
+
+/// What is proven to have been committed is not there: damage, and no torn tail.
+fn missing_at_the_end(
+    fs: &dyn Fs,
+    dir: &Path,
+    last: u64,
+    torn: Option<(PathBuf, u64)>,
+) -> Result<LedgerError, LedgerError> {
+    let path = dir.join(segment_name(last));
+    let length = match fs.open(&path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        opened => opened.and_then(|file| file.len()).context("read the length of", &path)?,
+    };
+    let offset = length.saturating_sub(torn.map_or(0, |(_, bytes)| bytes));
+    Ok(LedgerError::damaged(&path, offset, "committed events are missing at the end"))
 }
 
 /// Damage is collected, anything else ends the check.

@@ -183,6 +183,31 @@ fn a_missing_tail_that_was_committed_is_damage_and_not_a_torn_tail() {
 }
 
 #[test]
+fn a_damaged_last_frame_that_was_committed_is_said_by_whoever_reads_it() {
+    let fs = FaultyFs::new(1);
+    let mut ledger = filled(&fs, 8, &large());
+    ledger.persist(&state(false)).unwrap();
+    drop(ledger);
+    let path = file(&fs, "outbox-");
+    let whole = fs.open(&path, Access::Read).unwrap().len().unwrap();
+    let last = whole - last_frame(&fs, &path, whole);
+    assert!(fs.flip_bit(&path, usize::try_from(whole).unwrap() - 1));
+    let at = |error: &LedgerError| match error {
+        LedgerError::Damaged { offset, .. } => *offset,
+        error => panic!("{error}"),
+    };
+    let verified = streamkeeper_ledger::verify(&fs, dir()).unwrap();
+    assert_eq!(verified.torn, None, "a start would not cut it");
+    assert_eq!(verified.damage.iter().map(at).collect::<Vec<_>>(), [last]);
+    let mut exported = 0;
+    let error = streamkeeper_ledger::export(&fs, dir(), 1, |_| {
+        exported += 1;
+        std::ops::ControlFlow::Continue(())
+    });
+    assert_eq!((at(&error.unwrap_err()), exported), (last, 4));
+}
+
+#[test]
 fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
     for prefix in ["checkpoint", "state", "keys-"] {
         for missing in [false, true] {
