@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
+use streamkeeper_simulator::checker::Expected;
 use streamkeeper_simulator::fault::Call;
 
 use super::support::{
@@ -146,6 +147,37 @@ fn damage_elsewhere_is_refused_by_file_and_byte() {
     let said = log.iter().find(|line| line.contains("is damaged at byte")).expect("it says so");
     let name = segment.file_name().unwrap().to_str().unwrap();
     assert!(said.contains(name) && said.contains("Restore the directory"), "{said}");
+}
+
+#[test]
+fn a_damaged_last_frame_that_the_sink_already_has_is_refused_and_nothing_comes_twice() {
+    let mut scenario = Scenario::start();
+    let state = scenario.keeper.ledger().join("state");
+    let early = fs::read(&state).unwrap();
+    scenario.drain(&Expected::default());
+    scenario.keeper.kill();
+    // As after a power cut that came before the state was written again.
+    fs::write(&state, early).unwrap();
+    let segment = segments(&scenario.keeper.ledger()).pop().unwrap();
+    let whole = fs::read(&segment).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&segment, &damaged).unwrap();
+    let delivered = scenario.keeper.delivered();
+    scenario.keeper.restart();
+    assert_eq!(scenario.keeper.wait_end(), 1);
+    let log = scenario.keeper.raw_log();
+    let said = log.iter().find(|line| line.contains("is damaged at byte")).expect("it says so");
+    for part in ["a sink already has events", "Restore the directory", "`<path>.cursor`"] {
+        assert!(said.contains(part), "{said}");
+    }
+    assert_eq!(fs::read(&segment).unwrap(), damaged, "nothing is cut off");
+    assert_eq!(scenario.keeper.delivered(), delivered);
+    // From a copy, as the message says.
+    fs::write(&segment, whole).unwrap();
+    scenario.keeper.restart();
+    scenario.wait_recovered(1);
+    scenario.finish();
 }
 
 #[test]

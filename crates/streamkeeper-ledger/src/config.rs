@@ -8,6 +8,9 @@ pub struct Config {
     /// The sinks that have to acknowledge an event before it leaves the outbox. A cursor of a sink
     /// that is not named stays, but holds nothing back.
     pub sinks: Vec<String>,
+    /// Some sink's own records say that it has everything before this sequence number: what is cut
+    /// off or unreadable before it is damage, and no torn tail.
+    pub given: u64,
     /// A segment that has reached so many bytes is followed by a new one.
     pub segment_bytes: u64,
     /// Heads and payloads of about so many bytes are packed together; a reader unpacks as much at
@@ -39,6 +42,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             sinks: Vec::new(),
+            given: 0,
             segment_bytes: 64 << 20,
             frame_bytes: 1 << 20,
             compression_level: 1,

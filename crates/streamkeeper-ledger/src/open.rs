@@ -5,8 +5,8 @@
 //!    removed. The others must follow each other without a gap.
 //! 3. The keys of frames behind the checkpoint are read into memory; the last segment is checked in full.
 //! 4. A bad frame in the last commit of the last segment is a torn tail and cut off. Anything else that
-//!    is bad, or ends before what the state says was committed, is damage: the start is refused and
-//!    nothing is changed.
+//!    is bad, or ends before what the state, a cursor or a sink proves to have been committed, is damage:
+//!    the start is refused and nothing is changed.
 //! 5. The last segment's header and last commit are written once more, in place, and synced: the last
 //!    process may have died of a failed sync, after which the kernel shows bytes that the disk does
 //!    not have.
@@ -37,7 +37,7 @@ use crate::state::Saved;
 pub struct OpenReport {
     /// How the last process ended.
     pub start: Start,
-    /// A torn tail that was cut off. Nothing in it had been committed.
+    /// A torn tail that was cut off. Neither the state nor a sink knows that any of it was committed.
     pub torn: Option<Torn>,
     /// How many events the keys of which were read from segments.
     pub replayed: u64,
@@ -101,7 +101,8 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         return Err(LedgerError::damaged(&missing, 0, "a segment with this event is missing"));
     }
 
-    let replay = Replay { fs, dir, sealed_to: checkpoint.sealed_to, committed };
+    let replay =
+        Replay { fs, dir, sealed_to: checkpoint.sealed_to, committed, given: config.given };
     let (segments, tail) = replay.segments(&counted, &mut keys)?;
     let end = tail.end;
     let oldest = segments.front().map_or(end, |segment| segment.first);
@@ -210,6 +211,13 @@ struct Tail {
     torn: Option<Torn>,
 }
 
+/// A sink is given nothing before it is durable, so no crash has done this. A copy may have been made in
+/// the middle of a write, though.
+const GIVEN: &str = "a sink already has events that cannot be read here any more (if this is an older \
+    copy that was put back, and was made in the middle of a write: move away what the sink has noted \
+    of its place, for a file sink `<path>.cursor`, and start; the rest is then cut off, and what \
+    was delivered since the copy is delivered again)";
+
 /// Goes through the segments.
 struct Replay<'a> {
     fs: &'a dyn Fs,
@@ -217,6 +225,8 @@ struct Replay<'a> {
     sealed_to: u64,
     /// What is known to have been committed ends here or later.
     committed: u64,
+    /// What a sink has by its own account ends here.
+    given: u64,
 }
 
 impl Replay<'_> {
@@ -325,8 +335,12 @@ impl Replay<'_> {
     ) -> Result<(SegmentInfo, Tail), LedgerError> {
         let (segment, header) = Segment::open(self.fs, self.dir, first, Access::Write)?;
         if header == Header::Torn {
+            let what = "its header is not whole";
             if self.committed > first || segment.commit_after(0)? {
-                return Err(segment.damaged(&Fault { offset: 0, what: "its header is not whole" }));
+                return Err(segment.damaged(&Fault { offset: 0, what }));
+            }
+            if self.given > first {
+                return Err(segment.damaged(&Fault { offset: 0, what: GIVEN }));
             }
             return self.empty(first);
         }
@@ -351,10 +365,13 @@ impl Replay<'_> {
             let what = fault.map_or("committed events are missing at the end", |fault| fault.what);
             return Err(segment.damaged(&Fault { offset, what }));
         }
-        if let Some(fault) = fault
-            && segment.commit_after(offset)?
-        {
-            return Err(segment.damaged(&fault));
+        if let Some(fault) = fault {
+            if segment.commit_after(offset)? {
+                return Err(segment.damaged(&fault));
+            }
+            if end < self.given {
+                return Err(segment.damaged(&Fault { offset, what: GIVEN }));
+            }
         }
         let torn = self.make_whole(&segment, offset, commit)?;
         let info = SegmentInfo { first, bytes: offset, arrived };

@@ -183,6 +183,29 @@ fn a_missing_tail_that_was_committed_is_damage_and_not_a_torn_tail() {
 }
 
 #[test]
+fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
+    for given in [5, 8] {
+        let fs = FaultyFs::new(1);
+        drop(filled(&fs, 8, &large()));
+        let path = file(&fs, "outbox-");
+        let whole = fs.open(&path, Access::Read).unwrap().len().unwrap();
+        let last = whole - last_frame(&fs, &path, whole);
+        assert!(fs.flip_bit(&path, usize::try_from(whole).unwrap() - 1));
+        // The file sink's own place: it has some of the frame.
+        let error = open(&fs, &Config { given: given + 1, ..large() }).unwrap_err();
+        let LedgerError::Damaged { path: named, offset, .. } = &error else { panic!("{error}") };
+        assert_eq!((named, *offset), (&path, last));
+        for advice in ["Restore the directory", "an older copy", "`<path>.cursor`"] {
+            assert!(error.to_string().contains(advice), "{error}");
+        }
+        assert_eq!(fs.open(&path, Access::Read).unwrap().len().unwrap(), whole, "nothing is cut");
+        // Whoever has nothing of it proves nothing.
+        let (_, report) = open(&fs, &Config { given: 5, ..large() }).unwrap();
+        assert!(report.torn.is_some());
+    }
+}
+
+#[test]
 fn a_damaged_last_frame_that_was_committed_is_said_by_whoever_reads_it() {
     let fs = FaultyFs::new(1);
     let mut ledger = filled(&fs, 8, &large());

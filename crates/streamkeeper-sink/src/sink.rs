@@ -62,6 +62,13 @@ pub trait Sink: Send {
     /// batch that may be cut differently.
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>>;
 
+    /// The sink's own places when it was made, by stream: the first sequence number that it does not
+    /// have. Asked before a ledger is opened, so that a ledger that has lost what the sink has is
+    /// found damaged. The default knows of none.
+    fn places(&self) -> Vec<(String, u64)> {
+        Vec::new()
+    }
+
     /// Ends the sink in order: flushes what it holds and lets go of its resources.
     /// Everything that was answered with `Ok` is already safe before.
     ///

@@ -32,6 +32,8 @@ pub(crate) struct Consumers {
 
 struct RunningSink {
     wants: Wants,
+    /// Its own places when it was made.
+    places: Vec<(String, u64)>,
     changes: mpsc::UnboundedSender<Change>,
     task: JoinHandle<()>,
 }
@@ -106,13 +108,14 @@ impl Consumers {
         let run = |Built { wants, sink }| {
             let (changes, receiver) = mpsc::unbounded_channel();
             let name = wants.name().to_owned();
+            let places = sink.places();
             let vital = Vital::new(registry, "sink");
             let running = run_sink(name, sink, receiver, stop.subscribe());
             let task = runtime.spawn(async move {
                 let _vital = vital;
                 running.await;
             });
-            RunningSink { wants, changes, task }
+            RunningSink { wants, places, changes, task }
         };
         let sinks = built.into_iter().map(run).collect();
         Ok((Self { sinks, hub, stop, _runtime: SinkRuntime(Some(runtime)) }, deliveries))
@@ -125,6 +128,13 @@ impl Consumers {
         }
         let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
         wanting.map(|sink| sink.wants.name().to_owned()).collect()
+    }
+
+    /// A consumer of the stream has everything before this, by its own account.
+    pub(crate) fn given(&self, stream: &str) -> u64 {
+        let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
+        let places = wanting.flat_map(|sink| &sink.places).filter(|(source, _)| source == stream);
+        places.map(|(_, place)| *place).max().unwrap_or(0)
     }
 
     /// Gives streams to their consumers: all at once, so that a sink knows all its places before it

@@ -62,15 +62,18 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Opens a stream's ledger below `data_dir`, for these consumers, and says what was found.
+    /// One of them has everything before `given`, by its own account.
     pub(crate) fn new(
         config: &StreamConfig,
         data_dir: &Path,
         consumers: Vec<String>,
+        given: u64,
     ) -> Result<Self, StartError> {
         let transport = transport(config)?;
         let settings = &config.ledger;
         let ledger_config = streamkeeper_ledger::Config {
             sinks: consumers.clone(),
+            given,
             memory_bytes_max: settings.memory_bytes / 4 * 3,
             retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
             outbox_bytes_max: settings.outbox_bytes,

@@ -56,7 +56,10 @@ impl System {
         let (consumers, deliveries) =
             Consumers::start(&config, &factories, given, sink_stop, registry)?;
         let data_dir = &config.service.data_dir;
-        let prepare = |stream| Prepared::new(stream, data_dir, consumers.names_of(&stream.name));
+        let prepare = |stream: &crate::config::StreamConfig| {
+            let (names, given) = (consumers.names_of(&stream.name), consumers.given(&stream.name));
+            Prepared::new(stream, data_dir, names, given)
+        };
         let prepared = config.streams.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
 
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -183,12 +186,13 @@ impl System {
     /// Opens the ledgers of new streams, on a thread that may wait.
     async fn prepare(&self, plan: &Plan, data_dir: &Path) -> Result<Vec<Prepared>, StartError> {
         let named = |config: &crate::config::StreamConfig| {
-            (config.clone(), self.consumers.names_of(&config.name))
+            let name = &config.name;
+            (config.clone(), self.consumers.names_of(name), self.consumers.given(name))
         };
         let wanted: Vec<_> = plan.added.iter().map(named).collect();
         let data_dir = data_dir.to_owned();
         let open = move || {
-            let open = |(config, names)| Prepared::new(&config, &data_dir, names);
+            let open = |(config, names, given)| Prepared::new(&config, &data_dir, names, given);
             wanted.into_iter().map(open).collect::<Result<Vec<_>, _>>()
         };
         threads::apart("sk-open", open).await?

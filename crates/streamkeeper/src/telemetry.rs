@@ -128,7 +128,7 @@ pub(crate) fn tell_opened(stream: &str, report: &OpenReport) {
     let OpenReport { start, torn, replayed, missed } = report;
     if let Some(torn) = torn {
         let (path, bytes) = (torn.path.display(), torn.bytes);
-        warn!(stream, %path, bytes, "cut off a torn tail of the ledger; nothing in it was committed");
+        warn!(stream, %path, bytes, "cut off a torn tail of the ledger; nothing shows that it was ever committed");
     }
     for (sink, count) in missed {
         warn!(stream, sink, count, "a sink that was away has missed events: the others had them");

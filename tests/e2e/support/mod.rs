@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use streamkeeper_simulator::checker::{self, Expected, Report};
 use streamkeeper_simulator::server::StateView;
+use streamkeeper_simulator::truth::TruthRow;
 
 pub(crate) use self::browser::Browser;
 pub(crate) use self::keeper::{
@@ -105,23 +106,10 @@ impl Scenario {
     /// The same, for a part of the truth.
     #[track_caller]
     pub(crate) fn finish_expecting(mut self, expected: &Expected) -> Finished {
-        self.service.generate(0.0);
-        let truth = self.service.truth();
-        assert!(!truth.is_empty(), "the service sent nothing: the scenario shows nothing");
-        let check = |keeper: &Keeper| {
-            let file = File::open(keeper.output()).expect("the sink has made its file");
-            checker::check(BufReader::new(file), &truth, expected).expect("the file is readable")
-        };
-        // Cheap first: the checker reads everything.
-        let mut lines = None;
-        wait_for("every event to arrive", || {
-            let now = std::fs::metadata(self.keeper.output()).map_or(0, |file| file.len());
-            let quiet = lines.replace(now) == Some(now);
-            (quiet && check(&self.keeper).lost.count == 0).then_some(())
-        });
+        let truth = self.drain(expected);
         let state = self.service.state();
         let log = self.keeper.stop();
-        let report = check(&self.keeper);
+        let report = self.check(&truth, expected);
         assert!(report.is_clean(), "{report}");
         assert_eq!(
             (report.lost.count, report.duplicate.count, report.altered.count),
@@ -129,6 +117,27 @@ impl Scenario {
             "{report}"
         );
         Finished { log, state, report }
+    }
+
+    /// Has the service send nothing more, and waits until all it ever sent has arrived; gives that.
+    #[track_caller]
+    pub(crate) fn drain(&self, expected: &Expected) -> Vec<TruthRow> {
+        self.service.generate(0.0);
+        let truth = self.service.truth();
+        assert!(!truth.is_empty(), "the service sent nothing: the scenario shows nothing");
+        // Cheap first: the checker reads everything.
+        let mut lines = None;
+        wait_for("every event to arrive", || {
+            let now = std::fs::metadata(self.keeper.output()).map_or(0, |file| file.len());
+            let quiet = lines.replace(now) == Some(now);
+            (quiet && self.check(&truth, expected).lost.count == 0).then_some(())
+        });
+        truth
+    }
+
+    fn check(&self, truth: &[TruthRow], expected: &Expected) -> Report {
+        let file = File::open(self.keeper.output()).expect("the sink has made its file");
+        checker::check(BufReader::new(file), truth, expected).expect("the file is readable")
     }
 }
 

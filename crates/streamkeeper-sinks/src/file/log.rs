@@ -69,6 +69,11 @@ impl<S: Storage> Log<S> {
         Ok(log)
     }
 
+    /// The place in each stream.
+    pub(super) fn places(&self) -> Vec<(String, u64)> {
+        self.places.iter().map(|(source, place)| (source.clone(), *place)).collect()
+    }
+
     /// Holds the place in a stream against the ledger's.
     pub(super) fn resume(&mut self, resume: Resume<'_>) -> io::Result<()> {
         let own = self.places.get(resume.source).copied();

@@ -38,6 +38,10 @@ impl Sink for FileSink {
         self.0.deliver(batch)
     }
 
+    fn places(&self) -> Vec<(String, u64)> {
+        self.0.places()
+    }
+
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
         Box::new(self.0).close()
     }
@@ -60,6 +64,10 @@ impl<S: Storage> Appender<S> {
 }
 
 impl<S: Storage> Sink for Appender<S> {
+    fn places(&self) -> Vec<(String, u64)> {
+        lock(&self.log).places()
+    }
+
     fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             let (log, source) = (Arc::clone(&self.log), resume.source.to_owned());

@@ -13,8 +13,8 @@ pub(super) fn verified(stream: &str, verified: &Verified) -> String {
     }
     if let Some((path, bytes)) = &verified.torn {
         lines += &format!(
-            "{stream}: {}: a torn tail of {bytes} bytes, as a crash leaves it: nothing in it was \
-             committed, and the next start cuts it off\n",
+            "{stream}: {}: a torn tail of {bytes} bytes, as a crash leaves it: the next start \
+             cuts it off, unless a sink has some of it already, which would be damage\n",
             path.display(),
         );
     }
