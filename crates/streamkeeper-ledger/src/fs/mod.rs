@@ -7,7 +7,8 @@
 //! What the ledger relies on, and `FaultyFs` provides no more than:
 //! - what was written and then synced ([`File::sync`]) is there after a power cut; what was not
 //!   synced may be there in any part and order;
-//! - a name that was created, renamed or removed is durable after [`Fs::sync_dir`];
+//! - a name that was created, renamed or removed is durable after [`Fs::sync_dir`] (on a disk that knows
+//!   no such sync, [`RealFs`] says so once);
 //! - a rename replaces the old file in one step;
 //! - after a *failed* sync nothing is known about the bytes it was to save, and a later successful
 //!   sync does not make them safe: they have to be written again.

@@ -2,11 +2,16 @@
 //!
 //! Positioned reads and writes, so that an open file has no state of its own and readers need no
 //! lock; `fdatasync` for files, `fsync` for directories. Files are for their owner alone.
+//!
+//! Some file systems (SMB, FUSE) know no sync of a directory and answer that it makes no sense. Nobody
+//! could use one of those if that were a failure; it is said once, because names are then as durable
+//! as that file system makes them. An error of the disk is a failure as ever.
 
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{Access, File, Fs, Guard};
 use crate::mmap::{self, Mapping};
@@ -54,7 +59,13 @@ impl Fs for RealFs {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::File::open(dir)?.sync_all()
+        match fs::File::open(dir)?.sync_all() {
+            Err(error) if is_no_sync(&error) => {
+                tell_no_sync(dir, &error);
+                Ok(())
+            }
+            answer => answer,
+        }
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapping> {
@@ -105,5 +116,47 @@ struct RealGuard(RealFile);
 impl Guard for RealGuard {
     fn file(&self) -> &dyn File {
         &self.0
+    }
+}
+
+fn tell_no_sync(folder: &Path, error: &io::Error) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        let folder = folder.display();
+        tracing::warn!(
+            %folder,
+            %error,
+            "the file system cannot sync a folder: a power cut may take new files of the ledger"
+        );
+    }
+}
+
+/// Whether a directory's sync was answered with "no such thing": `EINVAL`, `ENOTSUP`, `ENOSYS`, `EBADF`.
+fn is_no_sync(error: &io::Error) -> bool {
+    const EBADF: i32 = 9;
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(EBADF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_cannot_sync_a_folder_is_no_failure() {
+        // Linux answers EINVAL here.
+        let folder = Path::new("/proc");
+        assert!(fs::File::open(folder).unwrap().sync_all().is_err());
+        RealFs.sync_dir(folder).unwrap();
+        assert!(RealFs.sync_dir(Path::new("/proc/nowhere")).is_err());
+    }
+
+    #[test]
+    fn an_error_of_the_disk_is_no_lack_of_a_sync() {
+        let is = |number| is_no_sync(&io::Error::from_raw_os_error(number));
+        let [ebadf, einval, enosys, enotsup] = [9, 22, 38, 95];
+        assert!([ebadf, einval, enosys, enotsup].into_iter().all(is));
+        let [eio, eacces, enospc, erofs, edquot] = [5, 13, 28, 30, 122];
+        assert!(![eio, eacces, enospc, erofs, edquot].into_iter().any(is));
     }
 }

@@ -6,6 +6,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::UNIX_EPOCH;
 
 use super::cursor::{Cursor, Identity};
@@ -152,6 +153,53 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// Makes the names in `folder` durable, as far as its file system can: some (SMB, FUSE) know no sync of a
+/// folder, and are to be used all the same. That is said once.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    match File::open(folder)?.sync_all() {
+        Err(error) if is_no_sync(&error) => {
+            tell_no_sync(folder, &error);
+            Ok(())
+        }
+        answer => answer,
+    }
+}
+
+fn tell_no_sync(folder: &Path, error: &io::Error) {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    if !TOLD.swap(true, Ordering::Relaxed) {
+        let folder = folder.display();
+        tracing::warn!(
+            %folder,
+            %error,
+            "the file system cannot sync a folder: a power cut may take new files of the sink"
+        );
+    }
+}
+
+/// Whether a folder's sync was answered with "no such thing": `EINVAL`, `ENOTSUP`, `ENOSYS`, `EBADF`.
+fn is_no_sync(error: &io::Error) -> bool {
+    const EBADF: i32 = 9;
+    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(EBADF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_system_that_cannot_sync_a_folder_is_no_failure() {
+        // Linux answers EINVAL here.
+        let folder = Path::new("/proc");
+        assert!(File::open(folder).unwrap().sync_all().is_err());
+        sync_folder(folder).unwrap();
+        for number in [9, 22, 38, 95] {
+            assert!(is_no_sync(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+        let [eio, enospc, erofs] = [5, 28, 30];
+        for number in [eio, enospc, erofs] {
+            assert!(!is_no_sync(&io::Error::from_raw_os_error(number)), "{number}");
+        }
+    }
 }
