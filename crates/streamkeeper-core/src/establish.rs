@@ -90,8 +90,10 @@ pub struct Established {
     pub id: StreamId,
     /// Its name on the server.
     pub name: String,
-    /// Its first day.
+    /// Its first day; `None`: all that the service keeps.
     pub start_date: Option<UtcDay>,
+    /// A first day that the service has refused as too old.
+    pub refused_day: Option<UtcDay>,
     /// Streams of ours that the service did not delete.
     pub left_behind: Vec<StreamId>,
     /// They may not be tried again before: the service has asked for it.
@@ -120,6 +122,10 @@ pub struct Establish {
     step: Step,
     start_date: Option<UtcDay>,
     inherit_start_date: bool,
+    /// The oldest day that the service keeps, as far as we know the time.
+    kept_from: Option<UtcDay>,
+    /// The day that it has refused as too old.
+    refused_day: Option<UtcDay>,
     /// Not to be deleted for now: alongside them.
     held: Vec<StreamId>,
     ours: Ours,
@@ -154,12 +160,14 @@ impl Establish {
     /// Replaces the stream that is ours, or whatever bears our name if none is known.
     ///
     /// `inherit_start_date`: without a `start_date`, take that of the stream that is replaced.
+    /// `kept_from`: no older day is asked for, but all that the service keeps.
     #[must_use]
     pub fn new(
         config: EstablishConfig,
         ours: Ours,
         start_date: Option<UtcDay>,
         inherit_start_date: bool,
+        kept_from: Option<UtcDay>,
         now: Instant,
         seed: u64,
     ) -> Self {
@@ -167,8 +175,10 @@ impl Establish {
             step: ours.stream.clone().map_or(Step::List, |id| Step::Delete([id].into())),
             ours,
             strangers: Vec::new(),
-            start_date,
-            inherit_start_date,
+            start_date: start_date.filter(|day| Some(*day) >= kept_from),
+            inherit_start_date: inherit_start_date && start_date.is_none(),
+            kept_from,
+            refused_day: None,
             held: Vec::new(),
             gone: Vec::new(),
             held_since: None,
@@ -253,9 +263,10 @@ impl Establish {
                         "service_unavailable"
                     }
                     CallFailure::Token { .. } => "token_refused",
-                    CallFailure::Held | CallFailure::NameTaken | CallFailure::Rejected { .. } => {
-                        "call_refused"
-                    }
+                    CallFailure::Held
+                    | CallFailure::NameTaken
+                    | CallFailure::FirstDay { .. }
+                    | CallFailure::Rejected { .. } => "call_refused",
                 })
             }
         }
@@ -271,7 +282,9 @@ impl Establish {
         let stranger = |stream: &&Listed| !ours(stream) && is_ours(&stream.name, base);
         self.strangers = streams.iter().filter(stranger).cloned().collect();
         if self.start_date.is_none() && self.inherit_start_date {
-            self.start_date = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
+            let first = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
+            self.inherit_start_date = first.is_none();
+            self.start_date = first.filter(|day| Some(*day) >= self.kept_from);
         }
         // The list may be of a moment ago: to delete those again would lead to the same list.
         let is_gone = |stream: &Listed| self.gone.contains(&stream.id);
@@ -333,6 +346,7 @@ impl Establish {
             id,
             name,
             start_date: self.start_date,
+            refused_day: self.refused_day,
             left_behind: std::mem::take(&mut self.held),
             not_before: self.no_delete_before,
         })
@@ -345,7 +359,9 @@ impl Establish {
         retry_after: Option<Duration>,
     ) -> Progress {
         let deletes = matches!(self.step, Step::Delete(_));
+        let day_is_refused = self.day_is_refused(failure);
         let backoff = match failure {
+            _ if day_is_refused => &mut self.backoff,
             CallFailure::Token { .. } | CallFailure::Rejected { .. } => &mut self.token_backoff,
             _ if deletes => &mut self.hold_backoff,
             _ => &mut self.backoff,
@@ -362,7 +378,12 @@ impl Establish {
             }
             Step::Create { .. } => {
                 self.trouble = Some(Trouble::Create(failure));
-                self.not_created(failure);
+                if day_is_refused {
+                    self.refused_day = self.start_date.take();
+                    self.inherit_start_date = false;
+                } else {
+                    self.not_created(failure);
+                }
             }
         }
         Progress::Failed(failure)
@@ -398,6 +419,21 @@ impl Establish {
         self.held.extend(ids.drain(..count.min(ids.len())));
         if ids.is_empty() {
             self.step = Step::List;
+        }
+    }
+
+    /// Whether it is the first day that was refused, as too old: to ask for it again is to be refused for
+    /// ever. All that the service keeps can be had without naming a day.
+    fn day_is_refused(&self, failure: CallFailure) -> bool {
+        let creates = matches!(self.step, Step::Create { .. });
+        let Some(day) = self.start_date.filter(|_| creates) else { return false };
+        match failure {
+            CallFailure::FirstDay { .. } => true,
+            // No reason is given, and this one would do.
+            CallFailure::Rejected { status: 400 | 422 } => {
+                self.kept_from.is_none_or(|kept_from| day <= kept_from)
+            }
+            _ => false,
         }
     }
 

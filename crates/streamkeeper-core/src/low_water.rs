@@ -352,6 +352,14 @@ impl LowWater {
         }
     }
 
+    /// What lies before `until` cannot be read any more: nothing waits for it.
+    pub fn lost_until(&mut self, until: Timestamp) {
+        let lows = self.suspects.iter_mut().map(|suspect| &mut suspect.low);
+        for claim in lows.chain([&mut self.live, &mut self.mark]).flatten() {
+            *claim = until.max(*claim);
+        }
+    }
+
     /// Drops the suspects that ended at or before `at`: a verification has read past them.
     pub fn verified(&mut self, at: Timestamp) {
         self.suspects.retain(|suspect| suspect.at > at);

@@ -6,7 +6,7 @@
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
 //! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
-//! (suspects read again), `left_behind` (streams that are not read any more), `steering` (what an operator asks),
+//! (suspects read again), `left_behind` (streams that are not read any more), `lost_history` (what the service does not keep), `steering` (what an operator asks),
 //! `proof` (what committed frames prove), `durable` (what is written down, and the stop), and here what every input
 //! leads to.
 
@@ -16,6 +16,7 @@ mod durable;
 mod incident;
 mod input;
 mod left_behind;
+mod lost_history;
 mod members;
 mod output;
 mod proof;
@@ -38,7 +39,8 @@ use crate::time::{Instant, Timestamp, UtcDay};
 use crate::watchdog::Lack;
 
 pub use self::input::{Input, Members, Span, Target};
-pub use self::output::{Cause, IncidentSummary, Output, Report};
+pub use self::lost_history::HISTORY_DAYS;
+pub use self::output::{Cause, IncidentSummary, Lost, Output, Report};
 pub use self::settings::{Health, OpenIncident, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
@@ -46,6 +48,7 @@ use self::absence::Absence;
 use self::admission::Admission;
 use self::incident::Incident;
 use self::left_behind::LeftBehind;
+use self::lost_history::Unread;
 use self::proof::Told;
 use self::slots::Slot;
 use self::verify::Verification;
@@ -113,6 +116,7 @@ pub struct StreamPolicy {
 
     stream: Option<StreamId>,
     stream_start: Option<UtcDay>,
+    unread: Option<Unread>,
     /// When it was created, until the first connection to it opens.
     unopened_since: Option<Instant>,
     absence: Absence,
@@ -195,6 +199,7 @@ impl StreamPolicy {
             incidents: IncidentId::default(),
             stream: None,
             stream_start: None,
+            unread: None,
             unopened_since: None,
             absence: Absence::default(),
             doubt_told: Told::default(),

@@ -7,8 +7,9 @@
 //! whether there is a mark (1) and the mark, microseconds since 1970 (8, zero if none); phase (1:
 //! 0 running, 1 recovering); clean (1); whether there is a stream id (1) and the id (length 4, bytes);
 //! the number of suspects (4), for each: whether its low is known (1), low (8), at (8); the number of
-//! the last incident (8); whether one is under way (1), and if so: cause (2: kind, slot), since (8),
-//! recoveries (4), new, recovered, duplicate (8 each); since version 2, the number of streams that were left
+//! the last incident (8); whether one is under way (1; 2: one that has lost what the service does not keep),
+//! and if so: cause (2: kind, slot), since (8), recoveries (4), new, recovered, duplicate (8 each), and
+//! what is lost, from and until (8 each; only after a 2); since version 2, the number of streams that were left
 //! behind (4), for each its id (length 4, bytes), and the number of announced names (4), for each the name
 //! (length 4, bytes). Then the number of cursors (4); for each: the
 //! sink's name (length 4, bytes), the sequence number of the first event it has not acknowledged (8),
@@ -19,7 +20,7 @@ use std::path::Path;
 
 use streamkeeper_core::id::{IncidentId, StreamId};
 use streamkeeper_core::low_water::Suspect;
-use streamkeeper_core::stream_policy::{Cause, OpenIncident, Phase, StreamState};
+use streamkeeper_core::stream_policy::{Cause, Lost, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 
 use crate::codec::{Take, put_string};
@@ -81,7 +82,8 @@ fn put_state(out: &mut Vec<u8>, state: &StreamState) {
         out.extend_from_slice(&suspect.at.as_micros().to_le_bytes());
     }
     out.extend_from_slice(&state.incidents.0.to_le_bytes());
-    out.push(u8::from(state.incident.is_some()));
+    let lost = state.incident.as_ref().and_then(|incident| incident.lost);
+    out.push(u8::from(state.incident.is_some()) + u8::from(lost.is_some()));
     if let Some(incident) = &state.incident {
         let (kind, slot) = incident.cause.code();
         out.extend_from_slice(&[kind, slot]);
@@ -89,6 +91,10 @@ fn put_state(out: &mut Vec<u8>, state: &StreamState) {
         out.extend_from_slice(&incident.recoveries.to_le_bytes());
         for count in [incident.new, incident.recovered, incident.duplicate] {
             out.extend_from_slice(&count.to_le_bytes());
+        }
+        if let Some(Lost { from, until }) = incident.lost {
+            out.extend_from_slice(&from.as_micros().to_le_bytes());
+            out.extend_from_slice(&until.as_micros().to_le_bytes());
         }
     }
     put_strings(out, state.left_behind.iter().map(|id| &id.0));
@@ -142,7 +148,11 @@ fn take_state(take: &mut Take<'_>, version: u16) -> Option<StreamState> {
         suspects.push(Suspect { low, at: Timestamp::from_micros(take.i64()?) });
     }
     let incidents = IncidentId(take.u64()?);
-    let incident = if take_flag(take)? { Some(take_incident(take)?) } else { None };
+    let incident = match take.u8()? {
+        0 => None,
+        kind @ 1..=2 => Some(take_incident(take, kind == 2)?),
+        _ => return None,
+    };
     let (mut left_behind, mut announced) = (Vec::new(), Vec::new());
     if version >= 2 {
         left_behind = take_strings(take)?.into_iter().map(StreamId).collect();
@@ -166,7 +176,7 @@ fn take_strings(take: &mut Take<'_>) -> Option<Vec<String>> {
     (0..count).map(|_| String::from_utf8(take.string()?.to_vec()).ok()).collect()
 }
 
-fn take_incident(take: &mut Take<'_>) -> Option<OpenIncident> {
+fn take_incident(take: &mut Take<'_>, has_lost: bool) -> Option<OpenIncident> {
     Some(OpenIncident {
         cause: Cause::from_code((take.u8()?, take.u8()?))?,
         since: Timestamp::from_micros(take.i64()?),
@@ -174,7 +184,13 @@ fn take_incident(take: &mut Take<'_>) -> Option<OpenIncident> {
         new: take.u64()?,
         recovered: take.u64()?,
         duplicate: take.u64()?,
+        lost: if has_lost { Some(take_lost(take)?) } else { None },
     })
+}
+
+fn take_lost(take: &mut Take<'_>) -> Option<Lost> {
+    let (from, until) = (take.i64()?, take.i64()?);
+    Some(Lost { from: Timestamp::from_micros(from), until: Timestamp::from_micros(until) })
 }
 
 fn take_flag(take: &mut Take<'_>) -> Option<bool> {

@@ -55,6 +55,7 @@ fn state(version: &str) -> StreamState {
             new: 1 << 40,
             recovered: 5,
             duplicate: 6,
+            lost: None,
         }),
         left_behind: if since_2 { vec![StreamId("left".to_owned())] } else { Vec::new() },
         announced: if since_2 { vec!["acme~2".to_owned(), String::new()] } else { Vec::new() },

@@ -6,7 +6,7 @@ mod common;
 
 use common::{DAY, Event, Model, NOON, open, read_all, small};
 use proptest::prelude::*;
-use streamkeeper_core::stream_policy::{Cause, OpenIncident, StreamState};
+use streamkeeper_core::stream_policy::{Cause, Lost, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
 use streamkeeper_ledger::{Config, Ledger, LedgerError};
@@ -236,6 +236,8 @@ fn state(number: i64) -> StreamState {
         new: 2,
         recovered: 3,
         duplicate: 4,
+        // Every other one has lost something for good.
+        lost: (number % 2 == 0).then_some(Lost { from: mark, until: mark }),
     };
     StreamState {
         clean: number % 2 == 0,

@@ -165,6 +165,7 @@ fn failure(error: &CallError) -> CallFailure {
         CallErrorKind::Forbidden => CallFailure::Token { status: 403 },
         CallErrorKind::NotFound { status } => CallFailure::Rejected { status },
         CallErrorKind::Conflict => CallFailure::Held,
+        CallErrorKind::FirstDay { status } => CallFailure::FirstDay { status },
         CallErrorKind::Unprocessable(Unprocessable::DuplicateName) => CallFailure::NameTaken,
         CallErrorKind::Unprocessable(Unprocessable::StreamLimit) => CallFailure::StreamLimit,
         CallErrorKind::Unprocessable(_) => CallFailure::Rejected { status: 422 },
@@ -196,7 +197,13 @@ const fn advice(error: &CallError, failure: CallFailure) -> &'static str {
         CallFailure::StreamLimit => {
             "the organization has its five streams already, delete one that is not needed"
         }
-        CallFailure::Rejected { .. } => "check url, server_name, resource_filter and event_types",
+        CallFailure::Rejected { .. } => {
+            "check url, server_name, start_date, resource_filter and event_types"
+        }
+        CallFailure::FirstDay { .. } => {
+            "the service does not keep that day: check start_date if this is a first start; all that it \
+             keeps is asked for instead"
+        }
         CallFailure::Held => "the service still counts a client of the old stream",
         CallFailure::NameTaken => "a stream of that name exists, looking again",
         CallFailure::Unavailable { .. } => "the service may be down, or the url wrong",

@@ -40,6 +40,8 @@ pub(crate) struct Counters {
     pub(crate) rests: AtomicU64,
     pub(crate) recoveries: AtomicU64,
     pub(crate) doubted: AtomicU64,
+    /// Seconds of history that the service did not keep until it could be read.
+    pub(crate) lost_seconds: AtomicU64,
     /// Unix microseconds of our own clock; 0: never.
     pub(crate) last_frame: AtomicI64,
 }

@@ -128,6 +128,10 @@ pub struct IncidentStatus {
     pub recoveries: u32,
     /// The UTC day it was read again from; `None`: the service's last 30 days.
     pub start_date: Option<String>,
+    /// From when on events are lost for good, as the service keeps 30 days; `None`: none are.
+    pub lost_from: Option<String>,
+    /// Until when.
+    pub lost_until: Option<String>,
     /// When everything was terminated, in the service's time.
     pub terminated_at: Option<String>,
     /// Events accepted since.

@@ -18,7 +18,9 @@ use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::low_water::PositionConfig;
 use streamkeeper_core::restart::RestartConfig;
-use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamPolicyConfig, StreamState};
+use streamkeeper_core::stream_policy::{
+    HISTORY_DAYS, Input, StreamPolicy, StreamPolicyConfig, StreamState,
+};
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_inform::ReplayQuery;
 use streamkeeper_ledger::fs::RealFs;
@@ -349,6 +351,18 @@ impl StreamConfig {
     /// [`StartError::Transport`] for a URL or certificates that cannot be used.
     pub fn transport(&self) -> Result<HttpTransport, StartError> {
         transport(self)
+    }
+
+    /// What is wrong with a `start_date` that is older than what the service keeps; it matters at a first start.
+    #[must_use]
+    pub fn start_date_doubt(&self) -> Option<String> {
+        let kept_from = crate::clock::today().and_then(utc_day)?.minus_days(HISTORY_DAYS);
+        let day = self.start_date.and_then(utc_day).filter(|day| *day < kept_from)?;
+        Some(format!(
+            "start_date of stream {} is {day}, and the service keeps {HISTORY_DAYS} days: a first start \
+             reads from {kept_from}, whatever was before is not to be had",
+            self.name
+        ))
     }
 
     /// Whether a name on the server can be taken for ours, and is another: upper and lower case differ,

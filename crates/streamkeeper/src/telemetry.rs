@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::stream_policy::{IncidentSummary, Report};
+use streamkeeper_core::stream_policy::{IncidentSummary, Lost, Report};
+use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};
 use tracing::{debug, error, info, warn};
@@ -180,17 +181,48 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
             info!(stream, server_stream = %id, server_name = name, from, "created the stream");
         }
         Report::CaughtUp { incident: Some(incident) } => {
-            let IncidentSummary { id, cause, recovered, new, duplicate, duration, .. } = incident;
-            entry.measured.incident_duration.observe(*duration);
-            info!(
-                stream, incident = %id, reason = cause.reason(), recovered, new, duplicate,
-                duration_ms = ms(*duration),
-                "recovered: everything has been read again",
+            entry.measured.incident_duration.observe(incident.duration);
+            tell_over(stream, incident);
+        }
+        Report::FirstDayNotKept(day) => warn!(
+            stream, %day,
+            "start_date is older than what the service keeps: all that it keeps is read",
+        ),
+        Report::HistoryLost(lost) => {
+            Counters::add(&entry.counters.lost_seconds, lost.until.since(lost.from).as_secs());
+            let (from, until) = (date(lost.from), date(lost.until));
+            error!(
+                stream,
+                from,
+                until,
+                "events are lost for good: the service does not keep them any more, and those of that time \
+                 that had not come will not; the mark goes on from its end",
             );
         }
         Report::CaughtUp { incident: None } => info!(stream, "caught up with the stream's history"),
         _ => {}
     }
+}
+
+/// Says what came of an incident: never more than is so.
+fn tell_over(stream: &str, incident: &IncidentSummary) {
+    let IncidentSummary { id, cause, recovered, new, duplicate, duration, lost, .. } = *incident;
+    let (reason, duration_ms) = (cause.reason(), ms(duration));
+    match lost {
+        None => info!(
+            stream, incident = %id, reason, recovered, new, duplicate, duration_ms,
+            "recovered: everything has been read again",
+        ),
+        Some(Lost { from, until }) => error!(
+            stream, incident = %id, reason, recovered, new, duplicate, duration_ms,
+            from = date(from), until = date(until),
+            "recovered what the service keeps: events from then to then are lost for good",
+        ),
+    }
+}
+
+fn date(at: Timestamp) -> String {
+    rfc3339(at).unwrap_or_else(|| "a time that is no date".to_owned())
 }
 
 /// An incident for readers.
@@ -200,6 +232,8 @@ pub(crate) fn incident_status(summary: &IncidentSummary) -> IncidentStatus {
         cause: summary.cause.reason().into(),
         recoveries: summary.recoveries,
         start_date: summary.start_date.map(|day| day.to_string()),
+        lost_from: summary.lost.and_then(|lost| rfc3339(lost.from)),
+        lost_until: summary.lost.and_then(|lost| rfc3339(lost.until)),
         terminated_at: rfc3339(summary.terminated_at),
         new: summary.new,
         recovered: summary.recovered,

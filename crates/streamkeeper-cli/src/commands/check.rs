@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use streamkeeper::config::Config;
+use streamkeeper::config::{Config, StreamConfig};
 
 use super::config_file::ConfigFile;
 use super::output::say;
@@ -39,7 +39,8 @@ fn text(config: &Config) -> String {
     for sink in &config.sinks {
         text += &format!("sink {}: {}, for {}\n", sink.name, sink.kind, sink.streams.join(", "));
     }
-    if let Some(doubt) = streamkeeper::clock_doubt() {
+    let old = config.streams.iter().filter_map(StreamConfig::start_date_doubt);
+    for doubt in old.chain(streamkeeper::clock_doubt()) {
         text += &format!("a warning: {doubt}\n");
     }
     text + "the configuration is good\n"

@@ -78,6 +78,7 @@ pub(super) const fn code(kind: CallErrorKind) -> u8 {
         CallErrorKind::Unauthorized | CallErrorKind::Forbidden => PERMISSION,
         CallErrorKind::NotFound { .. }
         | CallErrorKind::Conflict
+        | CallErrorKind::FirstDay { .. }
         | CallErrorKind::Unprocessable(_) => GENERAL,
         _ => UNAVAILABLE,
     }
@@ -97,6 +98,9 @@ pub(super) const fn advice(kind: CallErrorKind) -> &'static str {
         }
         CallErrorKind::Unprocessable(Unprocessable::TooManyClients) => {
             ": a place becomes free when another one ends"
+        }
+        CallErrorKind::FirstDay { .. } => {
+            ": the service keeps 30 days, leave --start-date away for all of them"
         }
         CallErrorKind::Transport(_) => ": the service may be down, or the url wrong",
         _ => "",

@@ -25,6 +25,7 @@ fn failure() -> impl Strategy<Value = CallFailure> {
         Just(CallFailure::Held),
         Just(CallFailure::NameTaken),
         Just(CallFailure::StreamLimit),
+        Just(CallFailure::FirstDay { status: 422 }),
         status.clone().prop_map(|status| CallFailure::Rejected { status }),
         (prop::option::of(status), any::<bool>())
             .prop_map(|(status, acted)| CallFailure::Unavailable { status, acted }),
@@ -90,13 +91,15 @@ fn most_in_a_minute(times: &[Instant]) -> usize {
 /// Runs for ten minutes, or until far too many calls were made; the times of each kind of call.
 fn run(known: bool, script: &Script, seed: u64) -> [Vec<Instant>; 3] {
     let mut now = Instant::ZERO;
+    // With a day that may be refused as too old.
+    let day = known.then(|| "2026-11-01".parse().expect("a day"));
     let known = known.then(|| StreamId("1".into()));
     let ours = Ours {
         stream: known,
         left_behind: (2..9).map(|id: u32| StreamId(id.to_string())).collect(),
         announced: vec!["acme~3".to_owned()],
     };
-    let mut establish = Establish::new(tests::config(), ours, None, true, now, seed);
+    let mut establish = Establish::new(tests::config(), ours, day, true, None, now, seed);
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     while now.since(Instant::ZERO) < 10 * MINUTE && times.iter().all(|kind| kind.len() < 2_000) {
         let due = establish.deadline().expect("nothing is under way");

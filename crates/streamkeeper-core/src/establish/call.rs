@@ -67,6 +67,11 @@ pub enum CallFailure {
     NameTaken,
     /// 422: the organization has its five streams.
     StreamLimit,
+    /// The first day was refused: it is older than what the service keeps, most likely.
+    FirstDay {
+        /// The HTTP status.
+        status: u16,
+    },
     /// The request was refused for what it asks (a bad filter, 400, 404 on a collection).
     Rejected {
         /// The HTTP status.

@@ -51,7 +51,9 @@ impl Script {
 
     fn of(ours: Ours, start_date: Option<&str>) -> Self {
         let date = start_date.map(|date| date.parse().unwrap());
-        let establish = Establish::new(config(), ours, date, date.is_none(), Instant::ZERO, 1);
+        let kept_from = "2026-10-25".parse().ok();
+        let establish =
+            Establish::new(config(), ours, date, date.is_none(), kept_from, Instant::ZERO, 1);
         Self { establish, now: Instant::ZERO }
     }
 

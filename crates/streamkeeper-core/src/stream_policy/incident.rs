@@ -11,8 +11,11 @@ use crate::id::{ConnectionId, IncidentId, Reader, SlotId};
 use crate::restart::Permission;
 use crate::time::{Instant, Timestamp, UtcDay};
 
+use super::lost_history::{HISTORY_DAYS, Unread};
 use super::slots::SlotState;
-use super::{Cause, IncidentSummary, OpenIncident, Output, Phase, Report, Stage, StreamPolicy};
+use super::{
+    Cause, IncidentSummary, Lost, OpenIncident, Output, Phase, Report, Stage, StreamPolicy,
+};
 
 /// The incident under way.
 #[derive(Clone, Debug)]
@@ -28,6 +31,7 @@ pub(super) struct Incident {
     /// Whether a poke had told the service's time by then.
     clock_is_proven: bool,
     start_date: Option<UtcDay>,
+    pub(super) lost: Option<Lost>,
     pub(super) new: u64,
     pub(super) recovered: u64,
     pub(super) duplicate: u64,
@@ -45,6 +49,7 @@ impl Incident {
             cause: self.cause,
             recoveries: self.recoveries,
             start_date: self.start_date,
+            lost: self.lost,
             terminated_at: self.terminated_at,
             new: self.new,
             recovered: self.recovered,
@@ -65,6 +70,7 @@ impl Incident {
             terminated_at: at,
             clock_is_proven: false,
             start_date: None,
+            lost: None,
             new: 0,
             recovered: 0,
             duplicate: 0,
@@ -73,9 +79,9 @@ impl Incident {
 
     /// The incident in which the last process ended.
     pub(super) fn resume(id: IncidentId, open: &OpenIncident, now: Instant, at: Timestamp) -> Self {
-        let OpenIncident { cause, since, recoveries, new, recovered, duplicate } = *open;
+        let OpenIncident { cause, since, recoveries, new, recovered, duplicate, lost } = *open;
         let begun = Self::begin(id, cause, now, at);
-        Self { earlier: at.since(since), recoveries, new, recovered, duplicate, ..begun }
+        Self { earlier: at.since(since), recoveries, new, recovered, duplicate, lost, ..begun }
     }
 
     /// What is written down of it; `now` is the service's time.
@@ -87,6 +93,7 @@ impl Incident {
             new: self.new,
             recovered: self.recovered,
             duplicate: self.duplicate,
+            lost: self.lost,
         }
     }
 }
@@ -182,12 +189,18 @@ impl StreamPolicy {
         let today = self.clock.is_proven().then(|| self.clock.at(now).utc_day());
         let day = day.map(|day| today.map_or(day, |today| day.min(today)));
         let start_date = day.map_or(self.config.start_date, |day| Some(day.minus_days(lookback)));
+        if let Some(day) =
+            start_date.filter(|day| mark.is_none() && Some(*day) < self.kept_from(now))
+        {
+            self.report(Report::FirstDayNotKept(day));
+        }
         let seed = self.seeds.u64(..);
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),
             self.ours(),
             start_date,
             mark.is_none(),
+            self.kept_from(now),
             if self.incident.is_some() { now + CLOSE_SEEN } else { now },
             seed,
         )));
@@ -259,6 +272,7 @@ impl StreamPolicy {
     fn established(&mut self, established: Established, now: Instant) {
         self.stream = Some(established.id.clone());
         self.stream_start = established.start_date;
+        self.unread = Unread::after(self.water.mark(), established.refused_day, now);
         self.unopened_since = Some(now);
         self.absence = super::Absence::of_new_stream(now);
         for id in established.left_behind {
@@ -274,6 +288,9 @@ impl StreamPolicy {
             name: established.name,
             start_date: established.start_date,
         });
+        if self.clock.is_proven() {
+            self.tell_what_is_lost();
+        }
         let persisted = self.persist(Phase::Recovering, false, now);
         self.stage = Stage::Recording { persisted };
     }
@@ -283,8 +300,9 @@ impl StreamPolicy {
         self.stage = Stage::Running;
         let terminated =
             self.incident.as_ref().map_or_else(|| self.clock.at(now), Incident::terminated_at);
+        let first = self.stream_start.or_else(|| self.kept_from(now));
         self.position = if let Some(incident) = &self.incident {
-            self.water.restart(self.stream_start, terminated, incident.clock_is_proven, now)
+            self.water.restart(first, terminated, incident.clock_is_proven, now)
         } else {
             crate::low_water::Position::new(self.config.position, now, self.filling)
         };
@@ -332,6 +350,7 @@ impl StreamPolicy {
     /// The history has been read to where we were: the incident is over.
     pub(super) fn caught_up(&mut self, now: Instant) {
         self.filling = false;
+        self.tell_what_is_lost();
         let incident = self.incident.take().map(|incident| incident.summary(now));
         self.report(Report::CaughtUp { incident });
         self.persist(Phase::Running, false, now);
@@ -411,9 +430,6 @@ impl StreamPolicy {
         }
     }
 }
-
-/// The service keeps 30 days of history (Inform API, Replay).
-pub(super) const HISTORY_DAYS: u32 = 30;
 
 /// Sockets are closed before the first call; the service needs a moment to see it, and would answer
 /// 409 until then.

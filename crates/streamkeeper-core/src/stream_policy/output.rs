@@ -235,6 +235,11 @@ pub enum Report {
         /// The incident that is over, if there was one.
         incident: Option<IncidentSummary>,
     },
+    /// The configured first day is older than what the service keeps: all of that is read.
+    FirstDayNotKept(UtcDay),
+    /// The service does not keep the events from then to then any more: those that had not come are lost for
+    /// good.
+    HistoryLost(Lost),
     /// Users whose last accepted record did not come again in the replay.
     WitnessesMissing {
         /// How many.
@@ -273,6 +278,15 @@ pub enum Report {
     },
 }
 
+/// A time of which the service does not keep the events any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// What was created before is known to have been accepted.
+    pub from: Timestamp,
+    /// What was created from here on can be read.
+    pub until: Timestamp,
+}
+
 /// What an incident did, for its report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IncidentSummary {
@@ -284,6 +298,8 @@ pub struct IncidentSummary {
     pub recoveries: u32,
     /// The day it was read again from.
     pub start_date: Option<UtcDay>,
+    /// What could not be read again, because the service does not keep it any more.
+    pub lost: Option<Lost>,
     /// When everything was terminated, in the service's time.
     pub terminated_at: Timestamp,
     /// Events accepted since, old or live.

@@ -78,6 +78,8 @@ impl StreamPolicy {
             if self.clock.is_proven() {
                 self.time_is_told(now);
                 self.clock_taken_back(theirs, now);
+                self.tell_what_is_lost();
+                self.persist_mark(now);
             }
             return;
         }

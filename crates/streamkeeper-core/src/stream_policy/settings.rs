@@ -11,7 +11,7 @@ use crate::restart::RestartConfig;
 use crate::time::{Timestamp, UtcDay};
 use crate::watchdog::WatchdogConfig;
 
-use super::Cause;
+use super::{Cause, Lost};
 
 /// Everything the policies of one stream depend on (`config/streamkeeper.toml` explains each).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +144,8 @@ pub struct OpenIncident {
     pub recovered: u64,
     /// Events that were known.
     pub duplicate: u64,
+    /// What could not be read again, because the service does not keep it any more.
+    pub lost: Option<Lost>,
 }
 
 /// Whether a recovery is under way.

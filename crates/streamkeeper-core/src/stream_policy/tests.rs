@@ -5,6 +5,7 @@ mod attempts;
 mod bench;
 mod left_behind;
 mod life;
+mod lost_history;
 mod recoveries;
 mod refused_replay;
 mod start_time;

@@ -12,8 +12,8 @@ use crate::id::{ConnectionId, Epoch, Reader};
 use crate::low_water::{Gate, Position};
 use crate::time::{Instant, Timestamp};
 
-use super::incident::HISTORY_DAYS;
-use super::{Output, Report, Span, Stage, StreamPolicy, Target};
+use super::lost_history::HISTORY_DAYS;
+use super::{Lost, Output, Report, Span, Stage, StreamPolicy, Target};
 
 /// The verification of one stream.
 #[derive(Clone, Debug)]
@@ -169,11 +169,16 @@ impl StreamPolicy {
         let covered = self.water.suspects().iter().filter(|suspect| suspect.at <= covers);
         let low = covered.map(|suspect| suspect.low).min().flatten();
         let lookback = self.lookback();
+        let kept_from = service_now.utc_day().minus_days(HISTORY_DAYS);
         let date = match (low, self.config.start_date) {
             (Some(low), _) => low.utc_day().minus_days(lookback),
             (None, Some(first)) => first,
-            (None, None) => service_now.utc_day().minus_days(HISTORY_DAYS),
+            (None, None) => kept_from,
         };
+        if let Some(from) = low.filter(|_| self.clock.is_proven()) {
+            self.lose(Lost { from, until: kept_from.start() });
+        }
+        let date = if self.clock.is_proven() { date.max(kept_from) } else { date };
         let run = Run {
             epoch: self.epochs.next(),
             started: service_now,

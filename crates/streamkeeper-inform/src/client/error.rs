@@ -47,6 +47,12 @@ pub enum CallErrorKind {
     /// 422: understood and refused.
     #[error("refused: {0} (422)")]
     Unprocessable(Unprocessable),
+    /// 400 or 422 to a CREATE, for its `start_date`: older than what the service keeps, most likely.
+    #[error("the start_date was refused ({status})")]
+    FirstDay {
+        /// The HTTP status.
+        status: u16,
+    },
     /// 429: too many requests.
     #[error("too many requests (429)")]
     RateLimited,
@@ -123,6 +129,9 @@ impl CallErrorKind {
             403 => Self::Forbidden,
             404 | 410 if call.is_on_one_stream() => Self::NotFound { status },
             409 if call == Call::Delete => Self::Conflict,
+            400 | 422 if call == Call::Create && names_first_day(&response.body) => {
+                Self::FirstDay { status }
+            }
             422 => Self::Unprocessable(Unprocessable::of_body(call, &response.body)),
             429 => Self::RateLimited,
             500..=599 => Self::Server { status },
@@ -169,6 +178,12 @@ impl Unprocessable {
             Self::Other
         }
     }
+}
+
+/// Whether a refusal is about the first day that was asked for.
+fn names_first_day(body: &[u8]) -> bool {
+    let words = wire::parse(body).map(|text| words(Json(&text))).unwrap_or_default();
+    ["start_date", "start date", "startdate"].into_iter().any(|name| words.contains(name))
 }
 
 /// Everything an error body says, field names included, in lower case.

@@ -247,6 +247,23 @@ fn reasons_of_a_422() {
 }
 
 #[test]
+fn a_create_that_is_refused_for_its_first_day_is_told_apart() {
+    for status in [400, 422] {
+        for body in [
+            r#"{"errors":{"start_date":["must be within the last 30 days"]}}"#,
+            r#"{"errors":["Start date is too old: at most 30 days of a stream are kept"]}"#,
+            r#"{"status":422,"error":"start_date must not be before 2026-10-22"}"#,
+        ] {
+            let body = Bytes::from_static(body.as_bytes());
+            let response = Response { status, retry_after: None, body };
+            let refused = |call| CallErrorKind::of_response(call, &response);
+            assert_eq!(refused(Call::Create), Some(CallErrorKind::FirstDay { status }));
+            assert_ne!(refused(Call::Rename), Some(CallErrorKind::FirstDay { status }));
+        }
+    }
+}
+
+#[test]
 fn no_error_quotes_an_answer() {
     let bodies = [
         "MARKER",

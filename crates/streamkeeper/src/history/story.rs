@@ -10,7 +10,7 @@ use serde::Serialize;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::Reader;
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Report};
+use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost, Report};
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 
@@ -310,13 +310,20 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         ),
         Report::CaughtUp { incident: None } => "caught up with the stream's history".into(),
         Report::CaughtUp { incident: Some(summary) } => {
-            let IncidentSummary { recovered, duplicate, new, duration, .. } = summary;
-            format!(
+            let IncidentSummary { recovered, duplicate, new, duration, lost, .. } = summary;
+            let text = format!(
                 "caught up after {}: {recovered} events came back, {duplicate} were known already, \
                  {new} were accepted in all",
                 length(*duration)
+            );
+            lost.map_or(text.clone(), |lost| format!("{text}; {}", lost_for_good(lost)))
+        }
+        Report::FirstDayNotKept(day) => {
+            format!(
+                "start_date is {day}, which the service does not keep: all that it keeps is read"
             )
         }
+        Report::HistoryLost(lost) => lost_for_good(*lost),
         Report::WitnessesMissing { count } => {
             format!("the replay did not show the last known record of {count} users")
         }
@@ -342,6 +349,15 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
     })
 }
 
+/// What the service does not keep, and has not been read.
+fn lost_for_good(Lost { from, until }: Lost) -> String {
+    format!(
+        "events from {} to {} that had not come are lost for good: the service does not keep them any more",
+        moment(from),
+        moment(until)
+    )
+}
+
 /// Which answer a failed call got.
 fn answer(failure: CallFailure) -> String {
     match failure {
@@ -349,6 +365,9 @@ fn answer(failure: CallFailure) -> String {
         CallFailure::Held => "409, the service still counts a client of the stream".into(),
         CallFailure::NameTaken => "422, a stream of that name exists".into(),
         CallFailure::StreamLimit => "422, the organization has all the streams it may have".into(),
+        CallFailure::FirstDay { status } => {
+            format!("{status}, the first day was refused; asking for all that the service keeps")
+        }
         CallFailure::Rejected { status } => format!("{status}, refused"),
         CallFailure::Unavailable { status: Some(status), .. } => format!("{status}, not available"),
         CallFailure::Unavailable { status: None, .. } => "no answer".into(),

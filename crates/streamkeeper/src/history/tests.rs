@@ -3,7 +3,7 @@
 use streamkeeper_core::classify::End;
 use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary};
+use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost};
 use streamkeeper_core::time::UtcDay;
 use streamkeeper_core::watchdog::Lack;
 
@@ -41,6 +41,7 @@ fn summary() -> IncidentSummary {
         cause: Cause::Stale(SlotId(1)),
         recoveries: 1,
         start_date: None,
+        lost: None,
         terminated_at: noon(),
         new: 40,
         recovered: 12,
@@ -253,4 +254,22 @@ fn a_second_recovery_belongs_to_the_same_incident() {
     assert_eq!(incidents.len(), 20, "the newest of them");
     let view = serde_json::to_value(&incidents[0]).unwrap();
     assert_eq!(view["id"], 49);
+}
+
+#[test]
+fn a_story_says_from_when_to_when_events_are_lost_for_good() {
+    let mut history = history();
+    let lost = Lost { from: noon().minus(Duration::from_secs(864_000)), until: noon() };
+    let (incident, cause) = (IncidentId(1), Cause::CheckpointExpired);
+    let started = Report::RecoveryStarted { incident, cause, connections: 1, mark: None };
+    let over = Some(IncidentSummary { lost: Some(lost), ..summary() });
+    for report in [started, Report::HistoryLost(lost), Report::CaughtUp { incident: over }] {
+        history.report(at(1.0), noon(), &report);
+    }
+    let view = serde_json::to_value(whole(&mut history, at(2.0)).incidents).unwrap();
+    let steps = view[0]["steps"].as_array().unwrap();
+    let span = "events from 2026-11-11 12:00:00 UTC to 2026-11-21 12:00:00 UTC that had not come are lost for good";
+    for step in &steps[1..] {
+        assert!(step["text"].as_str().unwrap().contains(span), "{step}");
+    }
 }

@@ -302,6 +302,15 @@ pub(super) const FLOW_METRICS: &[Metric] = &[
         read: |scrape, samples| scrape.total(samples, |counters| &counters.doubted),
     },
     Metric {
+        name: "history_lost_seconds_total",
+        kind: Kind::Counter,
+        labels: STREAM,
+        help: "History that was lost for good, because the service keeps 30 days.",
+        more: "Above zero, events that had not come within that time will not. The log and the incident say \
+               from when to when.",
+        read: |scrape, samples| scrape.total(samples, |counters| &counters.lost_seconds),
+    },
+    Metric {
         name: "rests_total",
         kind: Kind::Counter,
         labels: STREAM,

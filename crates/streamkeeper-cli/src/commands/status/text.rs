@@ -138,8 +138,12 @@ fn incident(incident: &IncidentStatus, how: &str) -> String {
         ("under way", None) => "everything is being closed".to_owned(),
         _ => format!("read again from {day}"),
     };
+    let lost = match (&incident.lost_from, &incident.lost_until) {
+        (Some(from), Some(until)) => format!("; LOST for good: what came from {from} to {until}"),
+        _ => String::new(),
+    };
     format!(
-        "{id} {how}: {cause}, {took}, recoveries {recoveries}; {read}: {} recovered, {} known",
+        "{id} {how}: {cause}, {took}, recoveries {recoveries}; {read}: {} recovered, {} known{lost}",
         HumanCount(*recovered),
         HumanCount(*duplicate),
     )

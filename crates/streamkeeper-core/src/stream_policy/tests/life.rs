@@ -97,6 +97,7 @@ fn an_incident_keeps_its_number_and_its_counts_across_a_restart() {
         new: 5,
         recovered: 4,
         duplicate: 3,
+        lost: None,
     };
     let state = StreamState {
         stream_id: Some(StreamId("s1".into())),

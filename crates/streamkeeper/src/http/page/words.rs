@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use crate::history::Brief;
-use crate::status::StreamStatus;
+use crate::status::{IncidentStatus, StreamStatus};
 
 /// How well something is, in the order in which it wants attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -73,6 +73,9 @@ fn describe(status: &StreamStatus, brief: &Brief) -> (Mood, String) {
     let (mood, text) = match &*status.state {
         "starting" => (Mood::Busy, "starting: nothing has been read yet".to_owned()),
         "live" if late(status) > 0 => (Mood::Busy, silent(late(status))),
+        "live" if let Some(lost) = lost(status.last_incident.as_ref()) => {
+            (Mood::Trouble, format!("live; in the last incident {lost}"))
+        }
         "live" if status.suspects > 0 => (Mood::Well, suspects(status.suspects)),
         "live" => (Mood::Well, "live, all is read as it comes".to_owned()),
         "recovering" => (Mood::Busy, recovering(status, brief)),
@@ -130,7 +133,20 @@ fn recovering(status: &StreamStatus, brief: &Brief) -> String {
         (None, Some(mark)) => mark.get(..10).unwrap_or_default().to_owned(),
         (None, None) => "the service's first day".to_owned(),
     };
-    format!("{text}; reading again from {day}: nothing is lost as long as the service has that day")
+    let bound = lost(status.incident.as_ref())
+        .unwrap_or_else(|| "nothing is lost as long as the service has that day".to_owned());
+    format!("{text}; reading again from {day}: {bound}")
+}
+
+/// What of an incident is lost for good.
+fn lost(incident: Option<&IncidentStatus>) -> Option<String> {
+    let IncidentStatus { lost_from: Some(from), lost_until: Some(until), .. } = incident? else {
+        return None;
+    };
+    Some(format!(
+        "events from {from} to {until} that had not come are lost for good, the service does not keep them \
+         any more"
+    ))
 }
 
 /// What is wrong, and what helps.

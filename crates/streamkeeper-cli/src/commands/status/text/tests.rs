@@ -104,6 +104,8 @@ fn an_incident_is_told_in_words() {
         cause: "stale".into(),
         recoveries: 2,
         start_date: Some("2026-11-20".into()),
+        lost_from: None,
+        lost_until: None,
         terminated_at: Some("2026-11-21T08:59:00Z".into()),
         new: 9,
         recovered: 5,
@@ -115,6 +117,14 @@ fn an_incident_is_told_in_words() {
         "3 under way: stale, 1m 2s, recoveries 2; read again from 2026-11-20: 5 recovered, 1,234 \
          known"
     );
+    let lost = IncidentStatus {
+        lost_from: Some("2026-10-12T12:00:00Z".into()),
+        lost_until: Some("2026-10-22T00:00:00Z".into()),
+        ..under_way.clone()
+    };
+    let text = incident(&lost, "over");
+    let words = "; LOST for good: what came from 2026-10-12T12:00:00Z to 2026-10-22T00:00:00Z";
+    assert!(text.ends_with(words), "{text}");
     let begun = IncidentStatus { start_date: None, terminated_at: None, ..under_way.clone() };
     assert!(incident(&begun, "under way").contains("everything is being closed"));
     let text = said(StreamStatus {

@@ -59,6 +59,8 @@ fn an_incident_is_told_with_its_reason_and_its_bound() {
         cause: "stale".into(),
         recoveries: 1,
         start_date: Some("2026-11-20".into()),
+        lost_from: None,
+        lost_until: None,
         terminated_at: None,
         new: 0,
         recovered: 0,
@@ -114,4 +116,33 @@ fn numbers_alone_are_no_difference() {
     assert!(!line(&status).differs(&before));
     status.slots[1] = "late".into();
     assert!(line(&status).differs(&before));
+}
+
+#[test]
+fn what_is_lost_for_good_is_never_called_nothing() {
+    let lost = |state: &'static str| {
+        let mut status = status(state);
+        let incident = IncidentStatus {
+            id: 1,
+            cause: "checkpoint_expired".into(),
+            recoveries: 1,
+            start_date: None,
+            lost_from: Some("2026-10-12T12:00:00Z".into()),
+            lost_until: Some("2026-10-22T00:00:00Z".into()),
+            terminated_at: None,
+            new: 0,
+            recovered: 0,
+            duplicate: 0,
+            duration_ms: 10,
+        };
+        match state {
+            "live" => status.last_incident = Some(incident),
+            _ => status.incident = Some(incident),
+        }
+        Sentence::new(&[line(&status)]).text
+    };
+    for text in [lost("live"), lost("recovering")] {
+        assert!(text.contains("from 2026-10-12T12:00:00Z to 2026-10-22T00:00:00Z"), "{text}");
+        assert!(!text.to_lowercase().contains("nothing is lost"), "{text}");
+    }
 }
