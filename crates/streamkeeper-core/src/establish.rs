@@ -18,15 +18,19 @@
 //! Call it only while no connection of ours is open. One call at a time.
 
 mod call;
+mod first_day;
+mod progress;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::backoff::{Backoff, BackoffConfig};
 use crate::id::StreamId;
-use crate::time::{Instant, UtcDay};
+use crate::time::Instant;
 
 pub use self::call::{Answer, Call, CallFailure, Listed};
+pub use self::first_day::FirstDay;
+pub use self::progress::{Established, Progress};
 
 /// Bounds of the procedure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,26 +43,6 @@ pub struct EstablishConfig {
     pub backoff: BackoffConfig,
     /// Between calls refused for the token: never in a tight loop.
     pub token_backoff: BackoffConfig,
-}
-
-/// What the caller has to know of an answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
-    /// The procedure goes on.
-    Continues,
-    /// A name is taken, though no stream has it by the list: going on under another.
-    NameTaken {
-        /// The name.
-        name: String,
-        /// Names in the list that are ours but for upper and lower case.
-        resembling: Vec<String>,
-    },
-    /// A stream was deleted (or found gone).
-    Deleted(StreamId),
-    /// A call failed; it is tried again.
-    Failed(CallFailure),
-    /// Done: connect to this stream.
-    Done(Established),
 }
 
 /// What is written down of streams that we have made, or wanted to make.
@@ -83,23 +67,6 @@ impl Ours {
     }
 }
 
-/// The fresh stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Established {
-    /// Its id.
-    pub id: StreamId,
-    /// Its name on the server.
-    pub name: String,
-    /// Its first day; `None`: all that the service keeps.
-    pub start_date: Option<UtcDay>,
-    /// A first day that the service has refused as too old.
-    pub refused_day: Option<UtcDay>,
-    /// Streams of ours that the service did not delete.
-    pub left_behind: Vec<StreamId>,
-    /// They may not be tried again before: the service has asked for it.
-    pub not_before: Instant,
-}
-
 /// A call that fails, until one of its kind does not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Trouble {
@@ -120,12 +87,7 @@ enum Step {
 pub struct Establish {
     config: EstablishConfig,
     step: Step,
-    start_date: Option<UtcDay>,
-    inherit_start_date: bool,
-    /// The oldest day that the service keeps, as far as we know the time.
-    kept_from: Option<UtcDay>,
-    /// The day that it has refused as too old.
-    refused_day: Option<UtcDay>,
+    first_day: FirstDay,
     /// Not to be deleted for now: alongside them.
     held: Vec<StreamId>,
     ours: Ours,
@@ -158,16 +120,11 @@ pub struct Establish {
 
 impl Establish {
     /// Replaces the stream that is ours, or whatever bears our name if none is known.
-    ///
-    /// `inherit_start_date`: without a `start_date`, take that of the stream that is replaced.
-    /// `kept_from`: no older day is asked for, but all that the service keeps.
     #[must_use]
     pub fn new(
         config: EstablishConfig,
         ours: Ours,
-        start_date: Option<UtcDay>,
-        inherit_start_date: bool,
-        kept_from: Option<UtcDay>,
+        first_day: FirstDay,
         now: Instant,
         seed: u64,
     ) -> Self {
@@ -175,10 +132,7 @@ impl Establish {
             step: ours.stream.clone().map_or(Step::List, |id| Step::Delete([id].into())),
             ours,
             strangers: Vec::new(),
-            start_date: start_date.filter(|day| Some(*day) >= kept_from),
-            inherit_start_date: inherit_start_date && start_date.is_none(),
-            kept_from,
-            refused_day: None,
+            first_day,
             held: Vec::new(),
             gone: Vec::new(),
             held_since: None,
@@ -209,7 +163,7 @@ impl Establish {
                 None => Call::List,
             },
             Step::Create { name } => {
-                Call::Create { name: name.clone(), start_date: self.start_date }
+                Call::Create { name: name.clone(), start_date: self.first_day.wanted() }
             }
         };
         self.first_look &= call != Call::List;
@@ -281,11 +235,7 @@ impl Establish {
         let ours = |stream: &&Listed| self.ours.has(stream, base);
         let stranger = |stream: &&Listed| !ours(stream) && is_ours(&stream.name, base);
         self.strangers = streams.iter().filter(stranger).cloned().collect();
-        if self.start_date.is_none() && self.inherit_start_date {
-            let first = streams.iter().filter(ours).filter_map(|s| s.start_date).min();
-            self.inherit_start_date = first.is_none();
-            self.start_date = first.filter(|day| Some(*day) >= self.kept_from);
-        }
+        self.first_day.inherit(streams.iter().filter(ours));
         // The list may be of a moment ago: to delete those again would lead to the same list.
         let is_gone = |stream: &Listed| self.gone.contains(&stream.id);
         let streams: Vec<_> = streams.iter().filter(|stream| !is_gone(stream)).cloned().collect();
@@ -345,8 +295,8 @@ impl Establish {
         Progress::Done(Established {
             id,
             name,
-            start_date: self.start_date,
-            refused_day: self.refused_day,
+            start_date: self.first_day.wanted(),
+            refused_day: self.first_day.refused(),
             left_behind: std::mem::take(&mut self.held),
             not_before: self.no_delete_before,
         })
@@ -359,7 +309,8 @@ impl Establish {
         retry_after: Option<Duration>,
     ) -> Progress {
         let deletes = matches!(self.step, Step::Delete(_));
-        let day_is_refused = self.day_is_refused(failure);
+        let creates = matches!(self.step, Step::Create { .. });
+        let day_is_refused = creates && self.first_day.is_refused_by(failure);
         let backoff = match failure {
             _ if day_is_refused => &mut self.backoff,
             CallFailure::Token { .. } | CallFailure::Rejected { .. } => &mut self.token_backoff,
@@ -378,10 +329,7 @@ impl Establish {
             }
             Step::Create { .. } => {
                 self.trouble = Some(Trouble::Create(failure));
-                if day_is_refused {
-                    self.refused_day = self.start_date.take();
-                    self.inherit_start_date = false;
-                } else {
+                if !day_is_refused {
                     self.not_created(failure);
                 }
             }
@@ -419,21 +367,6 @@ impl Establish {
         self.held.extend(ids.drain(..count.min(ids.len())));
         if ids.is_empty() {
             self.step = Step::List;
-        }
-    }
-
-    /// Whether it is the first day that was refused, as too old: to ask for it again is to be refused for
-    /// ever. All that the service keeps can be had without naming a day.
-    fn day_is_refused(&self, failure: CallFailure) -> bool {
-        let creates = matches!(self.step, Step::Create { .. });
-        let Some(day) = self.start_date.filter(|_| creates) else { return false };
-        match failure {
-            CallFailure::FirstDay { .. } => true,
-            // No reason is given, and this one would do.
-            CallFailure::Rejected { status: 400 | 422 } => {
-                self.kept_from.is_none_or(|kept_from| day <= kept_from)
-            }
-            _ => false,
         }
     }
 

@@ -99,7 +99,8 @@ fn run(known: bool, script: &Script, seed: u64) -> [Vec<Instant>; 3] {
         left_behind: (2..9).map(|id: u32| StreamId(id.to_string())).collect(),
         announced: vec!["acme~3".to_owned()],
     };
-    let mut establish = Establish::new(tests::config(), ours, day, true, None, now, seed);
+    let mut establish =
+        Establish::new(tests::config(), ours, FirstDay::new(day, true, None), now, seed);
     let mut times = [Vec::new(), Vec::new(), Vec::new()];
     while now.since(Instant::ZERO) < 10 * MINUTE && times.iter().all(|kind| kind.len() < 2_000) {
         let due = establish.deadline().expect("nothing is under way");

@@ -51,9 +51,8 @@ impl Script {
 
     fn of(ours: Ours, start_date: Option<&str>) -> Self {
         let date = start_date.map(|date| date.parse().unwrap());
-        let kept_from = "2026-10-25".parse().ok();
-        let establish =
-            Establish::new(config(), ours, date, date.is_none(), kept_from, Instant::ZERO, 1);
+        let first_day = FirstDay::new(date, date.is_none(), "2026-10-25".parse().ok());
+        let establish = Establish::new(config(), ours, first_day, Instant::ZERO, 1);
         Self { establish, now: Instant::ZERO }
     }
 

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use crate::establish::{Answer, CallFailure, Establish, Established, Progress};
+use crate::establish::{Answer, CallFailure, Establish, Established, FirstDay, Progress};
 use crate::id::{ConnectionId, IncidentId, Reader, SlotId};
 use crate::restart::Permission;
 use crate::time::{Instant, Timestamp, UtcDay};
@@ -198,9 +198,7 @@ impl StreamPolicy {
         self.stage = Stage::Establishing(Box::new(Establish::new(
             self.config.establish(),
             self.ours(),
-            start_date,
-            mark.is_none(),
-            self.kept_from(now),
+            FirstDay::new(start_date, mark.is_none(), self.kept_from(now)),
             if self.incident.is_some() { now + CLOSE_SEEN } else { now },
             seed,
         )));
