@@ -180,6 +180,35 @@ fn a_damaged_last_frame_that_the_sink_already_has_is_refused_and_nothing_comes_t
     scenario.finish();
 }
 
+/// A backup of the sink's file, without one of the ledger.
+#[test]
+fn what_an_output_lacks_that_is_older_than_the_ledger_is_said_with_the_command_that_brings_it_back()
+{
+    let mut scenario = Scenario::start();
+    scenario.keeper.stop();
+    let output = scenario.keeper.output();
+    let cursor = output.with_added_extension("cursor");
+    let copies = [&output, &cursor].map(|file| (file, fs::read(file).unwrap()));
+    scenario.keeper.restart();
+    scenario.drain(&Expected::default());
+    scenario.keeper.stop();
+    let whole = fs::read_to_string(&output).unwrap();
+    for (file, copy) in &copies {
+        fs::write(file, copy).unwrap();
+    }
+    scenario.keeper.restart();
+    let said = scenario.keeper.wait_said("is older than the ledger", 1);
+    scenario.keeper.stop();
+    let (_, rest) = said.message.split_once("'streamkeeper ").unwrap();
+    let (advised, _) = rest.split_once('\'').unwrap();
+    let advised: Vec<_> = advised.split(' ').collect();
+    let missing = run_to_end(&mut command(&scenario.keeper, &advised)).stdout;
+    let kept = String::from_utf8(copies[0].1.clone()).unwrap();
+    assert_eq!(kept.clone() + &missing, whole, "{advised:?}");
+    let now = fs::read_to_string(&output).unwrap();
+    assert!(now.starts_with(&kept) && !now.contains(&missing), "nothing is given twice");
+}
+
 #[test]
 fn a_ledger_that_another_process_holds_is_left_alone() {
     let scenario = Scenario::start();

@@ -30,6 +30,11 @@ const SEEDS: &[(u64, &str)] = &[
     (7591, "a checkpoint older than a week was trusted"),
     (8457, "a count that had waited in a paused socket was believed"),
     (9234, "a checkpoint older than a week was trusted"),
+    (606_006, "a history that came twice held the mark beyond its bound"),
+    (607_904, "a first frame of an older connection let all slots try at once"),
+    (845_524_806, "a pause of a week before there was a mark let the mark pass a week-old event"),
+    (845_525_213, "slots that rested by turns had the history sent again and again"),
+    (1_259_595_030, "a verification whose queue was full for moments never ended"),
 ];
 
 #[test]

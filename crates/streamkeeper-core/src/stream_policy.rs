@@ -453,8 +453,14 @@ impl StreamPolicy {
         }
     }
 
+    /// From how long on a pause of reading unsettles: a queue that is full for moments, again and again, is
+    /// how a backlog is read, and would never let it settle.
+    fn long_pause(&self) -> Duration {
+        self.config.position.settle / 16
+    }
+
     fn paused(&mut self, connection: ConnectionId, paused: bool, now: Instant) {
-        let long = self.config.position.settle / 16;
+        let long = self.long_pause();
         let running = matches!(self.stage, Stage::Running);
         if connection.reader == Reader::Replay {
             self.verification_paused(connection, paused, now);

@@ -217,9 +217,13 @@ impl StreamPolicy {
         paused: bool,
         now: Instant,
     ) {
+        let long = self.long_pause();
         if let Some(run) = self.verification.run_of(connection) {
-            run.paused_since = paused.then_some(now);
-            run.position.changed(now);
+            let since = run.paused_since.take();
+            run.paused_since = paused.then(|| since.unwrap_or(now));
+            if !paused && since.is_some_and(|since| now.since(since) >= long) {
+                run.position.changed(now);
+            }
         }
     }
 

@@ -79,10 +79,7 @@ impl<S: Storage> Log<S> {
         let own = self.places.get(resume.source).copied();
         let place = resume.place(own);
         if let Some(own) = own.filter(|own| *own != place) {
-            tracing::warn!(
-                sink = %self.name, stream = resume.source, place = own, next = resume.next,
-                "the place in the side file does not fit the ledger; it is forgotten"
-            );
+            self.say_what_does_not_fit(resume, own);
             // The ledger is ahead: lines that it has seen acknowledged may be behind the mark.
             if own < resume.next && self.end == End::Unknown {
                 self.mark = None;
@@ -97,6 +94,24 @@ impl<S: Storage> Log<S> {
         self.places.insert(resume.source.to_owned(), place);
         self.unconfirmed.remove(resume.source);
         Ok(())
+    }
+
+    /// The lines may be there for all that, behind the mark: giving them again could double them.
+    fn say_what_does_not_fit(&self, Resume { source, next, .. }: Resume<'_>, own: u64) {
+        if own < next {
+            let (last, count) = (next - 1, next - own);
+            tracing::warn!(
+                sink = %self.name, stream = source, first = own, last,
+                "the file's side file is older than the ledger: where the file was put back from a copy, it lacks \
+                 the events {own} to {last}. With the process stopped, 'streamkeeper ledger export {source} --from \
+                 {own} --limit {count}' writes those that are still on disk"
+            );
+        } else {
+            tracing::warn!(
+                sink = %self.name, stream = source, place = own, next,
+                "the file's side file is of another ledger, or of a later state of this one: its place is forgotten"
+            );
+        }
     }
 
     /// Appends those of `lines` that are not there yet, and waits until they are on disk and

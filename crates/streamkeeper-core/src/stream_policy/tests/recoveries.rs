@@ -232,6 +232,25 @@ fn a_reset_is_suspect_holds_the_mark_and_is_verified_over_the_replay() {
     assert_eq!(bury(&mut bench), 1, "the replay connection is closed");
 }
 
+/// A small queue that a backlog fills again and again: each pause is short, and the next one comes soon.
+#[test]
+fn a_verification_whose_queue_is_full_for_moments_comes_to_its_end() {
+    let mut bench = settled();
+    bench.end(bench.slot(0), End::Reset);
+    bench.open_all();
+    bench.poke_until(1_210.0);
+    let replay = bench.take_connects()[0];
+    bench.input(Input::Opened(replay));
+    while bench.seconds() < 2_500.0 {
+        bench.input(Input::Paused(replay));
+        bench.pass_to(bench.seconds() + 0.1);
+        bench.input(Input::Resumed(replay));
+        bench.poke_until(bench.seconds() + 5.0);
+    }
+    assert_eq!(bench.policy.suspects(), 0);
+    assert_eq!(bench.killed(), [replay]);
+}
+
 /// Our own clock is a quarter of an hour behind, and data flows, so that no poke tells the time.
 #[test]
 fn without_a_poke_a_verification_reads_to_where_live_data_was_not_to_our_own_time() {
