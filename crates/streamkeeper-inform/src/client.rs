@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 pub use self::error::{CallError, CallErrorKind, Unprocessable};
 
-use crate::request::{Call, NewStream, Request};
+use crate::request::{ApiCall, NewStream, Request};
 use crate::transport::Transport;
 use crate::wire::{Malformed, PAGE_LIMIT, Page, Stream};
 
@@ -73,7 +73,7 @@ impl<T: Transport> Client<T> {
         let mut total = None;
         for _ in 0..PAGES_MAX {
             let body = self.call(Request::list(streams.len())).await?;
-            let page = Page::from_answer(&body).map_err(|error| malformed(Call::List, error))?;
+            let page = Page::from_answer(&body).map_err(|error| malformed(ApiCall::List, error))?;
             let seen = |stream: &Stream| streams.iter().any(|other| other.id == stream.id);
             // Nothing new: the end, or a server that answers every offset with the first page.
             let exhausted = page.streams.iter().all(seen);
@@ -99,7 +99,7 @@ impl<T: Transport> Client<T> {
                 break;
             }
         }
-        Err(malformed(Call::List, Malformed::missing("the list ended before its total")))
+        Err(malformed(ApiCall::List, Malformed::missing("the list ended before its total")))
     }
 
     /// One stream.
@@ -158,12 +158,12 @@ impl<T: Transport> Client<T> {
     }
 }
 
-const fn malformed(call: Call, error: Malformed) -> CallError {
+const fn malformed(call: ApiCall, error: Malformed) -> CallError {
     unanswered(call, CallErrorKind::Malformed(error))
 }
 
 /// Without an answer that could say how long to wait.
-const fn unanswered(call: Call, kind: CallErrorKind) -> CallError {
+const fn unanswered(call: ApiCall, kind: CallErrorKind) -> CallError {
     CallError { call, kind, retry_after: None }
 }
 

@@ -25,7 +25,7 @@ pub mod wire;
 
 pub use client::{CallError, CallErrorKind, Client, Deletion, Unprocessable};
 pub use event::{EventError, EventType, Identity, InformEvent, VersionId, classify};
-pub use request::{Call, Method, NewStream, ReplayQuery, Request};
+pub use request::{ApiCall, Method, NewStream, ReplayQuery, Request};
 pub use transport::{
     ProxyRefusal, Response, TlsFault, Transport, TransportError, TransportErrorKind, retry_after,
 };

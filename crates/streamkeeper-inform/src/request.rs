@@ -16,7 +16,7 @@ const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(
 
 /// Which call a request is; the name in errors, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Call {
+pub enum ApiCall {
     /// `GET /streams`
     List,
     /// `GET /streams/{id}`
@@ -33,7 +33,7 @@ pub enum Call {
     Replay,
 }
 
-impl Call {
+impl ApiCall {
     /// Whether it names a stream, which may not exist.
     pub(crate) const fn is_on_one_stream(self) -> bool {
         match self {
@@ -43,7 +43,7 @@ impl Call {
     }
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for ApiCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::List => "list streams",
@@ -78,7 +78,7 @@ pub enum Method {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// Which call this is.
-    pub call: Call,
+    pub call: ApiCall,
     /// Its method.
     pub method: Method,
     /// Path and query, percent-encoded, starting with `/`, without the token.
@@ -129,19 +129,19 @@ impl Request {
             0 => "/streams".to_owned(),
             _ => format!("/streams?offset={offset}"),
         };
-        Self::new(Call::List, Method::Get, path)
+        Self::new(ApiCall::List, Method::Get, path)
     }
 
     /// One stream.
     #[must_use]
     pub fn get(stream_id: &str) -> Self {
-        Self::new(Call::Get, Method::Get, stream_path(stream_id))
+        Self::new(ApiCall::Get, Method::Get, stream_path(stream_id))
     }
 
     /// A new stream.
     #[must_use]
     pub fn create(stream: &NewStream) -> Self {
-        Self::new(Call::Create, Method::Post, "/streams".to_owned()).with_json(stream)
+        Self::new(ApiCall::Create, Method::Post, "/streams".to_owned()).with_json(stream)
     }
 
     /// Another name for a stream.
@@ -151,19 +151,19 @@ impl Request {
         struct Rename<'a> {
             name: &'a str,
         }
-        Self::new(Call::Rename, Method::Put, stream_path(stream_id)).with_json(&Rename { name })
+        Self::new(ApiCall::Rename, Method::Put, stream_path(stream_id)).with_json(&Rename { name })
     }
 
     /// Deletes a stream; refused with 409 while any client is connected.
     #[must_use]
     pub fn delete(stream_id: &str) -> Self {
-        Self::new(Call::Delete, Method::Delete, stream_path(stream_id))
+        Self::new(ApiCall::Delete, Method::Delete, stream_path(stream_id))
     }
 
     /// The event stream of a stream.
     #[must_use]
     pub fn connect(stream_id: &str) -> Self {
-        Self::new(Call::Connect, Method::Get, stream_path(stream_id) + "/connect")
+        Self::new(ApiCall::Connect, Method::Get, stream_path(stream_id) + "/connect")
     }
 
     /// An event stream of everything since a day.
@@ -177,10 +177,10 @@ impl Request {
                 path += &format!("&{key}={}", values.join(","));
             }
         }
-        Self::new(Call::Replay, Method::Get, path)
+        Self::new(ApiCall::Replay, Method::Get, path)
     }
 
-    const fn new(call: Call, method: Method, path_and_query: String) -> Self {
+    const fn new(call: ApiCall, method: Method, path_and_query: String) -> Self {
         Self { call, method, path_and_query, body: None }
     }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use serde_json::{Map, Value};
 use streamkeeper_inform::wire::{Page, Stream};
 use streamkeeper_inform::{
-    Call, CallErrorKind, InformEvent, Response, classify, retry_after, time,
+    ApiCall, CallErrorKind, InformEvent, Response, classify, retry_after, time,
 };
 
 /// The names that mean something, and some that do not.
@@ -89,7 +89,7 @@ fn everything(name: Option<&str>, data: &[u8]) {
     }
     let _page = Page::from_answer(data).is_ok();
     let _stream = Stream::from_answer(data).is_ok();
-    for call in [Call::Create, Call::Connect] {
+    for call in [ApiCall::Create, ApiCall::Connect] {
         let body = data.to_vec().into();
         assert!(
             CallErrorKind::of_response(call, &Response { status: 422, retry_after: None, body })

@@ -9,64 +9,53 @@
 //!
 //! # Layout
 //!
-//! One path of the data, from socket to sink, module by module:
+//! Rooms, each a folder; a room uses those above it only (docs/architecture.md, and a test holds it):
 //!
+//! - `base`: the clock, secrets, room for bytes, threads, the channel to a supervisor;
+//! - `api`: what handles, control socket and endpoint exchange;
 //! - `transport`: HTTP over awc, with a connector that tells how a connection ended;
-//! - `connection`: one actor per slot: socket → decoder → dialect → batch;
+//! - `config`: what is to be done;
 //! - `dialect`: what a frame means;
-//! - `writer`, `desk`: new or known? made durable by the ledger, then answered as committed;
-//! - `delivery`, `head`: outbox → envelopes → sinks, a cursor for each.
+//! - `observe`: what readers see of what runs;
+//! - `store`: new or known? made durable by the ledger, then answered as committed;
+//! - `stream`: one stream as it runs: the shell of its policy, a connection for each slot, its calls;
+//! - `delivery`: outbox → envelopes → sinks, a cursor for each;
+//! - `requests`: what a running process is asked;
+//! - `surface`: the control socket, the endpoint and its metrics;
+//! - `keeper`: what runs, and the handle to it.
 //!
-//! Beside it: `supervisor` (the shell of the stream's policy, which is in `streamkeeper-core`),
-//! `lifecycle` (REST calls), `registry`, `history` and `telemetry` (what readers see),
-//! `clock` (the only one).
-//! Around it: `embed` (the handle), `requests` (what it may ask), `system` (what runs: start, `reload`,
-//! stop), `stream` (one stream's parts), `consumers` (who takes the events; `deliveries` for an
-//! application), `replay` (one that an operator asks for). For operators: `metrics` (their names, and
-//! the scrape), [`http`] (the endpoint). For commands: [`control`] (ask a running one), [`ledgers`]
-//! (look into what lies on disk).
+//! One path of the data, from socket to sink: `transport/exchange` → `stream/connection` → `dialect` →
+//! `store/batch` → `store/writer` → `store/desk` → `delivery/feeds` → a sink.
 
-mod batch;
-mod budget;
-mod clock;
+mod api;
+mod base;
 pub mod config;
-mod connection;
-mod consumers;
-pub mod control;
-mod deliveries;
 mod delivery;
-mod desk;
 mod dialect;
-mod embed;
-mod head;
-mod history;
-pub mod http;
-pub mod ledgers;
-mod lifecycle;
-mod metrics;
-mod part;
-mod registry;
-mod reload;
-mod replay;
+mod keeper;
+mod observe;
 mod requests;
-mod secret;
-mod status;
+mod store;
 mod stream;
-mod supervisor;
-mod system;
-mod telemetry;
-mod threads;
+mod surface;
 pub mod transport;
-mod vital;
-mod writer;
 
-pub use clock::clock_doubt;
-pub use deliveries::{Deliveries, Delivery};
-pub use embed::{Builder, StartError, StopReport, Streamkeeper};
-pub use reload::{ReloadError, ReloadReport};
-pub use replay::{ReplayError, ReplaySpec, ReplayStatus};
-pub use requests::{Act, ControlRequest, SteerError};
-pub use secret::Secret;
-pub use status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
+pub use api::act::{Act, SteerError};
+pub use api::replay::{ReplayError, ReplaySpec, ReplayStatus};
+pub use api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
+pub use base::clock::clock_doubt;
+pub use base::secret::Secret;
+pub use delivery::{BuildError, Deliveries, Delivery};
+pub use keeper::{Builder, Streamkeeper};
+pub use requests::{ControlRequest, ReloadError, ReloadReport, StartError, StopReport};
+pub use store::ledgers;
+pub use stream::StreamError;
 pub use streamkeeper_ledger::LedgerError;
 pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};
+pub use surface::control;
+
+/// The HTTP endpoint: metrics, health, status and steering, also in an application's own server.
+pub mod http {
+    pub use crate::keeper::configure;
+    pub use crate::surface::http::{Options, metrics_reference, status_schema};
+}

@@ -47,7 +47,7 @@ const RULES: [Rule; 10] = [
     },
     // It shares no policy and no wire types with the product: a shared misreading would be invisible.
     Rule { name: "streamkeeper-simulator", uses: &[], only: None, free_of: &["awc"] },
-    // A library that others embed: no server, no command line, no log of its own.
+    // A library that others embed: no command line, no log of its own, no listener that nobody asked for.
     Rule {
         name: "streamkeeper",
         uses: &[
@@ -83,16 +83,7 @@ const RULES: [Rule; 10] = [
     // The tests see everything; nothing sees them.
     Rule {
         name: "streamkeeper-tests",
-        uses: &[
-            "streamkeeper",
-            "streamkeeper-core",
-            "streamkeeper-inform",
-            "streamkeeper-ledger",
-            "streamkeeper-simulator",
-            "streamkeeper-sink",
-            "streamkeeper-sinks",
-            "streamkeeper-sse",
-        ],
+        uses: &["streamkeeper-core", "streamkeeper-ledger", "streamkeeper-simulator"],
         only: None,
         free_of: &[],
     },
@@ -140,6 +131,24 @@ fn dependencies_between_our_crates_point_down_only() {
         }
     }
     tidy("Dependencies between our crates point down only (docs/architecture.md).", &findings);
+}
+
+#[test]
+fn what_a_crate_may_use_it_uses() {
+    let manifests = manifests();
+    let may = |rule: &Rule| [rule.uses, rule.only.unwrap_or_default()].concat();
+    let unneeded = |rule: &Rule| {
+        let used = manifests[rule.name].all_dependencies();
+        let unused = may(rule).into_iter().filter(|may| !used.contains(*may));
+        unused.map(|may| format!("RULES: `{}` does not use `{may}`", rule.name)).collect::<Vec<_>>()
+    };
+    let mut findings: Vec<_> = RULES.iter().flat_map(unneeded).collect();
+    for (name, used) in TESTS_USE {
+        if !manifests[name].of(&["dev-dependencies"]).contains(used) {
+            findings.push(format!("TESTS_USE: the tests of `{name}` do not use `{used}`"));
+        }
+    }
+    tidy("A permission that nobody uses is none: take it out of the list.", &findings);
 }
 
 #[test]

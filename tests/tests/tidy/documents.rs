@@ -140,7 +140,7 @@ const WORDS: [&str; 4] = [
     "crates/streamkeeper-core/src/stream_policy/output.rs",
     "crates/streamkeeper-core/src/stream_policy.rs",
     "crates/streamkeeper-core/src/classify.rs",
-    "crates/streamkeeper/src/supervisor.rs",
+    "crates/streamkeeper/src/stream/supervisor.rs",
 ];
 
 #[test]

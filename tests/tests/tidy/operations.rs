@@ -54,7 +54,7 @@ fn every_metric_has_an_entry() {
     let guide = read(GUIDE).text;
     let mut findings = Vec::new();
     let mut known = 0;
-    for file in files("crates/streamkeeper/src/metrics", &[".rs"]) {
+    for file in files("crates/streamkeeper/src/surface/metrics", &[".rs"]) {
         for name in after(&file.text, "        name: \"") {
             let name = format!("streamkeeper_{}", name.trim_end_matches("\","));
             known += 1;

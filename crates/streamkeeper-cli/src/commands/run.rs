@@ -11,7 +11,8 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clap::Args;
 use streamkeeper::{
-    ControlRequest, LedgerError, ReloadReport, StartError, StopReport, Streamkeeper,
+    BuildError, ControlRequest, LedgerError, ReloadReport, StartError, StopReport, StreamError,
+    Streamkeeper,
 };
 
 use tokio::sync::oneshot;
@@ -228,13 +229,13 @@ const OVERTIME: Duration = Duration::from_secs(5);
 
 const fn start_code(error: &StartError) -> u8 {
     match error {
-        StartError::Config(_) | StartError::Transport { .. } => CONFIGURATION,
-        StartError::Sink { .. } | StartError::Listen { .. } => CANNOT_CREATE,
-        StartError::Ledger { source, .. } => match source {
+        StartError::Config(_) | StartError::Stream(StreamError::Transport { .. }) => CONFIGURATION,
+        StartError::Sink(BuildError::Sink { .. }) | StartError::Listen { .. } => CANNOT_CREATE,
+        StartError::Stream(StreamError::Ledger { source, .. }) => match source {
             LedgerError::Locked { .. } => TRY_AGAIN,
             LedgerError::Io { .. } => CANNOT_CREATE,
             _ => GENERAL,
         },
-        StartError::Thread(_) | StartError::Died => INTERNAL,
+        _ => INTERNAL,
     }
 }

@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use crate::request::Call;
+use crate::request::ApiCall;
 use crate::transport::{Response, TransportError};
 use crate::wire::{self, Json, Malformed};
 
@@ -17,7 +17,7 @@ use crate::wire::{self, Json, Malformed};
 #[error("{call}: {kind}")]
 pub struct CallError {
     /// Which call.
-    pub call: Call,
+    pub call: ApiCall,
     /// Why.
     #[source]
     pub kind: CallErrorKind,
@@ -117,10 +117,10 @@ impl CallError {
 impl CallErrorKind {
     /// What a response means for a call: `None` for any 2xx.
     ///
-    /// For [`Call::Connect`] and [`Call::Replay`] too, whose success is a stream rather than a
+    /// For [`ApiCall::Connect`] and [`ApiCall::Replay`] too, whose success is a stream rather than a
     /// whole answer.
     #[must_use]
-    pub fn of_response(call: Call, response: &Response) -> Option<Self> {
+    pub fn of_response(call: ApiCall, response: &Response) -> Option<Self> {
         let status = response.status;
         Some(match status {
             200..=299 => return None,
@@ -128,8 +128,8 @@ impl CallErrorKind {
             401 => Self::Unauthorized,
             403 => Self::Forbidden,
             404 | 410 if call.is_on_one_stream() => Self::NotFound { status },
-            409 if call == Call::Delete => Self::Conflict,
-            400 | 422 if call == Call::Create && names_first_day(&response.body) => {
+            409 if call == ApiCall::Delete => Self::Conflict,
+            400 | 422 if call == ApiCall::Create && names_first_day(&response.body) => {
                 Self::FirstDay { status }
             }
             422 => Self::Unprocessable(Unprocessable::of_body(call, &response.body)),
@@ -142,7 +142,7 @@ impl CallErrorKind {
 
 impl Unprocessable {
     /// Reads the reason from an error body by keyword; the documents fix no wording.
-    fn of_body(call: Call, body: &[u8]) -> Self {
+    fn of_body(call: ApiCall, body: &[u8]) -> Self {
         let words = wire::parse(body).map(|text| words(Json(&text))).unwrap_or_default();
         let says = |any: &[&str]| any.iter().any(|word| words.contains(word));
         let about_number = says(&[
@@ -155,7 +155,7 @@ impl Unprocessable {
             "only",
             "more than",
         ]);
-        if matches!(call, Call::Connect | Call::Replay) {
+        if matches!(call, ApiCall::Connect | ApiCall::Replay) {
             // A bad filter can be sent to a replay; a connection has nothing else to refuse.
             return if says(&["filter", "resource", "event_type"]) && !about_number {
                 Self::BadFilter
@@ -163,7 +163,7 @@ impl Unprocessable {
                 Self::TooManyClients
             };
         }
-        if !matches!(call, Call::Create | Call::Rename) {
+        if !matches!(call, ApiCall::Create | ApiCall::Rename) {
             // Names and numbers of streams concern nobody else.
             Self::Other
         } else if says(&["taken", "already exist", "duplicate", "unique", "in use"]) {

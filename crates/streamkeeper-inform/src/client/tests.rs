@@ -102,22 +102,29 @@ fn a_status_means_what_it_means_for_the_call_that_was_made() {
         body: Bytes::from_static(body.as_bytes()),
     };
     let of = |call, status| K::of_response(call, &response(status, ""));
-    for call in [Call::List, Call::Create, Call::Get, Call::Rename, Call::Connect, Call::Replay] {
+    for call in [
+        ApiCall::List,
+        ApiCall::Create,
+        ApiCall::Get,
+        ApiCall::Rename,
+        ApiCall::Connect,
+        ApiCall::Replay,
+    ] {
         assert_eq!(of(call, 409), Some(K::Unexpected { status: 409 }), "{call}");
     }
-    assert_eq!(of(Call::Delete, 409), Some(K::Conflict));
+    assert_eq!(of(ApiCall::Delete, 409), Some(K::Conflict));
     for status in [404, 410] {
-        for call in [Call::List, Call::Create, Call::Replay] {
+        for call in [ApiCall::List, ApiCall::Create, ApiCall::Replay] {
             assert_eq!(of(call, status), Some(K::Unexpected { status }), "{call}");
         }
-        for call in [Call::Get, Call::Delete, Call::Rename, Call::Connect] {
+        for call in [ApiCall::Get, ApiCall::Delete, ApiCall::Rename, ApiCall::Connect] {
             assert_eq!(of(call, status), Some(K::NotFound { status }), "{call}");
         }
         assert_eq!(now(client(|_| answer(status, "")).delete("s")), Ok(Deletion::AlreadyGone));
     }
     let taken = response(422, r#"{"errors":["Name has already been taken"]}"#);
     let full = response(422, r#"{"errors":["at most 5 streams are allowed"]}"#);
-    for call in [Call::List, Call::Get, Call::Delete] {
+    for call in [ApiCall::List, ApiCall::Get, ApiCall::Delete] {
         for answer in [&taken, &full] {
             let other = Some(K::Unprocessable(Unprocessable::Other));
             assert_eq!(K::of_response(call, answer), other, "{call}");
@@ -189,7 +196,7 @@ fn every_status_has_its_verdict() {
     ] {
         let client = client(|_| Ok(Response { status, retry_after: wait, body: Bytes::new() }));
         let error = now(client.get("s")).expect_err("an error");
-        assert_eq!(error, CallError { call: Call::Get, kind, retry_after: wait });
+        assert_eq!(error, CallError { call: ApiCall::Get, kind, retry_after: wait });
         assert_eq!(error.may_have_acted(), may_have_acted, "{status}");
     }
     assert_eq!(now(client(|_| answer(404, "")).delete("s")), Ok(Deletion::AlreadyGone));
@@ -209,32 +216,36 @@ fn a_lost_answer_says_whether_the_server_may_have_acted() {
 fn reasons_of_a_422() {
     use Unprocessable as U;
     for (call, body, expected) in [
-        (Call::Create, r#"{"errors":["Name has already been taken"]}"#, U::DuplicateName),
-        (Call::Create, r#"{"errors":{"name":["has already been taken"]}}"#, U::DuplicateName),
-        (Call::Create, r#"{"message":"A stream with this name already exists"}"#, U::DuplicateName),
-        (Call::Rename, r#"{"status":422,"error":"duplicate name"}"#, U::DuplicateName),
-        (Call::Create, r#"{"errors":["Stream limit reached"]}"#, U::StreamLimit),
-        (Call::Create, r#"{"errors":["You may have at most 5 streams"]}"#, U::StreamLimit),
+        (ApiCall::Create, r#"{"errors":["Name has already been taken"]}"#, U::DuplicateName),
+        (ApiCall::Create, r#"{"errors":{"name":["has already been taken"]}}"#, U::DuplicateName),
         (
-            Call::Create,
+            ApiCall::Create,
+            r#"{"message":"A stream with this name already exists"}"#,
+            U::DuplicateName,
+        ),
+        (ApiCall::Rename, r#"{"status":422,"error":"duplicate name"}"#, U::DuplicateName),
+        (ApiCall::Create, r#"{"errors":["Stream limit reached"]}"#, U::StreamLimit),
+        (ApiCall::Create, r#"{"errors":["You may have at most 5 streams"]}"#, U::StreamLimit),
+        (
+            ApiCall::Create,
             r#"{"errors":{"base":["maximum number of streams exceeded"]}}"#,
             U::StreamLimit,
         ),
-        (Call::Create, r#"{"errors":{"resource_filter":["is invalid"]}}"#, U::BadFilter),
-        (Call::Create, r#"{"message":"unknown resource in filter"}"#, U::BadFilter),
+        (ApiCall::Create, r#"{"errors":{"resource_filter":["is invalid"]}}"#, U::BadFilter),
+        (ApiCall::Create, r#"{"message":"unknown resource in filter"}"#, U::BadFilter),
         (
-            Call::Connect,
+            ApiCall::Connect,
             r#"{"errors":["Stream has reached its maximum number of clients"]}"#,
             U::TooManyClients,
         ),
-        (Call::Connect, r#"{"error":"Unprocessable Entity"}"#, U::TooManyClients),
-        (Call::Connect, "", U::TooManyClients),
-        (Call::Replay, r#"{"message":"too many concurrent replays"}"#, U::TooManyClients),
-        (Call::Replay, r#"{"errors":{"resources":["is not valid"]}}"#, U::BadFilter),
-        (Call::Create, r#"{"errors":["too many clients"]}"#, U::TooManyClients),
-        (Call::Create, r#"{"detail":"already taken"}"#, U::Other),
-        (Call::Create, r#"{"errors":[17,null,{"x":true}]}"#, U::Other),
-        (Call::Create, "<html>", U::Other),
+        (ApiCall::Connect, r#"{"error":"Unprocessable Entity"}"#, U::TooManyClients),
+        (ApiCall::Connect, "", U::TooManyClients),
+        (ApiCall::Replay, r#"{"message":"too many concurrent replays"}"#, U::TooManyClients),
+        (ApiCall::Replay, r#"{"errors":{"resources":["is not valid"]}}"#, U::BadFilter),
+        (ApiCall::Create, r#"{"errors":["too many clients"]}"#, U::TooManyClients),
+        (ApiCall::Create, r#"{"detail":"already taken"}"#, U::Other),
+        (ApiCall::Create, r#"{"errors":[17,null,{"x":true}]}"#, U::Other),
+        (ApiCall::Create, "<html>", U::Other),
     ] {
         let response =
             Response { status: 422, retry_after: None, body: Bytes::from_static(body.as_bytes()) };
@@ -257,8 +268,8 @@ fn a_create_that_is_refused_for_its_first_day_is_told_apart() {
             let body = Bytes::from_static(body.as_bytes());
             let response = Response { status, retry_after: None, body };
             let refused = |call| CallErrorKind::of_response(call, &response);
-            assert_eq!(refused(Call::Create), Some(CallErrorKind::FirstDay { status }));
-            assert_ne!(refused(Call::Rename), Some(CallErrorKind::FirstDay { status }));
+            assert_eq!(refused(ApiCall::Create), Some(CallErrorKind::FirstDay { status }));
+            assert_ne!(refused(ApiCall::Rename), Some(CallErrorKind::FirstDay { status }));
         }
     }
 }

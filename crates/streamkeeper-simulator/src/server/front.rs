@@ -96,7 +96,7 @@ async fn serve(organizations: Arc<Organizations>, rest: Rest, mut socket: TcpStr
             }
             Some(CallFault::Silence) => Outcome::Silence,
             Some(CallFault::Dropped) => Outcome::Drop,
-            _ => done(organization, &rest, request, &parameters, call, fault).await,
+            _ => done(organization, &rest, request, call, fault).await,
         };
         let status = match &outcome {
             Outcome::Answer(answer) => Some(answer.status),
@@ -140,10 +140,10 @@ async fn done(
     organization: &Arc<Organization>,
     rest: &Rest,
     request: Request,
-    parameters: &[(String, String)],
     call: Call,
     fault: Option<CallFault>,
 ) -> Outcome {
+    let parameters = &request.parameters();
     if let Some(answer) = unauthorized(&mut organization.lock(), parameters) {
         return Outcome::Answer(answer);
     }

@@ -49,8 +49,8 @@ pub use error::{ConfigErrors, Place, Problem};
 pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
 pub use stream::{
-    BackoffConfig, Dialect, HygieneConfig, LedgerConfig, RecoveryConfig, Strategy, StreamConfig,
-    WatchdogConfig,
+    BackoffTable, Dialect, HygieneTable, LedgerTable, RecoveryTable, Strategy, StreamConfig,
+    WatchdogTable,
 };
 
 /// A configuration. `Config::default()` has no stream yet; add one before it is used.

@@ -15,7 +15,7 @@ use super::values::{
     self, Given, bytes, date, duration, duration_or_off, flag, number, one_of, text, texts,
 };
 use super::{Dialect, LogFormat, ServiceConfig, SinkConfig, Strategy, StreamConfig};
-use crate::Secret;
+use crate::base::secret::Secret;
 use crate::transport::Proxy;
 
 pub(super) fn service(

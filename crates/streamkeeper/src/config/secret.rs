@@ -12,11 +12,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::civil::Date;
 
+use crate::base::clock::today;
+use crate::base::secret::Secret;
+
 use super::bare::bare;
 use super::reader::Reader;
 use super::values::{self, Given};
-use crate::Secret;
-use crate::clock::today;
 
 /// The forms in which a secret is given.
 #[derive(Clone, Copy, Debug)]

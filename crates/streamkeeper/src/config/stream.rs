@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
-use crate::Secret;
+use crate::base::secret::Secret;
 use crate::transport::Proxy;
 
 /// One stream.
@@ -66,15 +66,15 @@ pub struct StreamConfig {
     /// The limit of one REST call. Default: 30 s.
     pub call_timeout: Duration,
     /// `[stream.watchdog]`.
-    pub watchdog: WatchdogConfig,
+    pub watchdog: WatchdogTable,
     /// `[stream.hygiene]`.
-    pub hygiene: HygieneConfig,
+    pub hygiene: HygieneTable,
     /// `[stream.recovery]`.
-    pub recovery: RecoveryConfig,
+    pub recovery: RecoveryTable,
     /// `[stream.backoff]`.
-    pub backoff: BackoffConfig,
+    pub backoff: BackoffTable,
     /// `[stream.ledger]`.
-    pub ledger: LedgerConfig,
+    pub ledger: LedgerTable,
 }
 
 /// What a kind of server means by heartbeat, data, identity and resume.
@@ -88,7 +88,7 @@ pub enum Dialect {
 
 /// When silence is reported and when it is acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WatchdogConfig {
+pub struct WatchdogTable {
     /// Silence that is reported; below `stale_after`. Default: 10 s.
     pub late_after: Duration,
     /// Silence after which the stream is recovered. The vendor advises 30 s to 60 s.
@@ -103,7 +103,7 @@ pub struct WatchdogConfig {
 
 /// When a connection rests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HygieneConfig {
+pub struct HygieneTable {
     /// Whether connections rest at all. Default: true.
     pub enabled: bool,
     /// Pokes without data between them that send a connection to rest, 1 or more.
@@ -117,7 +117,7 @@ pub struct HygieneConfig {
 
 /// How lost events are brought back.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RecoveryConfig {
+pub struct RecoveryTable {
     /// What a recovery does. Default: `recreate`.
     pub strategy: Strategy,
     /// The service's queueing delay and clock skew; raised by itself to what is seen.
@@ -153,7 +153,7 @@ pub enum Strategy {
 
 /// The pauses between tries to connect: full jitter, doubled up to a maximum.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BackoffConfig {
+pub struct BackoffTable {
     /// The longest first pause. Default: 1 s.
     pub initial: Duration,
     /// The longest pause, `initial` or more. Default: 30 s.
@@ -164,7 +164,7 @@ pub struct BackoffConfig {
 
 /// What is kept on disk of a stream, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LedgerConfig {
+pub struct LedgerTable {
     /// A group commit gathers events for so long at most. Default: 5 ms.
     pub commit_delay: Duration,
     /// Or until so many bytes wait. Default: 1 MiB.
@@ -206,16 +206,16 @@ impl StreamConfig {
             max_event_bytes: 4 << 20,
             queue_bytes: QUEUE_BYTES,
             call_timeout: Duration::from_secs(30),
-            watchdog: WatchdogConfig::default(),
-            hygiene: HygieneConfig::default(),
-            recovery: RecoveryConfig::default(),
-            backoff: BackoffConfig::default(),
-            ledger: LedgerConfig::default(),
+            watchdog: WatchdogTable::default(),
+            hygiene: HygieneTable::default(),
+            recovery: RecoveryTable::default(),
+            backoff: BackoffTable::default(),
+            ledger: LedgerTable::default(),
         }
     }
 }
 
-impl Default for WatchdogConfig {
+impl Default for WatchdogTable {
     fn default() -> Self {
         Self {
             late_after: Duration::from_secs(10),
@@ -226,7 +226,7 @@ impl Default for WatchdogConfig {
     }
 }
 
-impl Default for HygieneConfig {
+impl Default for HygieneTable {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -237,7 +237,7 @@ impl Default for HygieneConfig {
     }
 }
 
-impl Default for RecoveryConfig {
+impl Default for RecoveryTable {
     fn default() -> Self {
         Self {
             strategy: Strategy::Recreate,
@@ -253,7 +253,7 @@ impl Default for RecoveryConfig {
     }
 }
 
-impl Default for LedgerConfig {
+impl Default for LedgerTable {
     fn default() -> Self {
         Self {
             commit_delay: Duration::from_millis(5),
@@ -266,7 +266,7 @@ impl Default for LedgerConfig {
     }
 }
 
-impl Default for BackoffConfig {
+impl Default for BackoffTable {
     fn default() -> Self {
         Self {
             initial: Duration::from_secs(1),

@@ -18,11 +18,13 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
 use super::control::Control;
-use super::error::{OpenErrorKind, Phase};
+use super::error::{OpenErrorKind, OpenPhase};
 use super::look_up::{self, LookUp};
 use super::proxy::Route;
-use super::settings::{SettingsError, Target, TransportSettings};
+use super::settings::TransportSettings;
+use super::settings_error::SettingsError;
 use super::tap::{Tap, Trace};
+use super::target::Target;
 use super::tls::{Credentials, Session};
 use super::wire::{Socket, Wire};
 
@@ -132,12 +134,12 @@ impl Dialer {
         };
         let mut wire = match &self.route {
             None => {
-                trace.phase.set(Phase::Dns);
-                let connecting = || trace.phase.set(Phase::Connect);
+                trace.phase.set(OpenPhase::Dns);
+                let connecting = || trace.phase.set(OpenPhase::Connect);
                 self.connect(&self.target.host, self.target.port, connecting, control).await?
             }
             Some(route) => {
-                trace.phase.set(Phase::Proxy);
+                trace.phase.set(OpenPhase::Proxy);
                 let mut wire = self.connect(&route.host, route.port, || {}, control).await?;
                 if let Some(session) = proxy {
                     wire = session.begin(wire).await?;
@@ -147,11 +149,11 @@ impl Dialer {
             }
         };
         if let Some(session) = service {
-            trace.phase.set(Phase::Tls);
+            trace.phase.set(OpenPhase::Tls);
             trace.shows.set(session.shows);
             wire = session.begin(wire).await?;
         }
-        trace.phase.set(Phase::Head);
+        trace.phase.set(OpenPhase::Head);
         Ok(Tap::new(wire, control.clone(), Rc::clone(trace)))
     }
 

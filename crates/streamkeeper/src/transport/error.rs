@@ -10,7 +10,7 @@ use streamkeeper_inform::{CallErrorKind, ProxyRefusal, TlsFault, TransportErrorK
 
 /// How far an attempt to connect had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
+pub enum OpenPhase {
     /// Looking up the host's addresses.
     Dns,
     /// Opening a TCP connection to one of them.
@@ -23,7 +23,7 @@ pub enum Phase {
     Head,
 }
 
-impl std::fmt::Display for Phase {
+impl std::fmt::Display for OpenPhase {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Dns => "looking up the host",
@@ -39,17 +39,17 @@ impl std::fmt::Display for Phase {
 ///
 /// ```
 /// use std::io::ErrorKind;
-/// use streamkeeper::transport::{OpenError, OpenErrorKind, Phase};
+/// use streamkeeper::transport::{OpenError, OpenErrorKind, OpenPhase};
 ///
 /// let kind = OpenErrorKind::Network(ErrorKind::ConnectionRefused);
-/// let error = OpenError { phase: Phase::Connect, sent: false, kind };
+/// let error = OpenError { phase: OpenPhase::Connect, sent: false, kind };
 /// assert_eq!(error.to_string(), "connecting: connection refused");
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{phase}: {kind}")]
 pub struct OpenError {
     /// How far it had come.
-    pub phase: Phase,
+    pub phase: OpenPhase,
     /// Whether any of the request was sent: if so, the server may count us as a client.
     pub sent: bool,
     /// What went wrong.
@@ -127,15 +127,16 @@ impl OpenError {
             (OpenErrorKind::Timeout, _) => TransportErrorKind::Timeout,
             (OpenErrorKind::Request, _) => TransportErrorKind::Request,
             (OpenErrorKind::ProxyRefused(refusal), _) => TransportErrorKind::ProxyRefused(refusal),
-            (OpenErrorKind::Tls(fault), Phase::Proxy) => TransportErrorKind::ProxyTls(fault),
+            (OpenErrorKind::Tls(fault), OpenPhase::Proxy) => TransportErrorKind::ProxyTls(fault),
             (OpenErrorKind::Tls(fault), _) => TransportErrorKind::Tls(fault),
-            (_, Phase::Dns) => TransportErrorKind::Dns,
-            (_, Phase::Connect) => TransportErrorKind::Connect,
-            (_, Phase::Proxy) => TransportErrorKind::Proxy,
-            (OpenErrorKind::Network(_) | OpenErrorKind::Killed, Phase::Tls | Phase::Head) => {
-                TransportErrorKind::Lost
-            }
-            (_, Phase::Tls | Phase::Head) => TransportErrorKind::Protocol,
+            (_, OpenPhase::Dns) => TransportErrorKind::Dns,
+            (_, OpenPhase::Connect) => TransportErrorKind::Connect,
+            (_, OpenPhase::Proxy) => TransportErrorKind::Proxy,
+            (
+                OpenErrorKind::Network(_) | OpenErrorKind::Killed,
+                OpenPhase::Tls | OpenPhase::Head,
+            ) => TransportErrorKind::Lost,
+            (_, OpenPhase::Tls | OpenPhase::Head) => TransportErrorKind::Protocol,
         }
     }
 }

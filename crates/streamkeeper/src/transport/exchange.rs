@@ -23,7 +23,7 @@ use awc::{Client, Connector};
 use bytes::Bytes;
 use rustls::RootCertStore;
 use streamkeeper_inform::{
-    self as inform, Call, CallErrorKind, Request, Response, TransportError, TransportErrorKind,
+    self as inform, ApiCall, CallErrorKind, Request, Response, TransportError, TransportErrorKind,
     retry_after,
 };
 use tokio::time::timeout;
@@ -33,7 +33,8 @@ use super::control::Control;
 use super::dial::{Dialer, Sessions};
 use super::encoding::Encoding;
 use super::error::{OpenError, OpenErrorKind};
-use super::settings::{SettingsError, TransportSettings};
+use super::settings::TransportSettings;
+use super::settings_error::SettingsError;
 use super::tap::{ConnectionEnd, Trace};
 
 /// The most that is read of an answer to a call.
@@ -141,7 +142,8 @@ impl HttpTransport {
         let trace = Trace::new();
         let stream_headers = [("accept", "text/event-stream"), ("cache-control", "no-store")];
         let headers: Vec<_> = stream_headers.iter().chain(headers).copied().collect();
-        let opening = self.exchange(Method::GET, path_and_query, &headers, None, control, &trace);
+        let asked = Asked { method: Method::GET, path_and_query, headers: &headers, body: None };
+        let opening = self.exchange(asked, control, &trace);
         let reply = tokio::select! {
             biased;
             () = control.killed() => Err(OpenErrorKind::Killed),
@@ -165,13 +167,11 @@ impl HttpTransport {
     /// Sends one request and reads the head of its response.
     async fn exchange(
         &self,
-        method: Method,
-        path_and_query: &str,
-        headers: &[(&str, &str)],
-        body: Option<Bytes>,
+        asked: Asked<'_>,
         control: &Control,
         trace: &Rc<Trace>,
     ) -> Result<Reply, OpenErrorKind> {
+        let Asked { method, path_and_query, headers, body } = asked;
         let Inner { settings, dialer, .. } = &*self.0;
         let uri = dialer
             .target
@@ -256,7 +256,7 @@ impl Reply {
         let body = timeout(REFUSAL_TIMEOUT, reading).await.ok().and_then(Result::ok);
         let status = self.status;
         let response = Response { status, retry_after, body: body.unwrap_or_default() };
-        let refusal = CallErrorKind::of_response(Call::Connect, &response)
+        let refusal = CallErrorKind::of_response(ApiCall::Connect, &response)
             .unwrap_or(CallErrorKind::Unexpected { status });
         OpenErrorKind::Answer { status, retry_after, refusal }
     }
@@ -301,6 +301,14 @@ fn failure(error: &SendRequestError, trace: &Trace) -> OpenErrorKind {
     }
 }
 
+/// A request, as it is to be sent.
+struct Asked<'a> {
+    method: Method,
+    path_and_query: &'a str,
+    headers: &'a [(&'a str, &'a str)],
+    body: Option<Bytes>,
+}
+
 impl inform::Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let trace = Trace::new();
@@ -316,10 +324,13 @@ impl inform::Transport for HttpTransport {
             headers.push(("content-type", "application/json"));
         }
         let calling = async {
-            let path = &request.path_and_query;
-            let exchange =
-                self.exchange(method, path, &headers, request.body.clone(), &control, &trace);
-            let mut reply = exchange.await.map_err(|kind| {
+            let asked = Asked {
+                method,
+                path_and_query: &request.path_and_query,
+                headers: &headers,
+                body: request.body.clone(),
+            };
+            let mut reply = self.exchange(asked, &control, &trace).await.map_err(|kind| {
                 OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind }.of_call()
             })?;
             if reply.encoding == Encoding::Unknown {

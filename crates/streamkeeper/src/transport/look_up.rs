@@ -9,7 +9,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
 
-use crate::threads;
+use crate::base::threads;
 
 /// Finds the addresses of a host, without the brackets of an IPv6 address, with a port.
 ///

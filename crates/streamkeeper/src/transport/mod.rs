@@ -5,7 +5,8 @@
 //! watched and closed alone; the truth about how a body ended; a half-close; a kill that works
 //! from any thread. Each module holds one part:
 //!
-//! - `settings`: where to connect, with which token and which authorities.
+//! - `settings`: where to connect, with which token and which authorities; `target`: where a URL leads;
+//!   `settings_error`: what is wrong with them.
 //! - `look_up`: names into addresses. `dial`: TCP to one of them. `proxy`: which proxy, and the
 //!   tunnel through it. `tls`: authorities, certificates, sessions. `wire`: the socket with what
 //!   lies on it.
@@ -29,7 +30,9 @@ mod look_up;
 mod pem;
 mod proxy;
 mod settings;
+mod settings_error;
 mod tap;
+mod target;
 mod tls;
 mod tls_fault;
 mod wire;
@@ -37,15 +40,17 @@ mod wire;
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
 pub use self::dial::USER_TIMEOUT;
-pub use self::error::{OpenError, OpenErrorKind, Phase};
+pub use self::error::{OpenError, OpenErrorKind, OpenPhase};
 pub use self::exchange::HttpTransport;
 pub use self::look_up::{LookUp, system_look_up};
 pub use self::proxy::Proxy;
-pub use self::settings::{FileFault, SettingsError, TransportSettings};
+pub use self::settings::TransportSettings;
+pub use self::settings_error::{FileFault, SettingsError};
 
 pub use streamkeeper_inform::TlsFault;
 
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
-pub(crate) use self::settings::{Origin, PROXY_URL};
+pub(crate) use self::settings_error::PROXY_URL;
+pub(crate) use self::target::Origin;
 pub(crate) use self::tls::{read_authorities, read_identity};

@@ -8,7 +8,7 @@
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::settings::FileFault;
+use super::settings_error::FileFault;
 
 /// What a block holds.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -17,10 +17,11 @@ use streamkeeper_inform::{ProxyRefusal, TlsFault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::error::OpenErrorKind;
-use super::settings::{SettingsError, Target};
+use super::settings_error::SettingsError;
+use super::target::Target;
 use super::tls_fault;
 use super::wire::Wire;
-use crate::Secret;
+use crate::base::secret::Secret;
 
 /// The most that a proxy may say before the tunnel stands, interim answers included.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

@@ -19,14 +19,14 @@ use streamkeeper_inform::TlsFault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::control::Control;
-use super::error::{OpenErrorKind, Phase};
+use super::error::{OpenErrorKind, OpenPhase};
 use super::head::{HEAD_BYTES_MAX, Head, inspect};
 use super::tls_fault;
 use super::wire::Wire;
 
 /// What is known about one attempt beyond awc's answer.
 pub(super) struct Trace {
-    pub(super) phase: Cell<Phase>,
+    pub(super) phase: Cell<OpenPhase>,
     /// Whether any of the request was written.
     pub(super) sent: Cell<bool>,
     /// Whether we show a certificate of our own.
@@ -51,7 +51,7 @@ pub(super) enum ConnectionEnd {
 impl Trace {
     pub(super) fn new() -> Rc<Self> {
         Rc::new(Self {
-            phase: Cell::new(Phase::Dns),
+            phase: Cell::new(OpenPhase::Dns),
             sent: Cell::new(false),
             shows: Cell::new(false),
             failure: Cell::new(None),
@@ -110,7 +110,7 @@ impl Tap {
     fn refused(&self, fault: TlsFault) {
         if !self.head_passed && self.held.first().is_none_or(tls_fault::is_record) {
             self.trace.failure.set(Some(OpenErrorKind::Tls(fault)));
-            self.trace.phase.set(Phase::Tls);
+            self.trace.phase.set(OpenPhase::Tls);
             self.trace.sent.set(false);
         }
     }

@@ -22,7 +22,8 @@ use tokio_rustls::TlsConnector;
 
 use super::error::OpenErrorKind;
 use super::pem;
-use super::settings::{FileFault, SettingsError, TransportSettings};
+use super::settings::TransportSettings;
+use super::settings_error::{FileFault, SettingsError};
 use super::tls_fault;
 use super::wire::Wire;
 

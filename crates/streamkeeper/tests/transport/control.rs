@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::poll;
-use streamkeeper::transport::{Control, EndKind, HttpTransport, OpenErrorKind, Phase};
+use streamkeeper::transport::{Control, EndKind, HttpTransport, OpenErrorKind, OpenPhase};
 use tokio::io::AsyncWriteExt as _;
 
 use super::server::{
@@ -128,7 +128,7 @@ async fn a_connection_can_be_killed_before_it_has_answered() {
         control.kill();
     });
     let error = opened.unwrap_err();
-    assert_eq!((error.phase, error.sent), (Phase::Head, true));
+    assert_eq!((error.phase, error.sent), (OpenPhase::Head, true));
     assert_eq!(error.kind, OpenErrorKind::Killed);
 
     // A listener that drops what it cannot queue: the connection is never made.

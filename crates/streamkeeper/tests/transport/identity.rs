@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use streamkeeper::transport::{
-    Control, FileFault, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError, TlsFault,
-    TransportSettings,
+    Control, FileFault, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
+    TlsFault, TransportSettings,
 };
 use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
 
@@ -60,7 +60,7 @@ async fn refused(settings: TransportSettings, fault: TlsFault) {
     let transport = HttpTransport::new(settings).unwrap();
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
     let kind = OpenErrorKind::Tls(fault);
-    assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+    assert_eq!(error, OpenError { phase: OpenPhase::Tls, sent: false, kind });
     let CallErrorKind::Transport(error) =
         within(Client::new(transport).list()).await.unwrap_err().kind
     else {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
-use streamkeeper::transport::{Control, HttpTransport, OpenErrorKind, Phase};
+use streamkeeper::transport::{Control, HttpTransport, OpenErrorKind, OpenPhase};
 
 use super::authority::{Authority, secured};
 use super::server::{
@@ -71,7 +71,7 @@ fn a_look_up_that_hangs_delays_nobody_else() {
                 opened.map(|_stream| begun.elapsed())
             });
             let error = stuck.unwrap_err();
-            assert_eq!((error.phase, error.sent), (Phase::Dns, false));
+            assert_eq!((error.phase, error.sent), (OpenPhase::Dns, false));
             assert_eq!(error.kind, OpenErrorKind::Timeout);
             assert!(neighbour.unwrap() < begun.elapsed(), "opened while the other waited");
         });
@@ -92,7 +92,7 @@ async fn a_look_up_that_fails_or_panics_is_an_error() {
         }
         let transport = HttpTransport::new(settings.clone()).unwrap();
         let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
-        assert_eq!((error.phase, error.sent), (Phase::Dns, false));
+        assert_eq!((error.phase, error.sent), (OpenPhase::Dns, false));
     }
     settings.look_up = found(Vec::new());
     let transport = HttpTransport::new(settings).unwrap();

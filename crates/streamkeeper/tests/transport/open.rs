@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use streamkeeper::Secret;
 use streamkeeper::transport::{
-    Control, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError,
+    Control, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
 };
 use streamkeeper_inform::{CallErrorKind, Unprocessable};
 use tokio::io::AsyncWriteExt as _;
@@ -114,7 +114,7 @@ async fn a_head_that_never_completes_times_out() {
     let transport = HttpTransport::new(settings).unwrap();
     let control = Control::new();
     let error = within(transport.open_sse("/s", &[], &control)).await.unwrap_err();
-    let expected = OpenError { phase: Phase::Head, sent: true, kind: OpenErrorKind::Timeout };
+    let expected = OpenError { phase: OpenPhase::Head, sent: true, kind: OpenErrorKind::Timeout };
     assert_eq!(error, expected);
     assert!(control.is_closed());
 }
@@ -148,7 +148,7 @@ async fn without_a_connection_nothing_was_sent() {
         settings.connect_timeout = Duration::from_millis(300);
         let transport = HttpTransport::new(settings).unwrap();
         let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
-        assert_eq!(error, OpenError { phase: Phase::Connect, sent: false, kind });
+        assert_eq!(error, OpenError { phase: OpenPhase::Connect, sent: false, kind });
     }
 }
 
@@ -156,7 +156,7 @@ async fn without_a_connection_nothing_was_sent() {
 async fn an_unknown_host_fails_in_the_look_up() {
     let transport = HttpTransport::new(direct("http://no.such.invalid")).unwrap();
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
-    assert_eq!((error.phase, error.sent), (Phase::Dns, false));
+    assert_eq!((error.phase, error.sent), (OpenPhase::Dns, false));
 }
 
 #[actix_rt::test]
@@ -164,7 +164,7 @@ async fn a_connection_closed_without_an_answer() {
     let server = Server::saying("");
     let error = refused(&server).await;
     let kind = OpenErrorKind::Network(ErrorKind::UnexpectedEof);
-    assert_eq!(error, OpenError { phase: Phase::Head, sent: true, kind });
+    assert_eq!(error, OpenError { phase: OpenPhase::Head, sent: true, kind });
 
     let cut = Server::saying("HTTP/1.1 200 OK\r\nContent-");
     assert_eq!(refused(&cut).await, error);
@@ -175,7 +175,7 @@ async fn what_is_not_http_is_refused() {
     for answer in ["SSH-2.0-OpenSSH_9.6\r\n".to_owned(), "x".repeat(100), huge_head()] {
         let server = Server::saying(answer);
         let error = refused(&server).await;
-        assert_eq!((error.phase, error.kind), (Phase::Head, OpenErrorKind::Protocol));
+        assert_eq!((error.phase, error.kind), (OpenPhase::Head, OpenErrorKind::Protocol));
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use futures_util::poll;
 use streamkeeper::Secret;
 use streamkeeper::transport::{
-    Control, EndKind, HttpTransport, OpenError, OpenErrorKind, Phase, Proxy, SettingsError,
+    Control, EndKind, HttpTransport, OpenError, OpenErrorKind, OpenPhase, Proxy, SettingsError,
     TlsFault, TransportSettings,
 };
 use streamkeeper_inform::{
@@ -180,7 +180,7 @@ async fn a_refusal_of_the_proxy_is_no_answer_of_the_service() {
         let error = failure(through(&proxy)).await;
         let refusal = ProxyRefusal { status };
         let kind = OpenErrorKind::ProxyRefused(refusal);
-        assert_eq!(error, OpenError { phase: Phase::Proxy, sent: false, kind });
+        assert_eq!(error, OpenError { phase: OpenPhase::Proxy, sent: false, kind });
         assert_eq!((error.status(), error.retry_after()), (None, None));
         let expected = format!("reaching the proxy: the proxy answered {status}: {says}");
         assert!(error.to_string().starts_with(&expected), "{error}");
@@ -208,7 +208,7 @@ async fn a_proxy_that_says_nothing_of_use() {
     ] {
         let proxy = Server::saying(answer);
         let error = failure(through(&proxy)).await;
-        assert_eq!(error, OpenError { phase: Phase::Proxy, sent: false, kind });
+        assert_eq!(error, OpenError { phase: OpenPhase::Proxy, sent: false, kind });
     }
 }
 
@@ -232,7 +232,7 @@ async fn the_time_for_the_proxy_is_part_of_the_whole() {
         settings.connect_timeout = Duration::from_millis(300);
         let error = failure(settings).await;
         let kind = OpenErrorKind::Timeout;
-        assert_eq!(error, OpenError { phase: Phase::Proxy, sent: false, kind });
+        assert_eq!(error, OpenError { phase: OpenPhase::Proxy, sent: false, kind });
         assert_eq!(error.to_string(), "reaching the proxy: timed out");
     }
     // The tunnel stands, and the service says nothing: that is another phase.
@@ -242,7 +242,7 @@ async fn the_time_for_the_proxy_is_part_of_the_whole() {
     settings.connect_timeout = Duration::from_millis(300);
     let error = failure(settings).await;
     let kind = OpenErrorKind::Timeout;
-    assert_eq!(error, OpenError { phase: Phase::Head, sent: true, kind });
+    assert_eq!(error, OpenError { phase: OpenPhase::Head, sent: true, kind });
 }
 
 #[actix_rt::test]
@@ -259,7 +259,7 @@ async fn a_dead_proxy_and_a_dead_first_address_of_one() {
     settings.look_up = found(vec![refusing()]);
     let client = Client::new(HttpTransport::new(settings.clone()).unwrap());
     let kind = OpenErrorKind::Network(ErrorKind::ConnectionRefused);
-    assert_eq!(failure(settings).await, OpenError { phase: Phase::Proxy, sent: false, kind });
+    assert_eq!(failure(settings).await, OpenError { phase: OpenPhase::Proxy, sent: false, kind });
     let error = within(client.list()).await.unwrap_err();
     let kind = TransportErrorKind::Proxy;
     assert_eq!(error.kind, CallErrorKind::Transport(TransportError { sent: false, kind }));
@@ -306,11 +306,11 @@ async fn tls_is_with_the_one_behind_the_tunnel() {
 
         let kind = OpenErrorKind::Tls(TlsFault::WrongName);
         settings.url = "https://other.example".to_owned();
-        let expected = OpenError { phase: Phase::Tls, sent: false, kind };
+        let expected = OpenError { phase: OpenPhase::Tls, sent: false, kind };
         assert_eq!(failure(settings.clone()).await, expected, "{scheme}");
         if scheme == "https" {
             settings.proxy = url("another-proxy.example");
-            let expected = OpenError { phase: Phase::Proxy, sent: false, kind };
+            let expected = OpenError { phase: OpenPhase::Proxy, sent: false, kind };
             assert_eq!(failure(settings).await, expected);
         }
     }
@@ -371,7 +371,7 @@ async fn a_kill_closes_the_socket_that_the_proxy_sees() {
     }
     control.kill();
     let Poll::Ready(Err(error)) = poll!(&mut opening) else { panic!("still opening") };
-    assert_eq!((error.phase, error.sent), (Phase::Proxy, false));
+    assert_eq!((error.phase, error.sent), (OpenPhase::Proxy, false));
     assert_eq!(error.kind, OpenErrorKind::Killed);
 }
 

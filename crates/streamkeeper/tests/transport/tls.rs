@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures_util::future::join_all;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use streamkeeper::transport::{
-    Control, EndKind, FileFault, HttpTransport, OpenError, OpenErrorKind, Phase, SettingsError,
+    Control, EndKind, FileFault, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
     TlsFault, TransportSettings,
 };
 use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
@@ -60,11 +60,11 @@ async fn an_unknown_authority_and_a_wrong_name_are_told() {
         let transport = HttpTransport::new(settings).unwrap();
         let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
         let kind = OpenErrorKind::Tls(fault);
-        assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+        assert_eq!(error, OpenError { phase: OpenPhase::Tls, sent: false, kind });
     }
     let kind = OpenErrorKind::Tls(TlsFault::UnknownAuthority);
     assert_eq!(
-        OpenError { phase: Phase::Tls, sent: false, kind }.to_string(),
+        OpenError { phase: OpenPhase::Tls, sent: false, kind }.to_string(),
         "securing the connection: the server's certificate is signed by an unknown authority"
     );
 }
@@ -79,7 +79,7 @@ async fn a_server_without_tls_fails_the_handshake() {
     let transport = authority.transport(&server);
     let error = within(transport.open_sse("/s", &[], &Control::new())).await.unwrap_err();
     let kind = OpenErrorKind::Tls(TlsFault::NotTls);
-    assert_eq!(error, OpenError { phase: Phase::Tls, sent: false, kind });
+    assert_eq!(error, OpenError { phase: OpenPhase::Tls, sent: false, kind });
 }
 
 /// What a stream and a call say of a server.
@@ -94,7 +94,7 @@ async fn faults(settings: TransportSettings) -> (OpenError, TransportError) {
 #[track_caller]
 fn tells((opened, called): (OpenError, TransportError), fault: TlsFault) {
     let kind = OpenErrorKind::Tls(fault);
-    assert_eq!(opened, OpenError { phase: Phase::Tls, sent: false, kind });
+    assert_eq!(opened, OpenError { phase: OpenPhase::Tls, sent: false, kind });
     assert_eq!(called, TransportError { sent: false, kind: TransportErrorKind::Tls(fault) });
 }
 

@@ -163,7 +163,7 @@ const APART_SERIOUS: Duration = Duration::from_secs(5 * 60);
 
 #[cfg(test)]
 mod tests {
-    use streamkeeper_inform::Call;
+    use streamkeeper_inform::ApiCall;
 
     use super::*;
     use crate::commands::doctor::Level;
@@ -181,7 +181,7 @@ mod tests {
             (CallErrorKind::Server { status: 503 }, "answer"),
             (CallErrorKind::Unauthorized, "token"),
         ] {
-            let error = CallError { call: Call::List, kind, retry_after: None };
+            let error = CallError { call: ApiCall::List, kind, retry_after: None };
             let findings = steps(Some(&error), true, &about);
             let serious: Vec<_> =
                 findings.iter().filter(|finding| finding.level == Level::Serious).collect();

@@ -114,7 +114,7 @@ fn sink(sink: &SinkStats) -> String {
 mod tests {
     use super::*;
     use streamkeeper::LedgerError;
-    use streamkeeper::ledgers::OpenIncident;
+    use streamkeeper::ledgers::UnfinishedIncident;
 
     fn ledger() -> LedgerStats {
         LedgerStats {
@@ -125,7 +125,7 @@ mod tests {
             clean: false,
             suspects: 2,
             incidents: 3,
-            incident: Some(OpenIncident {
+            incident: Some(UnfinishedIncident {
                 id: 3,
                 cause: "stale",
                 since: Some("2026-11-21T09:00:00Z".into()),

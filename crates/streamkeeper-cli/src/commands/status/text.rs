@@ -8,8 +8,13 @@ use streamkeeper::control::ProcessStatus;
 use streamkeeper::{ConsumerStatus, IncidentStatus, StreamStatus};
 
 use super::Found;
-use super::watch::Earlier;
 use crate::commands::ledger::text::stats;
+
+/// What was found before, and when: rates are reckoned from it.
+pub(super) struct Earlier {
+    pub(super) found: Found,
+    pub(super) at: SystemTime,
+}
 
 /// What was found at `now`; rates are those since `earlier`, if that was the same process.
 pub(super) fn found(found: &Found, earlier: Option<&Earlier>, now: SystemTime) -> String {

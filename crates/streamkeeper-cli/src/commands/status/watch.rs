@@ -7,7 +7,8 @@ use std::io::{self, IsTerminal as _};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-use super::{Found, Status, text};
+use super::text::Earlier;
+use super::{Status, text};
 use crate::commands::output::{json_line, still_read};
 use crate::escape::escaped_lines;
 use crate::exit::Failure;
@@ -39,12 +40,6 @@ pub(super) fn until_gone(status: &Status, every: Duration) -> Result<(), Failure
         }
         thread::sleep(every);
     }
-}
-
-/// What was found before, and when: rates are reckoned from it.
-pub(super) struct Earlier {
-    pub(super) found: Found,
-    pub(super) at: SystemTime,
 }
 
 /// On a terminal in the place of what was there, line by line, so that nothing flickers.

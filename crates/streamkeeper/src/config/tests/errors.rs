@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::{STREAM, Setting, after_stream};
-use crate::Secret;
+use crate::base::secret::Secret;
 use crate::config::{Config, StreamConfig};
 
 #[test]

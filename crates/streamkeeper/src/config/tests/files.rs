@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{STREAM, Setting, factories};
-use crate::Secret;
+use crate::base::secret::Secret;
 use crate::config::load;
 use crate::config::{Config, LogFormat, ServiceConfig, SinkConfig, StreamConfig};
 use crate::transport::Proxy;

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::{STREAM, Setting};
-use crate::Secret;
+use crate::base::secret::Secret;
 use crate::transport::Proxy;
 
 /// A stream whose secret is given by `line`, on line 4.

@@ -1,0 +1,309 @@
+//! Whoever takes the events, and of which streams: the sinks, or the embedding application.
+//!
+//! A stream that is added is given to every consumer that wants it; one that is removed is taken from
+//! all. Neither disturbs a delivery of another stream. Which consumers a stream has is settled when
+//! its ledger is opened: their names are the names of its cursors.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamkeeper_sink::{Sink, SinkFactory};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::error::BuildError;
+use crate::base::threads;
+use crate::config::{Config, SinkConfig};
+use crate::delivery::deliveries::{Deliveries, DeliveriesHub};
+use crate::delivery::feeds::{Change, SinkStop, Source, run_sink};
+use crate::observe::registry::{Registry, StreamEntry};
+use crate::observe::vital::Vital;
+
+/// The consumers of all streams, and the runtime that they run on.
+pub(crate) struct Consumers {
+    sinks: Vec<RunningSink>,
+    /// Without any sink at all, the embedding application is the one consumer.
+    hub: Option<DeliveriesHub>,
+    stop: watch::Sender<SinkStop>,
+    _runtime: SinkRuntime,
+}
+
+/// A sink that code brings along.
+pub(crate) struct GivenSink {
+    pub(crate) name: String,
+    pub(crate) sink: Box<dyn Sink>,
+}
+
+struct RunningSink {
+    wants: Wants,
+    /// Its own places when it was made.
+    places: Vec<(String, u64)>,
+    changes: mpsc::UnboundedSender<Change>,
+    task: JoinHandle<()>,
+}
+
+/// A sink that is about to run.
+struct Built {
+    wants: Wants,
+    sink: Box<dyn Sink>,
+}
+
+/// Which streams a sink takes.
+enum Wants {
+    /// What its table says.
+    Table(SinkConfig),
+    /// Given by code: all.
+    All { name: String },
+}
+
+impl Wants {
+    fn name(&self) -> &str {
+        match self {
+            Self::Table(config) => &config.name,
+            Self::All { name } => name,
+        }
+    }
+
+    fn stream(&self, stream: &str) -> bool {
+        match self {
+            Self::Table(config) => config.wants(stream),
+            Self::All { .. } => true,
+        }
+    }
+}
+
+/// The sinks' runtime. Whoever drops it is on a runtime, too, and must not wait for its threads.
+struct SinkRuntime(Option<Runtime>);
+
+impl Drop for SinkRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Consumers {
+    /// Builds the sinks and starts them, without a stream yet.
+    pub(crate) fn start(
+        config: &Config,
+        factories: &[Box<dyn SinkFactory>],
+        given: Vec<GivenSink>,
+        stop: watch::Sender<SinkStop>,
+        registry: &Registry,
+    ) -> Result<(Self, Option<Deliveries>), BuildError> {
+        let built = build(config, factories, given)?;
+        // One for each that reads or writes a file, and one for the application.
+        let at_hand = built.len() + 1;
+        threads::are_to_be_had(SINK_THREADS + at_hand)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(SINK_THREADS)
+            .thread_keep_alive(FOR_EVER)
+            .thread_name("sk-sinks")
+            .enable_all()
+            .build()?;
+        threads::keep_at_hand(&runtime, at_hand);
+        let (hub, deliveries) = if built.is_empty() {
+            let (hub, deliveries) = DeliveriesHub::new(runtime.handle().clone(), stop.subscribe());
+            (Some(hub), Some(deliveries))
+        } else {
+            (None, None)
+        };
+        let run = |Built { wants, sink }| {
+            let (changes, receiver) = mpsc::unbounded_channel();
+            let name = wants.name().to_owned();
+            let places = sink.places();
+            let vital = Vital::new(registry, "sink");
+            let running = run_sink(name, sink, receiver, stop.subscribe());
+            let task = runtime.spawn(async move {
+                let _vital = vital;
+                running.await;
+            });
+            RunningSink { wants, places, changes, task }
+        };
+        let sinks = built.into_iter().map(run).collect();
+        Ok((Self { sinks, hub, stop, _runtime: SinkRuntime(Some(runtime)) }, deliveries))
+    }
+
+    /// The names of a stream's consumers.
+    pub(crate) fn names_of(&self, stream: &str) -> Vec<String> {
+        if self.hub.is_some() {
+            return vec![DELIVERIES.to_owned()];
+        }
+        let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
+        wanting.map(|sink| sink.wants.name().to_owned()).collect()
+    }
+
+    /// A consumer of the stream has everything before this, by its own account.
+    pub(crate) fn given(&self, stream: &str) -> u64 {
+        let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
+        let places = wanting.flat_map(|sink| &sink.places).filter(|(source, _)| source == stream);
+        places.map(|(_, place)| *place).max().unwrap_or(0)
+    }
+
+    /// Gives streams to their consumers: all at once, so that a sink knows all its places before it
+    /// writes anything.
+    pub(crate) fn add<'a>(&mut self, entries: impl Iterator<Item = &'a Arc<StreamEntry>> + Clone) {
+        if let Some(hub) = &mut self.hub {
+            entries.clone().for_each(|entry| hub.add(Source::new(entry, DELIVERIES)));
+        }
+        for sink in &self.sinks {
+            let wanted = entries.clone().filter(|entry| sink.wants.stream(&entry.name));
+            let sources = wanted.map(|entry| Source::new(entry, sink.wants.name())).collect();
+            self.tell(sink, Change::Add(sources));
+        }
+    }
+
+    /// Takes streams from their consumers, after those have had until `by` to take what is still there.
+    /// All at once: a sink that is slow is waited for once, and not once for each.
+    pub(crate) async fn remove(&mut self, entries: &[Arc<StreamEntry>], by: Instant) {
+        let has_all = |entry: &Arc<StreamEntry>| entry.is_delivered();
+        while !entries.iter().all(has_all) && Instant::now() < by {
+            tokio::time::sleep(BACKLOG_LOOK).await;
+        }
+        for entry in entries.iter().filter(|entry| !has_all(entry)) {
+            let stream: &str = &entry.name;
+            tracing::warn!(
+                stream,
+                "a sink has not taken every event of a removed stream: the rest \
+                waits in its ledger, for the day when the stream is configured again"
+            );
+        }
+        let mut removed = Vec::new();
+        for entry in entries {
+            if let Some(hub) = &mut self.hub {
+                hub.remove(&entry.name);
+            }
+            for sink in &self.sinks {
+                let (done, when_done) = oneshot::channel();
+                self.tell(sink, Change::Remove { stream: Arc::clone(&entry.name), done });
+                removed.push(when_done);
+            }
+        }
+        // A sink that hangs in a delivery notices later; its source is of no use then.
+        let removed = futures_util::future::join_all(removed);
+        if tokio::time::timeout(LAST_CALL, removed).await.is_err() {
+            tracing::warn!("a sink is slow to let go of removed streams");
+        }
+    }
+
+    fn tell(&self, sink: &RunningSink, change: Change) {
+        if sink.changes.send(change).is_err() {
+            tracing::error!(sink = sink.wants.name(), "a sink has ended before its streams");
+        }
+    }
+
+    /// Lets the consumers take what is there until `by`, then ends them, at the latest at `end`.
+    pub(crate) async fn stop(&mut self, by: Instant, end: Instant) {
+        // The application's deliveries end when nobody can add to them any more.
+        self.hub = None;
+        self.stop.send_replace(SinkStop::WhenEmpty);
+        for sink in &mut self.sinks {
+            if tokio::time::timeout_at(by, &mut sink.task).await.is_err() {
+                self.stop.send_replace(SinkStop::Now);
+                // A sink that hangs in a delivery is left; what it has not got stays undelivered.
+                if tokio::time::timeout_at(end, &mut sink.task).await.is_err() {
+                    tracing::warn!(sink = sink.wants.name(), "a sink did not end in time");
+                }
+            }
+        }
+        self.stop.send_replace(SinkStop::Now);
+    }
+}
+
+fn build(
+    config: &Config,
+    factories: &[Box<dyn SinkFactory>],
+    given: Vec<GivenSink>,
+) -> Result<Vec<Built>, BuildError> {
+    let mut sinks = Vec::new();
+    for sink in &config.sinks {
+        // `Config::check` has refused types without a factory.
+        let Some(factory) = factories.iter().find(|factory| factory.type_name() == sink.kind)
+        else {
+            continue;
+        };
+        let built = factory
+            .build(&sink.name, sink.table.clone())
+            .map_err(|source| BuildError::Sink { sink: sink.name.clone(), source })?;
+        sinks.push(Built { wants: Wants::Table(sink.clone()), sink: built });
+    }
+    let all = |GivenSink { name, sink }| Built { wants: Wants::All { name }, sink };
+    sinks.extend(given.into_iter().map(all));
+    Ok(sinks)
+}
+
+/// The name of the embedding application's cursor.
+const DELIVERIES: &str = "deliveries";
+
+/// Longer than any process runs: a thread that was let go of might not be had again.
+const FOR_EVER: Duration = Duration::from_secs(u32::MAX as u64);
+
+/// Sinks mostly wait for disks and networks.
+const SINK_THREADS: usize = 2;
+
+/// How often it is looked whether the consumers of a removed stream have everything.
+const BACKLOG_LOOK: Duration = Duration::from_millis(50);
+
+/// How long the sinks have to let go of removed streams.
+const LAST_CALL: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use streamkeeper_sink::{BoxFuture, Envelope, Resume, SinkError};
+
+    use super::*;
+    use crate::base::budget::Budget;
+    use crate::observe::registry::Consumer;
+
+    /// Says that it is asked, and never comes back.
+    struct Hangs(mpsc::UnboundedSender<()>);
+
+    impl Sink for Hangs {
+        fn resume<'a>(&'a mut self, _: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+            self.0.send(()).unwrap();
+            Box::pin(std::future::pending())
+        }
+
+        fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+            Box::pin(std::future::pending())
+        }
+
+        fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
+        let folder = tempfile::tempdir().unwrap();
+        let entry = |number: usize| {
+            let config = streamkeeper_ledger::Config {
+                sinks: vec!["hangs".into()],
+                ..streamkeeper_ledger::Config::default()
+            };
+            let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
+            let place = folder.path().join(number.to_string());
+            let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, &place, config).unwrap();
+            let consumers = vec![Consumer::new("hangs")];
+            let name = number.to_string().as_str().into();
+            Arc::new(StreamEntry::new(name, ledger.outbox(), Budget::new(1), consumers))
+        };
+        let entries: Vec<_> = (0..10).map(entry).collect();
+        let (asked, mut when_asked) = mpsc::unbounded_channel();
+        let given = vec![GivenSink { name: "hangs".into(), sink: Box::new(Hangs(asked)) }];
+        let (stop, _) = watch::channel(SinkStop::No);
+        actix_rt::System::new().block_on(async {
+            let registry = Registry::default();
+            let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
+            let (mut consumers, _) = started.unwrap();
+            consumers.add(entries.iter());
+            when_asked.recv().await.unwrap();
+            let began = Instant::now();
+            consumers.remove(&entries, began).await;
+            assert!(began.elapsed() < LAST_CALL * 5, "{:?}", began.elapsed());
+        });
+    }
+}

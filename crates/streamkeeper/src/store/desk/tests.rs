@@ -1,0 +1,307 @@
+//! Batches, commits, and disks that fail.
+
+use std::path::Path;
+
+use streamkeeper_core::id::{ConnectionId, Epoch, Reader, SlotId};
+use streamkeeper_ledger::fs::{Fault, FaultyFs};
+use streamkeeper_sse::{Event as SseEvent, Frame};
+
+use crate::api::replay::ReplaySpec;
+use crate::base::clock::Clock;
+use crate::base::reports::ReportsReceiver;
+use crate::dialect::inform::{Event, Reading, read_inform};
+use crate::observe::registry::Consumer;
+use crate::observe::tally::Tally;
+
+use super::*;
+
+fn event(id: u32, bytes: usize) -> Event {
+    let pad = "x".repeat(bytes);
+    let record = format!(
+        r#"{{"id":"{id}","checksum":"a","created_at":"2026-11-21T00:00:00Z","pad":"{pad}"}}"#
+    );
+    let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
+        panic!("a record is an event")
+    };
+    event
+}
+
+/// A batch whose reader is gone.
+fn batch(events: Vec<Event>) -> Batch {
+    Batch {
+        connection: ConnectionId { reader: Reader::Slot(SlotId(0)), epoch: Epoch(1) },
+        arrived: streamkeeper_core::time::Instant::ZERO,
+        replayed: false,
+        poke: Some(Timestamp::from_micros(1)),
+        events,
+        tally: None,
+        reader: Reports::channel(Clock::start()).0,
+    }
+}
+
+fn ids(range: std::ops::Range<u32>) -> Vec<Event> {
+    range.map(|id| event(id, 100)).collect()
+}
+
+/// A desk over a disk in memory, on a clock that the test moves.
+struct Bench {
+    disk: FaultyFs,
+    desk: Desk,
+    budget: Budget,
+    entry: Arc<StreamEntry>,
+    reports: ReportsReceiver,
+    now: Instant,
+}
+
+impl Bench {
+    fn new(outbox_bytes_max: u64) -> Self {
+        let disk = FaultyFs::new(1);
+        let config = streamkeeper_ledger::Config {
+            sinks: vec!["sink".into()],
+            outbox_bytes_max,
+            frame_bytes: 1,
+            segment_bytes: 1,
+            ..streamkeeper_ledger::Config::default()
+        };
+        let (ledger, _) =
+            Ledger::open(Arc::new(disk.clone()), Path::new("/ledger"), config).unwrap();
+        let (reports, receiver) = Reports::channel(Clock::start());
+        let budget = Budget::new(100_000);
+        let consumers = vec![Consumer::new("sink")];
+        let entry = StreamEntry::new("s".into(), ledger.outbox(), budget.clone(), consumers);
+        let entry = Arc::new(entry);
+        let now = Instant::now();
+        let tools = Tools {
+            ledger,
+            bounds: GroupBounds { delay: Duration::from_millis(5), bytes: 10_000 },
+            budget: budget.clone(),
+            entry: Arc::clone(&entry),
+            reports,
+        };
+        Self { disk, desk: Desk::new(tools, now), budget, entry, reports: receiver, now }
+    }
+
+    /// The present reader has read this.
+    fn batch(&mut self, batch: Batch) {
+        self.late_batch(Batch { reader: self.asker(), ..batch });
+    }
+
+    /// Whoever the batch says has read it.
+    fn late_batch(&mut self, batch: Batch) {
+        assert!(self.budget.try_take(batch.room()));
+        self.desk.take(Job::Batch(batch), self.now);
+    }
+
+    fn persist(&mut self, number: u64) {
+        let (state, asker) = (StreamState::at(None), self.asker());
+        self.desk.take(Job::Persist { number, state, asker }, self.now);
+    }
+
+    fn asker(&self) -> Reports {
+        self.desk.tools.reports.clone()
+    }
+
+    /// Another supervisor takes the stream over.
+    fn replace_reader(&mut self) {
+        let (reports, receiver) = Reports::channel(Clock::start());
+        self.desk.report_to(reports);
+        self.reports = receiver;
+    }
+
+    /// Lets so much time pass, and the desk work whenever it wants to.
+    fn pass(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.desk.deadline() <= end {
+            self.now = self.now.max(self.desk.deadline());
+            assert!(self.desk.work(self.now));
+        }
+        self.now = end;
+    }
+
+    /// What was reported: new and duplicate per commit, or a word.
+    fn reported(&mut self) -> Vec<String> {
+        let mut said = Vec::new();
+        while let Ok((_, input)) = self.reports.try_recv() {
+            said.push(match input {
+                Input::Committed { span, .. } => {
+                    assert!(self.entry.outbox.end() > span.new, "durable before it is said");
+                    let poke = if span.poke.is_some() { " poke" } else { "" };
+                    format!("{}+{}{poke}", span.new, span.duplicate)
+                }
+                Input::Persisted(number) => format!("persisted {number}"),
+                Input::Flushed => "flushed".to_owned(),
+                Input::LedgerFailed(reason) => reason.to_owned(),
+                Input::LedgerWell => "well".to_owned(),
+                other => panic!("{other:?}"),
+            });
+        }
+        said
+    }
+}
+
+const SOON: Duration = Duration::from_millis(10);
+const LATER: Duration = Duration::from_secs(20);
+
+#[test]
+fn a_large_batch_is_split_in_order_and_its_poke_comes_last() {
+    let share = batch(ids(0..2)).room();
+    let mut rest = batch(ids(0..5));
+    let mut parts = Vec::new();
+    while let Some(part) = rest.split_off_front(share) {
+        assert!(part.room() <= share && part.poke.is_none());
+        parts.push(part);
+    }
+    assert!(rest.poke.is_some());
+    parts.push(rest);
+    let keys = |part: &Batch| -> Vec<String> {
+        part.events.iter().map(|event| event.key().to_owned()).collect()
+    };
+    let keys: Vec<_> = parts.iter().map(keys).collect();
+    assert_eq!(keys, [vec!["0", "1"], vec!["2", "3"], vec!["4"]]);
+}
+
+#[test]
+fn an_event_larger_than_the_share_goes_alone() {
+    let mut rest = batch(vec![event(0, 500), event(1, 10)]);
+    assert_eq!(rest.split_off_front(100).map(|part| part.events.len()), Some(1));
+    assert!(rest.split_off_front(100).is_none());
+}
+
+#[test]
+fn a_group_is_committed_after_the_delay_or_when_enough_waits() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(ids(0..2)));
+    bench.pass(Duration::from_millis(4));
+    assert!(bench.reported().is_empty(), "it gathers");
+    bench.batch(batch(ids(1..3)));
+    bench.pass(Duration::from_millis(1));
+    assert_eq!(bench.reported(), ["2+0 poke", "1+1 poke"]);
+    assert_eq!(bench.budget.taken(), 0, "what is durable or known needs no room");
+    bench.batch(batch(vec![event(9, 20_000)]));
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.reported(), ["1+0 poke"]);
+}
+
+#[test]
+fn what_is_asked_is_answered_in_order() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(ids(0..1)));
+    bench.persist(7);
+    bench.batch(batch(ids(1..2)));
+    let asker = bench.asker();
+    bench.desk.take(Job::Flush { asker }, bench.now);
+    bench.pass(Duration::ZERO);
+    assert_eq!(bench.reported(), ["1+0 poke", "persisted 7", "1+0 poke", "flushed"]);
+}
+
+#[test]
+fn while_the_disk_fails_everything_waits_and_nothing_is_lost() {
+    for (fault, word) in
+        [(Fault::DiskFull, "disk_full"), (Fault::Io, "disk_failed"), (Fault::Sync, "disk_failed")]
+    {
+        let mut bench = Bench::new(u64::MAX);
+        bench.batch(batch(ids(0..2)));
+        bench.pass(SOON);
+        bench.disk.plan(0, fault);
+        bench.batch(batch(ids(1..4)));
+        bench.persist(1);
+        bench.pass(LATER);
+        assert_eq!(bench.reported(), ["2+0 poke", word], "said once, and nothing else");
+        assert_eq!(bench.entry.outbox.backlog("sink"), 2);
+        assert_eq!(bench.budget.taken(), batch(ids(1..4)).room(), "the readers are held back");
+
+        bench.disk.heal();
+        bench.pass(LATER);
+        assert_eq!(bench.reported(), ["2+1 poke", "persisted 1", "well"], "{fault:?}");
+        assert_eq!(bench.entry.outbox.backlog("sink"), 4);
+        assert_eq!(bench.budget.taken(), 0);
+    }
+}
+
+#[test]
+fn what_an_abandoned_reader_left_behind_is_kept_and_proves_nothing_to_the_next() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.disk.plan(0, Fault::DiskFull);
+    bench.batch(batch(ids(0..2)));
+    bench.persist(1);
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["disk_full"]);
+
+    bench.replace_reader();
+    assert_eq!(bench.reported(), ["disk_full"], "the next one hears at once what it waits for");
+    // Its connections have the same names, and another clock.
+    bench.late_batch(batch(ids(2..3)));
+    bench.persist(1);
+    bench.batch(batch(ids(1..4)));
+    bench.disk.heal();
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["persisted 1", "1+2 poke", "well"], "answers to its own alone");
+    assert_eq!(bench.entry.outbox.backlog("sink"), 4, "nothing is lost");
+}
+
+#[test]
+fn a_replay_counts_what_is_durable_once_however_often_the_disk_is_tried() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(ids(0..1)));
+    bench.pass(SOON);
+    let spec = ReplaySpec {
+        stream: "s".to_owned(),
+        from: jiff::civil::date(2026, 11, 21),
+        only: Vec::new(),
+        dry_run: false,
+    };
+    let tally = Arc::new(Tally::new(spec, Timestamp::from_micros(0), bench.asker()));
+    bench.disk.plan(0, Fault::DiskFull);
+    bench.batch(Batch { tally: Some(Arc::clone(&tally)), ..batch(ids(0..3)) });
+    bench.pass(LATER);
+    bench.disk.heal();
+    bench.pass(LATER);
+    let status = tally.status();
+    assert_eq!((status.new.get("other"), status.duplicate.get("other")), (Some(&2), Some(&1)));
+}
+
+#[test]
+fn a_full_outbox_takes_a_part_of_a_batch_and_the_rest_when_there_is_room() {
+    let mut bench = Bench::new(1);
+    bench.batch(batch(ids(0..1)));
+    bench.pass(SOON);
+    assert_eq!(bench.reported(), ["1+0 poke"]);
+    // What is known goes through; what is new waits, and the poke behind it.
+    bench.batch(batch(ids(0..3)));
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["0+1", "outbox_full"]);
+    bench.entry.outbox.acknowledge("sink", 2);
+    bench.pass(LATER);
+    assert_eq!(bench.reported(), ["2+0 poke", "well"]);
+}
+
+#[test]
+fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(ids(0..3)));
+    bench.pass(SOON);
+    bench.entry.outbox.acknowledge("sink", 3);
+    let (done, closed) = oneshot::channel();
+    bench.desk.take(Job::Close(done), bench.now);
+    assert!(!bench.desk.work(bench.now));
+    let Bench { disk, desk, .. } = bench;
+    desk.close();
+    assert_eq!(closed.blocking_recv(), Ok(()));
+    disk.power_cut();
+    let config = streamkeeper_ledger::Config {
+        sinks: vec!["sink".into()],
+        ..streamkeeper_ledger::Config::default()
+    };
+    let (ledger, _) = Ledger::open(Arc::new(disk), Path::new("/ledger"), config).unwrap();
+    assert_eq!(ledger.outbox().cursor("sink"), Some(3));
+
+    let mut bench = Bench::new(u64::MAX);
+    bench.disk.plan(0, Fault::Io);
+    bench.batch(batch(ids(0..3)));
+    bench.pass(LATER);
+    let (done, closed) = oneshot::channel();
+    bench.desk.take(Job::Close(done), bench.now);
+    assert!(!bench.desk.work(bench.now));
+    bench.desk.close();
+    assert_eq!(closed.blocking_recv(), Ok(()));
+}

@@ -1,0 +1,165 @@
+//! What the ledger keeps of an event beside its payload, and the envelope made of both.
+//!
+//! The ledger carries a *head* through without looking into it. It is a [`Head`] in the format of
+//! `postcard`; a later version adds a variant, and every variant stays readable. The stream's name is
+//! not in it: it is the folder's.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_inform::VersionId;
+use streamkeeper_ledger::{Entry, KEY_BYTES_MAX};
+use streamkeeper_sink::Envelope;
+
+use crate::dialect::inform::Event;
+
+/// The head, by version.
+#[derive(Serialize, Deserialize)]
+enum Head<'a> {
+    V1 {
+        /// The envelope's id: record and version.
+        id: &'a str,
+        kind: &'a str,
+        time_us: Option<i64>,
+        subject: Option<&'a str>,
+        replayed: bool,
+    },
+    /// Id and time are those of the ledger's own entry, and not kept twice.
+    V2 { kind: &'a str, subject: Option<&'a str>, replayed: bool },
+}
+
+/// Writes heads, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct Writer(Vec<u8>);
+
+impl Writer {
+    /// The head of an event.
+    pub(crate) fn write(&mut self, event: &Event, replayed: bool) -> &[u8] {
+        let id;
+        let (kind, subject) = (event.kind.as_str(), event.user_id());
+        let head = if event.key().len() <= KEY_BYTES_MAX && event.checksum_is_number() {
+            Head::V2 { kind, subject, replayed }
+        } else {
+            id = event.version_id().to_string();
+            let time_us = event.version.created_at.map(Timestamp::as_micros);
+            Head::V1 { id: &id, kind, time_us, subject, replayed }
+        };
+        let mut buffer = std::mem::take(&mut self.0);
+        buffer.clear();
+        // Text, numbers and flags can always be written, and a vector grows.
+        self.0 = postcard::to_extend(&head, buffer).unwrap_or_default();
+        &self.0
+    }
+}
+
+/// The envelope of an event as it was stored; `None` if a newer version has written its head.
+pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
+    let Entry { sequence, key, version, head, payload, .. } = entry;
+    let (id, kind, time_us, subject, replayed) = match postcard::from_bytes(&head).ok()? {
+        Head::V1 { id, kind, time_us, subject, replayed } => {
+            (id.to_owned(), kind, time_us, subject, replayed)
+        }
+        Head::V2 { kind, subject, replayed } => {
+            let created_at = version.created_at.map(Timestamp::as_micros);
+            let checksum = format!("{:032x}", version.checksum);
+            let withdrawn = version.withdrawn;
+            let id = VersionId { key: &key, created_at, checksum: &checksum, withdrawn };
+            (id.to_string(), kind, created_at, subject, replayed)
+        }
+    };
+    Some(Envelope {
+        id,
+        source: Arc::clone(source),
+        kind: kind.to_owned().into(),
+        time_us,
+        subject: subject.map(str::to_owned),
+        sequence,
+        replayed,
+        data: payload,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect::inform::{Reading, read_inform};
+    use bytes::Bytes;
+    use streamkeeper_sse::{Event as SseEvent, Frame};
+
+    fn stored(record: &str) -> (Event, Vec<u8>) {
+        let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
+            panic!("a record is an event")
+        };
+        let head = Writer::default().write(&event, true).to_owned();
+        (event, head)
+    }
+
+    fn entry(event: &Event, head: &[u8]) -> Entry {
+        Entry {
+            sequence: 42,
+            kind: 0,
+            key: event.key().to_owned(),
+            version: event.version,
+            head: Bytes::copy_from_slice(head),
+            payload: event.data.clone().into_bytes(),
+        }
+    }
+
+    #[test]
+    fn an_envelope_comes_back_as_it_was_stored() {
+        let number = "5150bd0f9c3e4c0e8e5a0e3b6f2d7a10";
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        for (key, checksum, form) in [
+            ("7db3", number, 1),
+            ("7db3", &format!("00{}", &number[2..]), 1),
+            ("7db3", "5150", 0),
+            ("7db3", &number.to_uppercase(), 0),
+            ("7db3", &format!("{number}0"), 0),
+            (&long, number, 0),
+        ] {
+            let record = format!(
+                r#"{{"id":"{key}","checksum":"{checksum}","created_at":"2026-04-19T16:48:10.059Z","deleted_at":1,"user":{{"user_id":"5fbd"}}}}"#
+            );
+            let (event, head) = stored(&record);
+            assert_eq!(head.first(), Some(&form), "the form of the head");
+            let envelope = envelope(&"acme".into(), entry(&event, &head)).unwrap();
+            let id = format!("{key}:2026-04-19T16:48:10.059Z:{checksum}:withdrawn");
+            assert_eq!(envelope.id, id);
+            assert_eq!(envelope.kind, "inform.data");
+            assert_eq!(envelope.time_us, Some(1_776_617_290_059_000));
+            assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
+            assert_eq!((envelope.sequence, envelope.replayed), (42, true));
+            assert_eq!(envelope.data, record.as_bytes());
+        }
+    }
+
+    #[test]
+    fn an_undated_one_has_no_time() {
+        let checksum = "5150bd0f9c3e4c0e8e5a0e3b6f2d7a10";
+        let (event, head) = stored(&format!(r#"{{"id":"7db3","checksum":"{checksum}"}}"#));
+        let envelope = envelope(&"acme".into(), entry(&event, &head)).unwrap();
+        assert_eq!((envelope.id, envelope.time_us), (format!("7db3:-:{checksum}"), None));
+        assert_eq!(envelope.subject, None);
+    }
+
+    #[test]
+    fn what_a_newer_version_wrote_is_no_envelope() {
+        let (event, mut head) = stored(r#"{"id":"7db3"}"#);
+        if let Some(version) = head.first_mut() {
+            *version = 9;
+        }
+        assert!(envelope(&"acme".into(), entry(&event, &head)).is_none());
+    }
+
+    #[test]
+    fn the_first_form_is_read_for_ever() {
+        let head =
+            [&[0, 13][..], b"7db3:-:5150:w", &[11], b"inform.data", &[0, 1, 4], b"5fbd", &[0]];
+        let (event, _) = stored(r#"{"id":"7db3"}"#);
+        let envelope = envelope(&"acme".into(), entry(&event, &head.concat())).unwrap();
+        assert_eq!(envelope.id, "7db3:-:5150:w");
+        assert_eq!(envelope.subject.as_deref(), Some("5fbd"));
+        assert!(!envelope.replayed);
+    }
+}

@@ -1,0 +1,333 @@
+//! One stream as it runs: its ledger and writer, and the supervisor that reads it now.
+//!
+//! Everything that can fail comes first ([`Prepared`]: settings, ledger), so that whoever prepares
+//! several can let go of all when one fails. The supervisor can be replaced while the ledger, and
+//! with it the sinks' places, stays: that is how changed settings take effect. The old one ends its
+//! connections in order and hands over the state it ended with; the new one goes on as after a
+//! restart of the process.
+
+use std::cell::OnceCell;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Addr};
+use actix_rt::ArbiterHandle;
+use rustls::RootCertStore;
+use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamState};
+use streamkeeper_inform::ReplayQuery;
+use streamkeeper_ledger::fs::RealFs;
+use streamkeeper_ledger::{Ledger, Start};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+
+use crate::api::act::Act;
+use crate::api::replay::{ReplayError, ReplaySpec};
+use crate::base::budget::Budget;
+use crate::base::clock::{Clock, seed, wall};
+use crate::base::reports::{Reports, ReportsReceiver};
+use crate::config::StreamConfig;
+use crate::observe::registry::{Consumer, Registry, StreamEntry};
+use crate::observe::tally::Tally;
+use crate::observe::telemetry::tell_opened;
+use crate::observe::vital::Vital;
+use crate::store::desk::{GroupBounds, Tools as DeskTools};
+use crate::store::ledgers;
+use crate::store::writer::{Writer, WriterPool};
+use crate::stream::connection::{Connection, Hold, Tools};
+use crate::stream::lifecycle::Filters;
+use crate::transport::{HttpTransport, Renewal};
+
+use super::error::StreamError;
+use super::reread::Driver;
+use super::settings::{policy, transport, watchdog};
+use super::supervisor::{Abandon, Parts, Stop, Supervisor};
+
+/// The threads that all streams share, and where readers find them.
+#[derive(Clone, Debug)]
+pub(crate) struct Ground {
+    pub(crate) writers: WriterPool,
+    pub(crate) arbiters: Vec<ArbiterHandle>,
+    pub(crate) registry: Registry,
+}
+
+/// A stream that is ready to start. Dropping it lets go of its ledger.
+pub(crate) struct Prepared {
+    config: StreamConfig,
+    transport: HttpTransport,
+    ledger: Ledger,
+    state: Option<StreamState>,
+    consumers: Vec<String>,
+}
+
+impl Prepared {
+    /// Opens a stream's ledger below `data_dir`, for these consumers, and says what was found.
+    /// One of them has everything before `given`, by its own account.
+    pub(crate) fn new(
+        config: &StreamConfig,
+        data_dir: &Path,
+        consumers: Vec<String>,
+        given: u64,
+    ) -> Result<Self, StreamError> {
+        let transport = transport(config)?;
+        let settings = &config.ledger;
+        let ledger_config = streamkeeper_ledger::Config {
+            sinks: consumers.clone(),
+            given,
+            memory_bytes_max: settings.memory_bytes / 4 * 3,
+            retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
+            outbox_bytes_max: settings.outbox_bytes,
+            outbox_age_max: settings.outbox_age,
+            ..streamkeeper_ledger::Config::default()
+        };
+        let folder = ledgers::folder(data_dir, &config.name);
+        let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)
+            .map_err(|source| StreamError::Ledger { stream: config.name.clone(), source })?;
+        tell_opened(&config.name, &report);
+        let mut state = ledger.state().cloned();
+        if let Some(state) = &mut state {
+            // Also not after a torn tail: whatever wrote it did not end as it should.
+            state.clean = report.start == Start::Clean;
+        }
+        Ok(Self { config: config.clone(), transport, ledger, state, consumers })
+    }
+
+    /// Starts it. `number` tells it from every other stream of this process, also earlier ones.
+    pub(crate) fn start(self, number: u64, ground: &Ground) -> Result<Stream, StreamError> {
+        let Self { config, transport, ledger, state, consumers } = self;
+        let budget = Budget::new(config.queue_bytes);
+        let consumers = consumers.iter().map(|name| Consumer::new(name)).collect();
+        let name = config.name.as_str().into();
+        let entry = Arc::new(StreamEntry::new(name, ledger.outbox(), budget.clone(), consumers));
+        ground.registry.insert(Arc::clone(&entry));
+        let reports = Reports::channel(Clock::start());
+        let desk = DeskTools {
+            ledger,
+            bounds: GroupBounds {
+                delay: config.ledger.commit_delay,
+                bytes: config.ledger.commit_bytes,
+            },
+            budget: budget.clone(),
+            entry: Arc::clone(&entry),
+            reports: reports.0.clone(),
+        };
+        let writer = ground
+            .writers
+            .open(number, desk)
+            .ok_or(StreamError::NoWriter { stream: config.name.clone() })?;
+        let place = Place { number, entry, writer, budget };
+        let own = transport.clone();
+        let reader = Reader::start(&config, transport, state, reports, (&place, ground));
+        Ok(Stream { config, transport: own, place, reader, replay: None, paused: false })
+    }
+}
+
+/// What stays when the supervisor is replaced.
+struct Place {
+    number: u64,
+    entry: Arc<StreamEntry>,
+    writer: Writer,
+    budget: Budget,
+}
+
+/// The supervisor, and how it is asked.
+struct Reader {
+    supervisor: Addr<Supervisor>,
+    reports: Reports,
+    stopped: oneshot::Receiver<StreamState>,
+}
+
+impl Reader {
+    fn start(
+        config: &StreamConfig,
+        transport: HttpTransport,
+        state: Option<StreamState>,
+        (reports, receiver): (Reports, ReportsReceiver),
+        (place, ground): (&Place, &Ground),
+    ) -> Self {
+        let tools = tools(config, transport, reports.clone(), place);
+        let filters = Filters {
+            resources: config.resource_filter.clone(),
+            event_types: config.event_types.clone(),
+        };
+        let mut arbiters = ground.arbiters.clone();
+        // Every stream has a first slot: not all of them on the first thread.
+        let first = usize::try_from(place.number).unwrap_or(0) % arbiters.len().max(1);
+        arbiters.rotate_left(first);
+        let policy = StreamPolicy::new(policy(config), seed());
+        let (done, stopped) = oneshot::channel();
+        let vital = Vital::new(&ground.registry, "supervisor");
+        let parts =
+            Parts { tools, filters, state, arbiters, reports: receiver, stopped: done, vital };
+        let supervisor = Supervisor::new(policy, parts).start();
+        Self { supervisor, reports, stopped }
+    }
+}
+
+/// A stream that runs.
+pub(crate) struct Stream {
+    config: StreamConfig,
+    /// What the reader uses.
+    transport: HttpTransport,
+    place: Place,
+    reader: Reader,
+    /// Ends the operator's last replay.
+    replay: Option<Hold>,
+    /// The operator wants no connection: another supervisor has to be told so, too.
+    paused: bool,
+}
+
+impl Stream {
+    pub(crate) fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    pub(crate) const fn entry(&self) -> &Arc<StreamEntry> {
+        &self.place.entry
+    }
+
+    /// Its name and what the files of its certificates hold now, if that is something else.
+    pub(crate) fn renewal(
+        &self,
+        system: &OnceCell<Arc<RootCertStore>>,
+    ) -> Result<Option<(String, Renewal)>, StreamError> {
+        let name = || self.name().to_owned();
+        let renewal = self.transport.renewal(system);
+        let renewal =
+            renewal.map_err(|source| StreamError::Transport { stream: name(), source })?;
+        Ok(renewal.map(|renewal| (name(), renewal)))
+    }
+
+    pub(crate) fn steer(&mut self, act: Act) {
+        match act {
+            Act::Pause => self.paused = true,
+            Act::Resume => self.paused = false,
+            Act::Recover | Act::Reconnect => {}
+        }
+        self.reader.reports.send(act.input());
+    }
+
+    /// An operator has changed something: whatever it waits for, it tries now.
+    pub(crate) fn try_now(&self) {
+        self.reader.reports.send(Input::TryNow);
+    }
+
+    /// Begins an operator's replay beside the stream.
+    pub(crate) fn start_replay(
+        &mut self,
+        spec: ReplaySpec,
+        ground: &Ground,
+    ) -> Result<(), ReplayError> {
+        let config = &self.config;
+        // Checked when the stream was started.
+        let Ok(transport) = transport(config) else { return Err(ReplayError::Stopped) };
+        let query = ReplayQuery {
+            date: spec.from,
+            resources: if spec.only.is_empty() { &config.resource_filter } else { &spec.only }
+                .clone(),
+            event_types: config.event_types.clone(),
+        };
+        let (reports, receiver) = Reports::channel(Clock::start());
+        let tally = Arc::new(Tally::new(spec, wall(), reports.clone()));
+        if !self.place.entry.begin_replay(&tally) {
+            return Err(ReplayError::Running);
+        }
+        let tools = Tools {
+            tally: Some(Arc::clone(&tally)),
+            ..tools(config, transport, reports, &self.place)
+        };
+        let arbiter = ground.arbiters.last();
+        let connection = match arbiter {
+            Some(arbiter) => Connection::start_in_arbiter(arbiter, |_| Connection::new(tools)),
+            None => Connection::new(tools).start(),
+        };
+        let (entry, writer) = (Arc::clone(&self.place.entry), self.place.writer.clone());
+        let policy = policy(config);
+        let driver = Driver::start(tally, (entry, writer), &connection, &query, (&policy, wall()));
+        self.replay = Some(driver.hold());
+        actix_rt::spawn(async move {
+            driver.run(receiver).await;
+            // The actor lives as long as its address.
+            drop(connection);
+        });
+        Ok(())
+    }
+
+    /// Asks it to end every connection within `drain`.
+    pub(crate) fn stop(&self, drain: Duration) {
+        if let Some(replay) = &self.replay {
+            replay.kill();
+        }
+        if self.reader.supervisor.try_send(Stop { drain }).is_err() {
+            tracing::warn!(stream = self.name(), "the stream has ended before");
+        }
+    }
+
+    /// Waits until it has stopped; whether it did so in time, and cleanly: then the next start goes
+    /// on from here.
+    pub(crate) async fn has_stopped_cleanly(&mut self, by: Instant) -> bool {
+        let stopped = tokio::time::timeout_at(by, &mut self.reader.stopped).await;
+        matches!(stopped, Ok(Ok(state)) if state.clean)
+    }
+
+    /// Ends it at once, whatever it waits for.
+    pub(crate) fn abandon(&self) {
+        self.reader.supervisor.do_send(Abandon);
+    }
+
+    /// Stops the supervisor within `by`, and starts another one with new settings. One that does not
+    /// stop in time is abandoned, and what it may have lost is read again.
+    pub(crate) async fn replace_reader(
+        &mut self,
+        config: StreamConfig,
+        transport: HttpTransport,
+        by: Instant,
+        ground: &Ground,
+    ) {
+        let stopped = match tokio::time::timeout_at(by, &mut self.reader.stopped).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                self.abandon();
+                (&mut self.reader.stopped).await
+            }
+        };
+        // A supervisor that has panicked has no state to hand over: that of a start without a past
+        // is made from its mark.
+        let state = stopped.unwrap_or_else(|_| StreamState::at(self.place.entry.mark()));
+        let reports = Reports::channel(Clock::start());
+        self.place.writer.report_to(reports.0.clone());
+        self.transport = transport.clone();
+        self.reader =
+            Reader::start(&config, transport, Some(state), reports, (&self.place, ground));
+        self.config = config;
+        if self.paused {
+            // It hears this before it connects: what it starts with is not durable yet.
+            self.steer(Act::Pause);
+        }
+    }
+
+    /// Lets go of the ledger. Resolves when that is done.
+    pub(crate) fn close(&self) -> oneshot::Receiver<()> {
+        self.place.writer.close()
+    }
+}
+
+/// What the connections of a stream work with.
+fn tools(
+    config: &StreamConfig,
+    transport: HttpTransport,
+    reports: Reports,
+    place: &Place,
+) -> Tools {
+    Tools {
+        transport,
+        watchdog: watchdog(config),
+        event_bytes_max: config.max_event_bytes,
+        budget: place.budget.clone(),
+        writer: place.writer.clone(),
+        clock: reports.clock(),
+        reports,
+        entry: Arc::clone(&place.entry),
+        tally: None,
+    }
+}

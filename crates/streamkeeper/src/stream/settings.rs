@@ -1,0 +1,107 @@
+//! A stream's configuration, in the terms of the transport and of the core.
+
+use streamkeeper_core::backoff::BackoffConfig;
+use streamkeeper_core::hygiene::HygieneConfig;
+use streamkeeper_core::low_water::PositionConfig;
+use streamkeeper_core::restart::RestartConfig;
+use streamkeeper_core::stream_policy::{HISTORY_DAYS, StreamPolicyConfig};
+use streamkeeper_core::watchdog::WatchdogConfig;
+
+use crate::base::clock::today;
+use crate::config::StreamConfig;
+use crate::transport::{HttpTransport, TransportSettings};
+
+use super::error::StreamError;
+use super::lifecycle::utc_day;
+
+/// The connection settings of a stream.
+pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StreamError> {
+    let mut settings = TransportSettings::new(config.url.clone());
+    settings.token = Some(config.token.clone());
+    settings.ca_file = config.ca_file.clone();
+    settings.client_cert_file = config.client_cert_file.clone();
+    settings.client_key_file = config.client_key_file.clone();
+    settings.proxy = config.proxy.clone();
+    settings.connect_timeout = config.watchdog.connect_timeout;
+    settings.call_timeout = config.call_timeout;
+    HttpTransport::new(settings)
+        .map_err(|source| StreamError::Transport { stream: config.name.clone(), source })
+}
+
+impl StreamConfig {
+    /// The connections that the stream is read over, for calls besides it.
+    ///
+    /// # Errors
+    /// [`StreamError::Transport`] for a URL or certificates that cannot be used.
+    pub fn transport(&self) -> Result<HttpTransport, StreamError> {
+        transport(self)
+    }
+
+    /// What is wrong with a `start_date` that is older than what the service keeps; it matters at a first start.
+    #[must_use]
+    pub fn start_date_doubt(&self) -> Option<String> {
+        let kept_from = today().and_then(utc_day)?.minus_days(HISTORY_DAYS);
+        let day = self.start_date.and_then(utc_day).filter(|day| *day < kept_from)?;
+        Some(format!(
+            "start_date of stream {} is {day}, and the service keeps {HISTORY_DAYS} days: a first start \
+             reads from {kept_from}, whatever was before is not to be had",
+            self.name
+        ))
+    }
+
+    /// Whether a name on the server can be taken for ours, and is another: upper and lower case differ,
+    /// or a number follows, as behind what is made alongside.
+    #[must_use]
+    pub fn is_resembled_by(&self, name: &str) -> bool {
+        let ours = self.server_name.to_lowercase();
+        name != self.server_name
+            && streamkeeper_core::establish::is_ours(&name.to_lowercase(), &ours)
+    }
+}
+
+pub(super) const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
+    WatchdogConfig {
+        late_after: config.watchdog.late_after,
+        stale_after: config.watchdog.stale_after,
+        frame_timeout: config.watchdog.frame_timeout,
+    }
+}
+
+/// The configuration, in the core's terms.
+pub(super) fn policy(config: &StreamConfig) -> StreamPolicyConfig {
+    let recovery = &config.recovery;
+    let carries_connections = config.event_types.iter().any(|kind| kind == "connection");
+    if config.hygiene.enabled && carries_connections {
+        tracing::warn!(
+            stream = config.name,
+            "hygiene is off: the stream carries connection events, and the service does not keep \
+             those for a client that rests",
+        );
+    }
+    StreamPolicyConfig {
+        server_name: config.server_name.clone(),
+        connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
+        start_date: config.start_date.and_then(utc_day),
+        watchdog: watchdog(config),
+        hygiene: HygieneConfig {
+            enabled: config.hygiene.enabled && !carries_connections,
+            max_consecutive_pokes: config.hygiene.max_consecutive_pokes,
+            rest_initial: config.hygiene.rest_initial,
+            rest_max: config.hygiene.rest_max,
+        },
+        backoff: BackoffConfig {
+            initial: config.backoff.initial,
+            max: config.backoff.max,
+            retry_after_max: config.backoff.retry_after_max,
+        },
+        position: PositionConfig {
+            settle: recovery.settle,
+            walk: recovery.walk,
+            margin: recovery.margin,
+        },
+        verify_every: recovery.verify_every,
+        hold_patience: recovery.hold_patience,
+        lookback_days: recovery.lookback_days,
+        restart: RestartConfig { max_recoveries: recovery.max_recoveries, within: recovery.within },
+    }
+}

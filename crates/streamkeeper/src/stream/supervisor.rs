@@ -1,0 +1,374 @@
+//! The supervisor of one stream: owns its policy, its connection actors, its lifecycle actor.
+//!
+//! A thin shell: it stamps what happens with the time, gives it to the [`StreamPolicy`], and carries
+//! the outputs out. Everything that happens reaches it through one channel, in order; event data
+//! does not pass through it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use actix::{
+    Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle, StreamHandler,
+};
+use actix_rt::ArbiterHandle;
+use streamkeeper_core::classify::End;
+use streamkeeper_core::establish::{Answer, Call, CallFailure};
+use streamkeeper_core::id::{ConnectionId, Reader};
+use streamkeeper_core::stream_policy::{
+    Health, Input, Output, Report, SlotState, StreamPolicy, StreamState, Target,
+};
+use streamkeeper_core::time::Instant;
+use streamkeeper_core::watchdog::WatchdogConfig;
+use streamkeeper_inform::{ReplayQuery, Request};
+use tokio::sync::oneshot;
+
+use crate::base::clock::wall;
+use crate::base::reports::ReportsReceiver;
+use crate::observe::history::{Bounds, Sight};
+use crate::observe::telemetry::{incident_status, tell};
+use crate::observe::vital::Vital;
+use crate::stream::connection::{Connect, Connection, Hold, Tools};
+use crate::stream::lifecycle::{Count, Filters, Make, StreamLifecycle};
+
+/// The actor.
+pub(crate) struct Supervisor {
+    policy: StreamPolicy,
+    tools: Tools,
+    filters: Filters,
+    /// What it starts with.
+    state: Option<StreamState>,
+    /// What it last asked to be made durable.
+    last_state: StreamState,
+    arbiters: Vec<ArbiterHandle>,
+    actors: HashMap<Reader, Addr<Connection>>,
+    holds: HashMap<ConnectionId, Hold>,
+    lifecycle: Addr<StreamLifecycle>,
+    reports: Option<ReportsReceiver>,
+    timer: Option<(Instant, SpawnHandle)>,
+    waits_for_room: bool,
+    stopped: Option<oneshot::Sender<StreamState>>,
+    _vital: Vital,
+}
+
+/// What the supervisor of a stream begins with.
+pub(crate) struct Parts {
+    pub(crate) tools: Tools,
+    pub(crate) filters: Filters,
+    /// What the stream was when it was last written down.
+    pub(crate) state: Option<StreamState>,
+    pub(crate) arbiters: Vec<ArbiterHandle>,
+    pub(crate) reports: ReportsReceiver,
+    /// Told when it has stopped, and in which state.
+    pub(crate) stopped: oneshot::Sender<StreamState>,
+    /// Tells if it dies.
+    pub(crate) vital: Vital,
+}
+
+impl Supervisor {
+    /// The supervisor of a stream.
+    pub(crate) fn new(policy: StreamPolicy, parts: Parts) -> Self {
+        let Parts { tools, filters, state, arbiters, reports, stopped, vital } = parts;
+        let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
+        tools.entry.history.set_bounds(Bounds { late_after, stale_after });
+        let lifecycle = lifecycle(&tools, &filters);
+        Self {
+            policy,
+            filters,
+            last_state: state.clone().unwrap_or_else(|| StreamState::at(None)),
+            state,
+            arbiters,
+            actors: HashMap::new(),
+            holds: HashMap::new(),
+            lifecycle,
+            reports: Some(reports),
+            timer: None,
+            waits_for_room: false,
+            stopped: Some(stopped),
+            _vital: vital,
+            tools,
+        }
+    }
+
+    /// Gives an input to the policy and carries out what it wants.
+    fn handle_input(&mut self, now: Instant, input: Input, ctx: &mut Context<Self>) {
+        if let Input::Ended { connection, end } = input {
+            self.tools.entry.measured.ended(end);
+            self.holds.remove(&connection);
+        }
+        self.policy.handle(now, input);
+        while let Some(output) = self.policy.poll() {
+            self.carry_out(output, ctx);
+        }
+        self.wait_for_room(ctx);
+        self.arm(ctx);
+        self.publish();
+    }
+
+    fn carry_out(&mut self, output: Output, ctx: &mut Context<Self>) {
+        match output {
+            Output::Connect { connection, target } => self.connect(connection, &target),
+            Output::Drain(connection) => {
+                if let Some(hold) = self.holds.get(&connection) {
+                    hold.half_close();
+                }
+            }
+            Output::Kill(connection) => {
+                if let Some(hold) = self.holds.get(&connection) {
+                    hold.kill();
+                }
+            }
+            Output::Call(call) => self.make_call(call),
+            Output::Count(stream) => {
+                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
+                    self.tools.reports.send(Input::Counted { stream, members: None });
+                }
+            }
+            Output::Persist { number, state } => {
+                self.last_state = state.clone();
+                self.tools.writer.persist(number, state, &self.tools.reports);
+            }
+            Output::Flush => self.tools.writer.flush(&self.tools.reports),
+            Output::Report(report) => self.tell(&report),
+            Output::Stopped { clean } => {
+                self.publish();
+                self.end(clean, ctx);
+            }
+        }
+    }
+
+    /// Says in which state it ends, and ends.
+    fn end(&mut self, clean: bool, ctx: &mut Context<Self>) {
+        let state = StreamState { clean, ..self.last_state.clone() };
+        if let Some(stopped) = self.stopped.take()
+            && stopped.send(state).is_err()
+        {
+            tracing::trace!("nobody waits for the stream to stop");
+        }
+        ctx.stop();
+    }
+
+    /// Sends a call to the lifecycle actor; one that has died is replaced.
+    fn make_call(&mut self, call: Call) {
+        if !self.lifecycle.connected() {
+            self.lifecycle = lifecycle(&self.tools, &self.filters);
+        }
+        if self.lifecycle.try_send(Make(call)).is_err() {
+            let failure = CallFailure::Unavailable { status: None, acted: false };
+            let answer = Answer::Failed { failure, retry_after: None };
+            self.tools.reports.send(Input::Answered(answer));
+        }
+    }
+
+    /// Sends a connection to its slot's actor; an actor that has died is replaced.
+    fn connect(&mut self, connection: ConnectionId, target: &Target) {
+        let request = match target {
+            Target::Stream(id) => Request::connect(&id.0),
+            Target::Replay(day) => match day.to_string().parse() {
+                Ok(date) => Request::replay(&ReplayQuery {
+                    date,
+                    resources: self.filters.resources.clone(),
+                    event_types: self.filters.event_types.clone(),
+                }),
+                Err(_) => return self.not_opened(connection),
+            },
+        };
+        let hold = Hold::default();
+        let connect =
+            Connect { connection, path_and_query: request.path_and_query, hold: hold.clone() };
+        if self.actor(connection.reader).try_send(connect).is_err() {
+            return self.not_opened(connection);
+        }
+        self.holds.insert(connection, hold);
+    }
+
+    fn not_opened(&self, connection: ConnectionId) {
+        self.tools.reports.send(Input::Ended { connection, end: End::NotOpened { sent: false } });
+    }
+
+    /// The living actor of a slot, on the slot's arbiter.
+    fn actor(&mut self, reader: Reader) -> Addr<Connection> {
+        if let Some(actor) = self.actors.get(&reader).filter(|actor| actor.connected()) {
+            return actor.clone();
+        }
+        let place = match reader {
+            Reader::Slot(slot) => usize::from(slot.0),
+            Reader::Replay => self.arbiters.len().saturating_sub(1),
+        };
+        let tools = self.tools.clone();
+        let actor = match self.arbiters.get(place % self.arbiters.len().max(1)) {
+            Some(arbiter) => Connection::start_in_arbiter(arbiter, |_| Connection::new(tools)),
+            None => Connection::new(tools).start(),
+        };
+        self.actors.insert(reader, actor.clone());
+        actor
+    }
+
+    fn tell(&self, report: &Report) {
+        let entry = &self.tools.entry;
+        tell(entry, report);
+        if let Report::CaughtUp { incident: Some(summary) } = report {
+            entry.update(|view| view.last_incident = Some(incident_status(summary)));
+        }
+    }
+
+    /// After a full queue, tells the policy when there is room again.
+    fn wait_for_room(&mut self, ctx: &mut Context<Self>) {
+        if self.policy.awaits_room() && !self.waits_for_room {
+            self.waits_for_room = true;
+            let budget = self.tools.budget.clone();
+            let wait = actix::fut::wrap_future(async move { budget.half_free().await });
+            ctx.spawn(actix::fut::ActorFutureExt::map(wait, |(), actor: &mut Self, ctx| {
+                actor.waits_for_room = false;
+                let now = actor.tools.clock.now();
+                actor.handle_input(now, Input::Room, ctx);
+            }));
+        }
+    }
+
+    /// Sets the timer to the policy's deadline.
+    fn arm(&mut self, ctx: &mut Context<Self>) {
+        let deadline = self.policy.deadline();
+        if self.timer.map(|(at, _)| at) == deadline {
+            return;
+        }
+        if let Some((_, timer)) = self.timer.take() {
+            ctx.cancel_future(timer);
+        }
+        let Some(deadline) = deadline else { return };
+        let wait = deadline.since(self.tools.clock.now()).max(TIMER_MIN);
+        let timer = ctx.run_later(wait, |actor, ctx| {
+            actor.timer = None;
+            let now = actor.tools.clock.now();
+            actor.handle_input(now, Input::Tick, ctx);
+        });
+        self.timer = Some((deadline, timer));
+    }
+
+    /// Lets readers see the state.
+    fn publish(&self) {
+        let policy = &self.policy;
+        let entry = &self.tools.entry;
+        let incident = policy.incident();
+        entry.replaying.store(incident.is_some(), Ordering::Relaxed);
+        let backing_off = policy.backing_off_until().is_some();
+        let slots: Vec<_> =
+            policy.slots().map(|(_, state, late)| word(state, late, backing_off)).collect();
+        entry.history.observe(Sight {
+            slots: &slots,
+            replaying: incident.is_some(),
+            events: entry.counters.read(),
+            bytes: entry.counters.bytes_received.load(Ordering::Relaxed),
+            lag: policy.lag(),
+        });
+        let members = policy.members();
+        let (state, detail) = match policy.health() {
+            Health::Starting => ("starting", None),
+            Health::Live => ("live", None),
+            Health::Recovering => ("recovering", None),
+            Health::Degraded(detail) => ("degraded", Some(detail)),
+            Health::Paused => ("paused", None),
+            Health::Stopping => ("stopping", None),
+            Health::Stopped => ("stopped", None),
+        };
+        let changed = entry.update(|view| {
+            view.state = state;
+            view.detail = detail;
+            view.mark = policy.mark();
+            view.suspects = policy.suspects();
+            view.slots = slots;
+            view.members = members.count;
+            view.members_max = members.max;
+            view.incident = incident.as_ref().map(incident_status);
+        });
+        if changed {
+            let stream: &str = &entry.name;
+            tracing::info!(stream, state, reason = detail, "the stream is {state}");
+        }
+    }
+}
+
+/// A fresh lifecycle actor.
+fn lifecycle(tools: &Tools, filters: &Filters) -> Addr<StreamLifecycle> {
+    StreamLifecycle::new(
+        tools.transport.clone(),
+        filters.clone(),
+        tools.reports.clone(),
+        Arc::clone(&tools.entry),
+    )
+    .start()
+}
+
+/// A slot's state in a word.
+const fn word(state: SlotState, late: bool, backing_off: bool) -> &'static str {
+    match state {
+        SlotState::Idle if backing_off => "backing_off",
+        SlotState::Idle => "idle",
+        SlotState::Connecting => "connecting",
+        SlotState::Live if late => "late",
+        SlotState::Live => "live",
+        SlotState::Draining { .. } => "draining",
+        SlotState::Closing => "closing",
+        SlotState::Resting { .. } => "resting",
+        SlotState::Limited => "unused",
+    }
+}
+
+/// A deadline that has passed is met at the next turn, not in a hot loop.
+const TIMER_MIN: Duration = Duration::from_millis(1);
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        if let Some(mut reports) = self.reports.take() {
+            ctx.add_stream(futures_util::stream::poll_fn(move |cx| reports.poll_recv(cx)));
+        }
+        let start = Input::Start { state: self.state.take(), wall: wall() };
+        self.handle_input(self.tools.clock.now(), start, ctx);
+    }
+}
+
+impl StreamHandler<(Instant, Input)> for Supervisor {
+    fn handle(&mut self, (at, input): (Instant, Input), ctx: &mut Self::Context) {
+        self.handle_input(at, input, ctx);
+    }
+}
+
+/// Stop the stream, ending each connection within `drain`.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Stop {
+    pub(crate) drain: Duration,
+}
+
+impl Handler<Stop> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Stop { drain }: Stop, ctx: &mut Self::Context) {
+        self.handle_input(self.tools.clock.now(), Input::Stop { drain }, ctx);
+    }
+}
+
+/// End now; whatever may be lost by it is read again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Abandon;
+
+impl Handler<Abandon> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Abandon: Abandon, ctx: &mut Self::Context) {
+        self.end(false, ctx);
+    }
+}
+
+impl Drop for Supervisor {
+    /// Whatever ends the supervisor ends its connections: nobody would judge them any more.
+    fn drop(&mut self) {
+        for hold in self.holds.values() {
+            hold.kill();
+        }
+    }
+}
