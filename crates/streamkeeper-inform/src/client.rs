@@ -7,11 +7,11 @@
 mod error;
 
 use bytes::Bytes;
+use streamkeeper_call::Transport;
 
 pub use self::error::{CallError, CallErrorKind, Unprocessable};
 
-use crate::request::{ApiCall, NewStream, Request};
-use crate::transport::Transport;
+use crate::request::{ApiCall, ApiRequest, NewStream};
 use crate::wire::{Malformed, PAGE_LIMIT, Page, Stream};
 
 /// Requests one list may take, without a pause between them. An organization has at most 5 streams, a
@@ -31,7 +31,8 @@ pub enum Deletion {
 ///
 /// ```
 /// use bytes::Bytes;
-/// use streamkeeper_inform::{Client, Request, Response, Transport, TransportError};
+/// use streamkeeper_call::{Request, Response, Transport, TransportError};
+/// use streamkeeper_inform::Client;
 ///
 /// struct Canned(&'static str);
 ///
@@ -72,7 +73,7 @@ impl<T: Transport> Client<T> {
         let mut streams: Vec<Stream> = Vec::new();
         let mut total = None;
         for _ in 0..PAGES_MAX {
-            let body = self.call(Request::list(streams.len())).await?;
+            let body = self.call(ApiRequest::list(streams.len())).await?;
             let page = Page::from_answer(&body).map_err(|error| malformed(ApiCall::List, error))?;
             let seen = |stream: &Stream| streams.iter().any(|other| other.id == stream.id);
             // Nothing new: the end, or a server that answers every offset with the first page.
@@ -107,7 +108,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`CallError`]; `NotFound` if there is none.
     pub async fn get(&self, stream_id: &str) -> Result<Stream, CallError> {
-        self.stream(Request::get(stream_id)).await
+        self.stream(ApiRequest::get(stream_id)).await
     }
 
     /// Creates a stream.
@@ -115,7 +116,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`CallError`]; after one with [`CallError::may_have_acted`], the stream may exist.
     pub async fn create(&self, stream: &NewStream) -> Result<Stream, CallError> {
-        self.stream(Request::create(stream)).await
+        self.stream(ApiRequest::create(stream)).await
     }
 
     /// Gives a stream another name.
@@ -123,7 +124,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`CallError`].
     pub async fn rename(&self, stream_id: &str, name: &str) -> Result<(), CallError> {
-        self.call(Request::rename(stream_id, name)).await.map(drop)
+        self.call(ApiRequest::rename(stream_id, name)).await.map(drop)
     }
 
     /// Deletes a stream. This cannot be undone.
@@ -131,7 +132,7 @@ impl<T: Transport> Client<T> {
     /// # Errors
     /// [`CallError`]; `Conflict` while the server still counts a client as connected.
     pub async fn delete(&self, stream_id: &str) -> Result<Deletion, CallError> {
-        match self.call(Request::delete(stream_id)).await {
+        match self.call(ApiRequest::delete(stream_id)).await {
             Ok(_) => Ok(Deletion::Deleted),
             Err(CallError { kind: CallErrorKind::NotFound { .. }, .. }) => {
                 Ok(Deletion::AlreadyGone)
@@ -140,15 +141,15 @@ impl<T: Transport> Client<T> {
         }
     }
 
-    async fn stream(&self, request: Request) -> Result<Stream, CallError> {
+    async fn stream(&self, request: ApiRequest) -> Result<Stream, CallError> {
         let call = request.call;
         let body = self.call(request).await?;
         Stream::from_answer(&body).map_err(|error| malformed(call, error))
     }
 
-    async fn call(&self, request: Request) -> Result<Bytes, CallError> {
+    async fn call(&self, request: ApiRequest) -> Result<Bytes, CallError> {
         let call = request.call;
-        match self.transport.send(request).await {
+        match self.transport.send(request.into()).await {
             Ok(response) => match CallErrorKind::of_response(call, &response) {
                 None => Ok(response.body),
                 Some(kind) => Err(CallError { call, kind, retry_after: response.retry_after }),

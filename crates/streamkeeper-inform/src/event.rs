@@ -17,7 +17,7 @@ mod identity;
 use std::borrow::Cow;
 use std::fmt;
 
-pub use self::identity::{Identity, VersionId};
+pub use self::identity::Identity;
 
 use self::fields::{Fields, count, time};
 use crate::json::text;

@@ -8,11 +8,8 @@ use std::fmt;
 
 use bytes::Bytes;
 use jiff::civil::Date;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
-
-/// The unreserved characters of RFC 3986 stay; everything else is encoded.
-const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+use streamkeeper_call::{Method, encode};
 
 /// Which call a request is; the name in errors, logs and metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,26 +54,17 @@ impl fmt::Display for ApiCall {
     }
 }
 
-/// The HTTP method of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are those of HTTP")]
-pub enum Method {
-    Get,
-    Post,
-    Put,
-    Delete,
-}
-
-/// A call, ready for a [`Transport`](crate::Transport), which adds host and token.
+/// A call, ready for a [`Transport`](streamkeeper_call::Transport), which adds host and token.
 ///
 /// ```
-/// use streamkeeper_inform::{Method, Request};
-/// let request = Request::connect("a/b");
+/// use streamkeeper_call::Method;
+/// use streamkeeper_inform::ApiRequest;
+/// let request = ApiRequest::connect("a/b");
 /// assert_eq!(request.method, Method::Get);
 /// assert_eq!(request.path_and_query, "/streams/a%2Fb/connect");
 /// ```
 #[derive(Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct ApiRequest {
     /// Which call this is.
     pub call: ApiCall,
     /// Its method.
@@ -88,9 +76,15 @@ pub struct Request {
 }
 
 /// Neither the path nor the body: both may come from a configuration that nobody expects in logs.
-impl fmt::Debug for Request {
+impl fmt::Debug for ApiRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request").field("call", &self.call).finish_non_exhaustive()
+        f.debug_struct("ApiRequest").field("call", &self.call).finish_non_exhaustive()
+    }
+}
+
+impl From<ApiRequest> for streamkeeper_call::Request {
+    fn from(ApiRequest { method, path_and_query, body, .. }: ApiRequest) -> Self {
+        Self { method, path_and_query, body }
     }
 }
 
@@ -121,7 +115,7 @@ pub struct ReplayQuery {
     pub event_types: Vec<String>,
 }
 
-impl Request {
+impl ApiRequest {
     /// The page of the list that starts at `offset`.
     #[must_use]
     pub fn list(offset: usize) -> Self {
@@ -191,12 +185,6 @@ impl Request {
     }
 }
 
-/// Percent-encodes one component of a path or query.
-#[must_use]
-pub fn encode(component: &str) -> String {
-    utf8_percent_encode(component, COMPONENT).to_string()
-}
-
 fn stream_path(stream_id: &str) -> String {
     format!("/streams/{}", encode(stream_id))
 }
@@ -213,21 +201,21 @@ fn date<S: serde::Serializer>(date: &Option<Date>, serializer: S) -> Result<S::O
 mod tests {
     use super::*;
 
-    fn body(request: &Request) -> &str {
+    fn body(request: &ApiRequest) -> &str {
         request.body.as_deref().map_or("", |body| std::str::from_utf8(body).expect("UTF-8"))
     }
 
     #[test]
     fn paths_and_methods() {
         for (request, method, path) in [
-            (Request::list(0), Method::Get, "/streams"),
-            (Request::list(25), Method::Get, "/streams?offset=25"),
-            (Request::get("s1"), Method::Get, "/streams/s1"),
-            (Request::rename("s1", "n"), Method::Put, "/streams/s1"),
-            (Request::delete("s1"), Method::Delete, "/streams/s1"),
-            (Request::connect("s1"), Method::Get, "/streams/s1/connect"),
+            (ApiRequest::list(0), Method::Get, "/streams"),
+            (ApiRequest::list(25), Method::Get, "/streams?offset=25"),
+            (ApiRequest::get("s1"), Method::Get, "/streams/s1"),
+            (ApiRequest::rename("s1", "n"), Method::Put, "/streams/s1"),
+            (ApiRequest::delete("s1"), Method::Delete, "/streams/s1"),
+            (ApiRequest::connect("s1"), Method::Get, "/streams/s1/connect"),
             (
-                Request::connect("../a?b=c#d é"),
+                ApiRequest::connect("../a?b=c#d é"),
                 Method::Get,
                 "/streams/..%2Fa%3Fb%3Dc%23d%20%C3%A9/connect",
             ),
@@ -239,32 +227,35 @@ mod tests {
     #[test]
     fn create_omits_what_is_empty() {
         let mut stream = NewStream { name: "a\"b".into(), ..NewStream::default() };
-        assert_eq!(body(&Request::create(&stream)), r#"{"name":"a\"b"}"#);
+        assert_eq!(body(&ApiRequest::create(&stream)), r#"{"name":"a\"b"}"#);
         stream.start_date = "2026-11-01".parse().ok();
         stream.resource_filter = vec!["summary".into(), "unheard-of".into()];
         stream.event_type_filter = vec!["data".into()];
         assert_eq!(
-            body(&Request::create(&stream)),
+            body(&ApiRequest::create(&stream)),
             r#"{"name":"a\"b","start_date":"2026-11-01","resource_filter":["summary","unheard-of"],"event_type_filter":["data"]}"#
         );
-        assert_eq!(body(&Request::rename("s", "new")), r#"{"name":"new"}"#);
+        assert_eq!(body(&ApiRequest::rename("s", "new")), r#"{"name":"new"}"#);
     }
 
     #[test]
     fn replay_queries() {
         let mut query =
             ReplayQuery { date: "2026-04-19".parse().expect("a date"), ..Default::default() };
-        assert_eq!(Request::replay(&query).path_and_query, "/replay?date=2026-04-19");
+        assert_eq!(ApiRequest::replay(&query).path_and_query, "/replay?date=2026-04-19");
         query.resources = vec!["summary".into(), "a&b".into()];
         query.event_types = vec!["data".into()];
         assert_eq!(
-            Request::replay(&query).path_and_query,
+            ApiRequest::replay(&query).path_and_query,
             "/replay?date=2026-04-19&resources=summary,a%26b&event_types=data"
         );
     }
 
     #[test]
     fn debug_shows_the_call_only() {
-        assert_eq!(format!("{:?}", Request::connect("MARKER")), "Request { call: Connect, .. }");
+        assert_eq!(
+            format!("{:?}", ApiRequest::connect("MARKER")),
+            "ApiRequest { call: Connect, .. }"
+        );
     }
 }

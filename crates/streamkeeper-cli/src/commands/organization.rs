@@ -5,9 +5,8 @@
 
 use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::transport::HttpTransport;
-use streamkeeper_inform::{
-    CallError, CallErrorKind, TransportError, TransportErrorKind, Unprocessable,
-};
+use streamkeeper_call::{TransportError, TransportErrorKind};
+use streamkeeper_inform::{CallError, CallErrorKind, Unprocessable};
 
 use crate::exit::{CONFIGURATION, Failure, GENERAL, INTERNAL, PERMISSION, UNAVAILABLE, USAGE};
 

@@ -15,7 +15,9 @@ use clap::Args;
 use indicatif::ProgressBar;
 use streamkeeper::config::{Config, ConfigErrors, Problem, StreamConfig};
 use streamkeeper::transport::{Control, HttpTransport, OpenError, OpenErrorKind};
-use streamkeeper_inform::{CallErrorKind, ReplayQuery, Request, Unprocessable, classify};
+use streamkeeper_inform::{
+    ApiCall, ApiRequest, CallErrorKind, ReplayQuery, Unprocessable, classify,
+};
 use streamkeeper_sse::{Decoder, Frame, Limits};
 
 use self::measure::{Findings, Measure, text};
@@ -106,7 +108,7 @@ fn by_argument(ConfigErrors(problems): &ConfigErrors) -> String {
 /// Reads a replay for a while.
 async fn look(transport: &HttpTransport, span: Duration) -> Result<Findings, Failure> {
     let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
-    let request = Request::replay(&ReplayQuery { date: today, ..ReplayQuery::default() });
+    let request = ApiRequest::replay(&ReplayQuery { date: today, ..ReplayQuery::default() });
     let control = Control::new();
     let began = Instant::now();
     let mut stream = transport
@@ -151,13 +153,16 @@ fn progress() -> ProgressBar {
 }
 
 fn unopened(error: &OpenError) -> Failure {
-    let OpenErrorKind::Answer { refusal, .. } = error.kind else {
+    let OpenErrorKind::Answer(answer) = &error.kind else {
         let advice = match error.kind {
             OpenErrorKind::Tls(fault) => format!(": {}", fault.advice()),
             _ => String::new(),
         };
         return Failure::new(UNAVAILABLE, format!("{error}{advice}"));
     };
+    let status = answer.status;
+    let refusal = CallErrorKind::of_response(ApiCall::Connect, answer)
+        .unwrap_or(CallErrorKind::Unexpected { status });
     let code = match refusal {
         CallErrorKind::Unprocessable(Unprocessable::TooManyClients) => TRY_AGAIN,
         refusal => match code(refusal) {
@@ -165,7 +170,7 @@ fn unopened(error: &OpenError) -> Failure {
             code => code,
         },
     };
-    Failure::new(code, format!("{error}{}", advice(refusal)))
+    Failure::new(code, format!("{}: {refusal}{}", error.phase, advice(refusal)))
 }
 
 /// Microseconds since the Unix epoch.

@@ -8,8 +8,9 @@
 
 use std::time::Duration;
 
+use streamkeeper_call::{Response, TransportError};
+
 use crate::request::ApiCall;
-use crate::transport::{Response, TransportError};
 use crate::wire::{self, Json, Malformed};
 
 /// A call that failed.

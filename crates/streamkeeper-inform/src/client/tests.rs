@@ -6,7 +6,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::*;
-use crate::transport::{Response, TransportError, TransportErrorKind};
+use streamkeeper_call::{Request, Response, TransportError, TransportErrorKind};
 
 /// Answers by a function of the request; every future is ready at once.
 struct Scripted<F>(F, RefCell<Vec<String>>);

@@ -14,7 +14,6 @@ use std::borrow::Cow;
 use std::cell::LazyCell;
 use std::fmt::{self, Write as _};
 
-use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{Connection, EventType, Record, Rule};
@@ -26,7 +25,7 @@ use super::{Connection, EventType, Record, Rule};
 /// let data = r#"{"id":"7db3","checksum":"5150","created_at":"2026-04-19T16:48:10.059Z"}"#;
 /// let identity = classify(None, data)?.identity(data).expect("not a poke");
 /// assert_eq!(identity.key, "7db3");
-/// assert_eq!(identity.version_id().to_string(), "7db3:2026-04-19T16:48:10.059Z:5150");
+/// assert_eq!(identity.checksum, "5150");
 /// # Ok::<(), streamkeeper_inform::EventError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -48,13 +47,6 @@ pub struct Identity<'a> {
 }
 
 impl<'a> Identity<'a> {
-    /// The id of the envelope.
-    #[must_use]
-    pub fn version_id(&self) -> VersionId<'_> {
-        let Self { key, created_at, checksum, withdrawn, .. } = self;
-        VersionId { key, created_at: *created_at, checksum, withdrawn: *withdrawn }
-    }
-
     pub(super) fn of_record(record: Record<'a>, data: &str) -> Self {
         let content = LazyCell::new(|| digest(data));
         let stand_in = || content.clone().into();
@@ -105,39 +97,6 @@ impl fmt::Debug for Identity<'_> {
             .field("created_at", &self.created_at)
             .field("withdrawn", &self.withdrawn)
             .finish_non_exhaustive()
-    }
-}
-
-/// Names one version of one record, as the `id` of an envelope does:
-/// `<key>:<created_at or ->:<checksum>`, and `:withdrawn` behind it if it withdraws the record.
-/// `Display` is the id; `Debug` keeps it to itself.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct VersionId<'a> {
-    /// Names the record.
-    pub key: &'a str,
-    /// The time of the version, in microseconds since the Unix epoch.
-    pub created_at: Option<i64>,
-    /// The checksum of the version.
-    pub checksum: &'a str,
-    /// Whether the version withdraws the record.
-    pub withdrawn: bool,
-}
-
-impl fmt::Display for VersionId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.key)?;
-        match self.created_at.and_then(|at| Timestamp::from_microsecond(at).ok()) {
-            Some(at) => write!(f, ":{at}:")?,
-            None => f.write_str(":-:")?,
-        }
-        f.write_str(self.checksum)?;
-        f.write_str(if self.withdrawn { ":withdrawn" } else { "" })
-    }
-}
-
-impl fmt::Debug for VersionId<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VersionId").finish_non_exhaustive()
     }
 }
 

@@ -185,12 +185,13 @@ fn names_and_values_that_matter_may_be_written_with_escapes() {
 fn identities() {
     let plain = identity(None, RECORD);
     assert_eq!(plain.event_type, EventType::Data);
-    assert_eq!(plain.version_id().to_string(), "7db3:2026-04-19T16:48:10.059Z:5150");
+    assert_eq!((&*plain.key, &*plain.checksum), ("7db3", "5150"));
+    assert_eq!(plain.created_at, Some(1_776_617_290_059_000));
     assert_eq!(plain.user_id.as_deref(), Some("u1"));
     assert_eq!(plain.record_type.as_deref(), Some("summary"));
 
     let withdrawn = identity(None, r#"{"id":"7db3","checksum":"c","deleted_at":"x"}"#);
-    assert_eq!(withdrawn.version_id().to_string(), "7db3:-:c:withdrawn");
+    assert_eq!((withdrawn.created_at, withdrawn.withdrawn), (None, true));
 
     let bare = identity(None, r#"{"id":"1"}"#);
     assert_eq!(bare.checksum, "5811967f540d300d249ab30ae681359a7815fdb5d3dc71a94be1d491006a6b27");

@@ -8,7 +8,6 @@ use std::net::SocketAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use streamkeeper_core::time::Timestamp;
 
 use crate::api::replay::ReplayStatus;
 
@@ -142,9 +141,4 @@ pub struct IncidentStatus {
     pub duplicate: u64,
     /// Milliseconds from the first report of loss to the end of the replay, or until now.
     pub duration_ms: u64,
-}
-
-/// A timestamp for people.
-pub(crate) fn rfc3339(timestamp: Timestamp) -> Option<String> {
-    streamkeeper_inform::time::format_micros(timestamp.as_micros())
 }

@@ -3,5 +3,6 @@
 pub(crate) mod budget;
 pub(crate) mod clock;
 pub(crate) mod reports;
+pub(crate) mod rfc3339;
 pub(crate) mod secret;
 pub(crate) mod threads;

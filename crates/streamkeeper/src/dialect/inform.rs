@@ -1,106 +1,71 @@
-//! What the frames of a server mean: life, data, identity.
-//!
-//! Everything after this module speaks of [`Event`]s and pokes, whatever the server calls them.
-//! Only the Inform dialect is built; a further one is a further reading of a frame, not a further
-//! path of the data.
+//! The Inform (V2) API: its requests, its frames, its refusals.
 
-use std::hash::{DefaultHasher, Hasher};
-
+use jiff::civil::Date;
 use sha2::{Digest, Sha256};
-use streamkeeper_core::id::UserKey;
-use streamkeeper_core::low_water::Datum;
-use streamkeeper_core::stream_policy::Members;
+use streamkeeper_call::Response;
+use streamkeeper_core::stream_policy::{Members, Target};
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
-use streamkeeper_inform::{EventType, InformEvent, VersionId, classify};
-use streamkeeper_sse::{Frame, Text};
+use streamkeeper_inform::{
+    ApiCall, ApiRequest, CallErrorKind, EventType, InformEvent, ReplayQuery, classify,
+};
+use streamkeeper_sse::Frame;
 
-use crate::dialect::part::Part;
+use crate::config::StreamConfig;
 
-/// What a frame means.
-#[derive(Debug)]
-pub(crate) enum Reading {
-    /// It proves life and says nothing else.
-    Alive,
-    /// A heartbeat.
-    Poke { ts: Option<Timestamp>, members: Members },
-    /// An event that a consumer wants.
-    Event(Event),
-    /// It should have been an event, and cannot be read as one.
-    Garbled,
+use super::Reading;
+use super::event::{Event, EventKind};
+use super::part::Part;
+
+/// The Inform (V2) API, as one stream uses it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Inform {
+    /// Resource types; empty: all.
+    pub(crate) resources: Vec<String>,
+    /// Event types; empty: the service's default.
+    pub(crate) event_types: Vec<String>,
 }
 
-/// An event, with its identity; the payload byte for byte.
-pub(crate) struct Event {
-    pub(crate) kind: EventType,
-    pub(crate) version: Version,
-    pub(crate) start_day: Option<UtcDay>,
-    key: Part,
-    checksum: Part,
-    user_id: Option<Part>,
-    record_type: Option<Part>,
-    pub(crate) data: Text,
-}
-
-impl std::fmt::Debug for Event {
-    // Health data stays out of every log: identity and payload are left out.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Event").field("bytes", &self.data.len()).finish_non_exhaustive()
-    }
-}
-
-impl Event {
-    /// The key of the record; in the ledger, ids of different kinds do not meet.
-    pub(crate) fn key(&self) -> &str {
-        self.key.of(self.data.as_str())
+impl Inform {
+    pub(super) fn new(config: &StreamConfig) -> Self {
+        Self { resources: config.resource_filter.clone(), event_types: config.event_types.clone() }
     }
 
-    /// The service's id of the user.
-    pub(crate) fn user_id(&self) -> Option<&str> {
-        Some(self.user_id.as_ref()?.of(self.data.as_str()))
+    /// The replay from a day on; of these resources, if any are named.
+    pub(crate) fn replay(&self, date: Date, only: &[String]) -> String {
+        let resources = if only.is_empty() { &self.resources } else { only };
+        let query = ReplayQuery {
+            date,
+            resources: resources.to_vec(),
+            event_types: self.event_types.clone(),
+        };
+        ApiRequest::replay(&query).path_and_query
     }
 
-    /// The resource type of a record.
-    pub(crate) fn record_type(&self) -> Option<&str> {
-        Some(self.record_type.as_ref()?.of(self.data.as_str()))
-    }
-
-    /// Whether its checksum is the version's number in 32 lower-case hex digits, and so need not be
-    /// kept beside that.
-    pub(crate) fn checksum_is_number(&self) -> bool {
-        let checksum = self.checksum.of(self.data.as_str());
-        checksum.len() == 32
-            && checksum.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    }
-
-    /// The id of its envelope.
-    pub(crate) fn version_id(&self) -> VersionId<'_> {
-        let Version { created_at, withdrawn, .. } = self.version;
-        VersionId {
-            key: self.key(),
-            created_at: created_at.map(Timestamp::as_micros),
-            checksum: self.checksum.of(self.data.as_str()),
-            withdrawn,
+    pub(super) fn request(&self, target: &Target) -> String {
+        match target {
+            Target::Stream(id) => ApiRequest::connect(&id.0).path_and_query,
+            Target::Replay(day) => self.replay(date(*day), &[]),
         }
     }
+}
 
-    /// What the event proves about the stream's position; only records of data do, because rule and
-    /// connection events are not kept for a client that is away (Inform API, Connecting).
-    pub(crate) fn datum(&self, new: bool) -> Option<Datum> {
-        if self.kind != EventType::Data {
-            return None;
-        }
-        Some(Datum {
-            user: user_key(self.user_id().unwrap_or_default()),
-            created_at: self.version.created_at?,
-            start_day: self.start_day,
-            new,
-        })
-    }
+/// A day of the core's, as the API writes it.
+pub(crate) fn date(day: UtcDay) -> Date {
+    // The core counts days of the years that a date can spell; another would be refused by the service.
+    day.to_string().parse().unwrap_or_default()
+}
+
+/// What a refusal means, in words that name nothing the server said (Inform API, Errors).
+pub(super) fn refusal(answer: &Response) -> String {
+    let status = answer.status;
+    CallErrorKind::of_response(ApiCall::Connect, answer)
+        .unwrap_or(CallErrorKind::Unexpected { status })
+        .to_string()
 }
 
 /// Reads a frame of an Inform (V2) stream.
-pub(crate) fn read_inform(frame: Frame) -> Reading {
+pub(crate) fn read(frame: Frame) -> Reading {
     let event = match frame {
         Frame::Comment(_) => return Reading::Alive,
         Frame::Event(event) if !event.has_data() => return Reading::Alive,
@@ -133,7 +98,11 @@ pub(crate) fn read_inform(frame: Frame) -> Reading {
     };
     let part = |text| Part::new(text, data);
     Reading::Event(Event {
-        kind: identity.event_type,
+        kind: match identity.event_type {
+            EventType::Data => EventKind::Data,
+            EventType::Rule => EventKind::Rule,
+            EventType::Connection => EventKind::Connection,
+        },
         version,
         start_day,
         key: part(identity.key),
@@ -160,14 +129,6 @@ fn hex(text: &str) -> Option<u128> {
     Some(u128::from(half(high)?) << 64 | u128::from(half(low.try_into().ok()?)?))
 }
 
-/// A user by hash; the policies count users, they never name one. It is in memory only, so its value
-/// may change with the version.
-fn user_key(user_id: &str) -> UserKey {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(user_id.as_bytes());
-    UserKey(hasher.finish())
-}
-
 fn digest(text: &str) -> u128 {
     let digest = Sha256::digest(text.as_bytes());
     digest.iter().take(16).fold(0, |number, &byte| (number << 8) | u128::from(byte))
@@ -184,7 +145,7 @@ mod tests {
         decoder.push(Bytes::from(text.to_owned()));
         let mut readings = Vec::new();
         while let Some(frame) = decoder.next_frame() {
-            readings.push(read_inform(frame.unwrap()));
+            readings.push(super::read(frame.unwrap()));
         }
         readings
     }

@@ -1,6 +1,71 @@
-//! What a frame means, in the terms of the service that sent it.
+//! What a server means: how it is asked for a stream, what its frames are, what its refusals and ends mean.
 //!
-//! - `inform`: the Inform API; `part`: texts that lie within an event's payload.
+//! Everything after this room speaks of [`Event`]s and pokes, whatever the server calls them.
+//!
+//! - `event`: an event with its identity; `part`: texts that lie within an event's payload;
+//! - `inform`: the Inform API.
 
+pub(crate) mod event;
 pub(crate) mod inform;
-pub(crate) mod part;
+mod part;
+
+use streamkeeper_call::Response;
+use streamkeeper_core::classify::Refusal;
+use streamkeeper_core::stream_policy::{Members, Target};
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_sse::Frame;
+
+use crate::config::StreamConfig;
+
+use self::event::Event;
+use self::inform::Inform;
+
+/// What one frame means.
+#[derive(Debug)]
+pub(crate) enum Reading {
+    /// It proves life and says nothing else.
+    Alive,
+    /// A heartbeat that says something of the service.
+    Poke { ts: Option<Timestamp>, members: Members },
+    /// An event that a consumer wants.
+    Event(Event),
+    /// It should have been an event, and cannot be read as one.
+    Garbled,
+}
+
+/// How the server of one stream is spoken to.
+#[derive(Clone, Debug)]
+pub(crate) enum Dialect {
+    /// The Inform (V2) API.
+    Inform(Inform),
+}
+
+impl Dialect {
+    pub(crate) fn new(config: &StreamConfig) -> Self {
+        match config.dialect {
+            crate::config::Dialect::Inform => Self::Inform(Inform::new(config)),
+        }
+    }
+
+    /// Path and query of an event stream; whoever connects adds host and secret.
+    pub(crate) fn request(&self, target: &Target) -> String {
+        match self {
+            Self::Inform(inform) => inform.request(target),
+        }
+    }
+
+    /// What a frame means.
+    pub(crate) fn read(&self, frame: Frame) -> Reading {
+        match self {
+            Self::Inform(_) => inform::read(frame),
+        }
+    }
+
+    /// What an answer means that is no event stream, and that in words; nothing of what the answer says.
+    pub(crate) fn refusal(&self, answer: &Response) -> (Refusal, String) {
+        let refusal = Refusal::from_status(answer.status, answer.retry_after);
+        match self {
+            Self::Inform(_) => (refusal, inform::refusal(answer)),
+        }
+    }
+}

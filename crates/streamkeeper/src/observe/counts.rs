@@ -9,10 +9,10 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::dialect::event::EventKind;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::IncidentId;
 use streamkeeper_core::stream_policy::Cause;
-use streamkeeper_inform::EventType;
 
 /// A histogram of durations.
 #[derive(Debug)]
@@ -101,11 +101,11 @@ const RECORD_TYPES: usize = 7;
 pub(crate) struct TypeCounts([u64; TYPES.len()]);
 
 impl TypeCounts {
-    pub(crate) fn add(&mut self, kind: EventType, record_type: Option<&str>) {
+    pub(crate) fn add(&mut self, kind: EventKind, record_type: Option<&str>) {
         let (types, word) = match kind {
-            EventType::Data => (TYPES.get(..RECORD_TYPES), record_type.unwrap_or_default()),
-            EventType::Rule => (Some(&TYPES[..]), "rule"),
-            EventType::Connection => (Some(&TYPES[..]), "connection"),
+            EventKind::Data => (TYPES.get(..RECORD_TYPES), record_type.unwrap_or_default()),
+            EventKind::Rule => (Some(&TYPES[..]), "rule"),
+            EventKind::Connection => (Some(&TYPES[..]), "connection"),
         };
         let place = types.and_then(|types| types.iter().position(|known| *known == word));
         let place = place.unwrap_or(TYPES.len() - 1);
@@ -258,11 +258,11 @@ mod tests {
     #[test]
     fn what_the_service_calls_an_event_is_a_label_only_if_it_is_known() {
         let mut counts = TypeCounts::default();
-        counts.add(EventType::Data, Some("summary"));
-        counts.add(EventType::Data, Some("rule"));
-        counts.add(EventType::Data, Some("something\"}new"));
-        counts.add(EventType::Data, None);
-        counts.add(EventType::Rule, None);
+        counts.add(EventKind::Data, Some("summary"));
+        counts.add(EventKind::Data, Some("rule"));
+        counts.add(EventKind::Data, Some("something\"}new"));
+        counts.add(EventKind::Data, None);
+        counts.add(EventKind::Rule, None);
         let by_type = ByType::default();
         by_type.add(counts);
         let read: BTreeMap<_, _> = by_type.read().filter(|(_, count)| *count > 0).collect();

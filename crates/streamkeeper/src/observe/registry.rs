@@ -15,11 +15,10 @@ use streamkeeper_ledger::Outbox;
 use tokio::sync::{Notify, watch};
 
 use crate::api::replay::ReplayStatus;
-use crate::api::status::{
-    ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus, rfc3339,
-};
+use crate::api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 use crate::base::budget::Budget;
 use crate::base::clock::wall;
+use crate::base::rfc3339::rfc3339;
 use crate::observe::counts::{END_TO_END, Histogram, Measured, Words};
 use crate::observe::history::Recorder;
 use crate::observe::tally::Tally;

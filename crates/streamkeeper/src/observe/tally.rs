@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use streamkeeper_core::time::Timestamp;
 
 use crate::api::replay::{ReplaySpec, ReplayStatus};
-use crate::api::status::rfc3339;
 use crate::base::reports::Reports;
+use crate::base::rfc3339::rfc3339;
 
 use super::counts::TypeCounts;
 

@@ -13,7 +13,8 @@ use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};
 use tracing::{debug, error, info, warn};
 
-use crate::api::status::{IncidentStatus, rfc3339};
+use crate::api::status::IncidentStatus;
+use crate::base::rfc3339::rfc3339;
 use crate::observe::registry::{Counters, StreamEntry};
 
 /// Words a report, and counts it.

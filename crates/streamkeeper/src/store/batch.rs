@@ -6,7 +6,7 @@ use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::time::{Instant, Timestamp};
 
 use crate::base::reports::Reports;
-use crate::dialect::inform::Event;
+use crate::dialect::event::Event;
 use crate::observe::tally::Tally;
 
 /// What one connection read at once.

@@ -6,13 +6,13 @@
 
 use std::sync::Arc;
 
+use crate::dialect::event::VersionId;
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_inform::VersionId;
 use streamkeeper_ledger::{Entry, KEY_BYTES_MAX};
 use streamkeeper_sink::Envelope;
 
-use crate::dialect::inform::Event;
+use crate::dialect::event::Event;
 
 /// The head, by version.
 #[derive(Serialize, Deserialize)]
@@ -83,12 +83,12 @@ pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::inform::{Reading, read_inform};
+    use crate::dialect::{Reading, inform};
     use bytes::Bytes;
     use streamkeeper_sse::{Event as SseEvent, Frame};
 
     fn stored(record: &str) -> (Event, Vec<u8>) {
-        let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
+        let Reading::Event(event) = inform::read(Frame::Event(SseEvent::new(record))) else {
             panic!("a record is an event")
         };
         let head = Writer::default().write(&event, true).to_owned();

@@ -19,7 +19,7 @@ use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Contents, SinkPlace};
 use streamkeeper_sink::Envelope;
 
-use crate::api::status::rfc3339;
+use crate::base::rfc3339::rfc3339;
 use crate::store::head;
 
 pub use streamkeeper_ledger::{LedgerError, Verified};

@@ -22,7 +22,7 @@ use tokio::sync::Notify;
 use crate::base::budget::Budget;
 use crate::base::clock::{Clock, wall};
 use crate::base::reports::Reports;
-use crate::dialect::inform::{Reading, read_inform};
+use crate::dialect::{Dialect, Reading};
 use crate::observe::counts::OPENED;
 use crate::observe::registry::{Counters, StreamEntry};
 use crate::observe::tally::Tally;
@@ -33,6 +33,7 @@ use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
+    pub(crate) dialect: Dialect,
     pub(crate) transport: HttpTransport,
     pub(crate) watchdog: WatchdogConfig,
     pub(crate) event_bytes_max: usize,
@@ -119,7 +120,7 @@ async fn run(tools: Tools, connect: Connect) {
     let opened = tools.transport.open_sse(&path_and_query, &[], &hold.control).await;
     let end = match opened {
         Err(error) => {
-            let text = error.to_string();
+            let (end, text) = end_of_open(&tools.dialect, &error);
             if tools.entry.is_news(&text) {
                 tracing::warn!(
                     stream = %tools.entry.name,
@@ -129,7 +130,7 @@ async fn run(tools: Tools, connect: Connect) {
                     advice(&error),
                 );
             }
-            end_of_open(&error)
+            end
         }
         Ok(response) => {
             tools.entry.note_encoding(&tools.transport);
@@ -269,7 +270,7 @@ impl ReadLoop {
         let replaced = self.decoder.replaced();
         while let Some(frame) = self.decoder.next_frame() {
             *frames += 1;
-            match frame.map_or(Reading::Garbled, read_inform) {
+            match frame.map_or(Reading::Garbled, |frame| self.tools.dialect.read(frame)) {
                 Reading::Alive => *comments += 1,
                 Reading::Poke { ts, members } => {
                     Counters::add(&self.tools.entry.counters.pokes, 1);
@@ -401,17 +402,19 @@ fn advice(error: &OpenError) -> String {
     }
 }
 
-/// What an attempt that did not open means.
-fn end_of_open(error: &OpenError) -> End {
-    match error.kind {
-        OpenErrorKind::Answer { status, retry_after, .. } => {
-            End::Refused(Refusal::from_status(status, retry_after))
+/// What an attempt that did not open means, and that in words.
+fn end_of_open(dialect: &Dialect, error: &OpenError) -> (End, String) {
+    let end = match &error.kind {
+        OpenErrorKind::Answer(answer) => {
+            let (refusal, words) = dialect.refusal(answer);
+            return (End::Refused(refusal), format!("{}: {words}", error.phase));
         }
         OpenErrorKind::NotEventStream | OpenErrorKind::ContentEncoding => {
             End::Refused(Refusal::NotEvents)
         }
         _ => End::NotOpened { sent: error.sent },
-    }
+    };
+    (end, error.to_string())
 }
 
 async fn sleep_until(wake: Option<tokio::time::Instant>) {

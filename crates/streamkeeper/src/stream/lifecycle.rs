@@ -6,29 +6,22 @@
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
+use streamkeeper_call::{TransportError, TransportErrorKind};
 use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::StreamId;
 use streamkeeper_core::stream_policy::Input;
 use streamkeeper_core::time::UtcDay;
-use streamkeeper_inform::{
-    CallError, CallErrorKind, Client, NewStream, TransportError, TransportErrorKind, Unprocessable,
-};
+use streamkeeper_inform::{CallError, CallErrorKind, Client, NewStream, Unprocessable};
 
 use crate::base::reports::Reports;
+use crate::dialect::inform::{Inform, date};
 use crate::observe::registry::StreamEntry;
 use crate::transport::HttpTransport;
-
-/// What a new stream is made with, besides its name and first day.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Filters {
-    pub(crate) resources: Vec<String>,
-    pub(crate) event_types: Vec<String>,
-}
 
 /// The actor.
 pub(crate) struct StreamLifecycle {
     transport: HttpTransport,
-    filters: Filters,
+    filters: Inform,
     reports: Reports,
     entry: Arc<StreamEntry>,
 }
@@ -36,7 +29,7 @@ pub(crate) struct StreamLifecycle {
 impl StreamLifecycle {
     pub(crate) const fn new(
         transport: HttpTransport,
-        filters: Filters,
+        filters: Inform,
         reports: Reports,
         entry: Arc<StreamEntry>,
     ) -> Self {
@@ -107,7 +100,7 @@ async fn answer(
     mut answering: Answering,
     client: Client<HttpTransport>,
     call: Call,
-    filters: Filters,
+    filters: Inform,
 ) {
     let answer = make(&client, call, filters).await;
     answering.entry.note_encoding(client.transport());
@@ -129,7 +122,7 @@ async fn answer(
 async fn make(
     client: &Client<HttpTransport>,
     call: Call,
-    filters: Filters,
+    filters: Inform,
 ) -> Result<Answer, CallError> {
     match call {
         Call::List => client.list().await.map(|streams| Answer::Listed(listed(streams))),
@@ -137,7 +130,7 @@ async fn make(
         Call::Create { name, start_date } => client
             .create(&NewStream {
                 name,
-                start_date: start_date.and_then(|day| day.to_string().parse().ok()),
+                start_date: start_date.map(date),
                 resource_filter: filters.resources,
                 event_type_filter: filters.event_types,
             })

@@ -18,10 +18,9 @@ use streamkeeper_core::low_water::{Gate, Position, PositionConfig};
 use streamkeeper_core::service_clock::ServiceClock;
 use streamkeeper_core::stream_policy::{Input, Span, StreamPolicyConfig};
 use streamkeeper_core::time::{Instant, Timestamp};
-use streamkeeper_inform::{ReplayQuery, Request};
 
-use crate::api::status::rfc3339;
 use crate::base::reports::ReportsReceiver;
+use crate::base::rfc3339::rfc3339;
 use crate::observe::registry::StreamEntry;
 use crate::store::writer::Writer;
 use crate::stream::connection::{Connect, Connection, Hold};
@@ -46,16 +45,12 @@ impl Driver {
         tally: Arc<Tally>,
         (entry, writer): (Arc<StreamEntry>, Writer),
         connection: &Addr<Connection>,
-        query: &ReplayQuery,
+        path_and_query: String,
         (policy, wall): (&StreamPolicyConfig, Timestamp),
     ) -> Self {
         let now = tally.reports.clock().now();
         let hold = Hold::default();
-        let connect = Connect {
-            connection: CONNECTION,
-            path_and_query: Request::replay(query).path_and_query,
-            hold: hold.clone(),
-        };
+        let connect = Connect { connection: CONNECTION, path_and_query, hold: hold.clone() };
         let settings = policy.position;
         let position = Position::new(settings, now, true);
         let clock = ServiceClock::new(policy.watchdog.late_after, now, wall);

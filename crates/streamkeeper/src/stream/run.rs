@@ -15,7 +15,6 @@ use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 use rustls::RootCertStore;
 use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamState};
-use streamkeeper_inform::ReplayQuery;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Ledger, Start};
 use tokio::sync::oneshot;
@@ -27,6 +26,7 @@ use crate::base::budget::Budget;
 use crate::base::clock::{Clock, seed, wall};
 use crate::base::reports::{Reports, ReportsReceiver};
 use crate::config::StreamConfig;
+use crate::dialect::Dialect;
 use crate::observe::registry::{Consumer, Registry, StreamEntry};
 use crate::observe::tally::Tally;
 use crate::observe::telemetry::tell_opened;
@@ -35,7 +35,6 @@ use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::ledgers;
 use crate::store::writer::{Writer, WriterPool};
 use crate::stream::connection::{Connection, Hold, Tools};
-use crate::stream::lifecycle::Filters;
 use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
@@ -146,10 +145,6 @@ impl Reader {
         (place, ground): (&Place, &Ground),
     ) -> Self {
         let tools = tools(config, transport, reports.clone(), place);
-        let filters = Filters {
-            resources: config.resource_filter.clone(),
-            event_types: config.event_types.clone(),
-        };
         let mut arbiters = ground.arbiters.clone();
         // Every stream has a first slot: not all of them on the first thread.
         let first = usize::try_from(place.number).unwrap_or(0) % arbiters.len().max(1);
@@ -157,8 +152,7 @@ impl Reader {
         let policy = StreamPolicy::new(policy(config), seed());
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
-        let parts =
-            Parts { tools, filters, state, arbiters, reports: receiver, stopped: done, vital };
+        let parts = Parts { tools, state, arbiters, reports: receiver, stopped: done, vital };
         let supervisor = Supervisor::new(policy, parts).start();
         Self { supervisor, reports, stopped }
     }
@@ -221,12 +215,8 @@ impl Stream {
         let config = &self.config;
         // Checked when the stream was started.
         let Ok(transport) = transport(config) else { return Err(ReplayError::Stopped) };
-        let query = ReplayQuery {
-            date: spec.from,
-            resources: if spec.only.is_empty() { &config.resource_filter } else { &spec.only }
-                .clone(),
-            event_types: config.event_types.clone(),
-        };
+        let Dialect::Inform(inform) = Dialect::new(config);
+        let path_and_query = inform.replay(spec.from, &spec.only);
         let (reports, receiver) = Reports::channel(Clock::start());
         let tally = Arc::new(Tally::new(spec, wall(), reports.clone()));
         if !self.place.entry.begin_replay(&tally) {
@@ -243,7 +233,8 @@ impl Stream {
         };
         let (entry, writer) = (Arc::clone(&self.place.entry), self.place.writer.clone());
         let policy = policy(config);
-        let driver = Driver::start(tally, (entry, writer), &connection, &query, (&policy, wall()));
+        let driver =
+            Driver::start(tally, (entry, writer), &connection, path_and_query, (&policy, wall()));
         self.replay = Some(driver.hold());
         actix_rt::spawn(async move {
             driver.run(receiver).await;
@@ -320,6 +311,7 @@ fn tools(
     place: &Place,
 ) -> Tools {
     Tools {
+        dialect: Dialect::new(config),
         transport,
         watchdog: watchdog(config),
         event_bytes_max: config.max_event_bytes,

@@ -21,22 +21,21 @@ use streamkeeper_core::stream_policy::{
 };
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
-use streamkeeper_inform::{ReplayQuery, Request};
 use tokio::sync::oneshot;
 
 use crate::base::clock::wall;
 use crate::base::reports::ReportsReceiver;
+use crate::dialect::Dialect;
 use crate::observe::history::{Bounds, Sight};
 use crate::observe::telemetry::{incident_status, tell};
 use crate::observe::vital::Vital;
 use crate::stream::connection::{Connect, Connection, Hold, Tools};
-use crate::stream::lifecycle::{Count, Filters, Make, StreamLifecycle};
+use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
 
 /// The actor.
 pub(crate) struct Supervisor {
     policy: StreamPolicy,
     tools: Tools,
-    filters: Filters,
     /// What it starts with.
     state: Option<StreamState>,
     /// What it last asked to be made durable.
@@ -55,7 +54,6 @@ pub(crate) struct Supervisor {
 /// What the supervisor of a stream begins with.
 pub(crate) struct Parts {
     pub(crate) tools: Tools,
-    pub(crate) filters: Filters,
     /// What the stream was when it was last written down.
     pub(crate) state: Option<StreamState>,
     pub(crate) arbiters: Vec<ArbiterHandle>,
@@ -69,13 +67,12 @@ pub(crate) struct Parts {
 impl Supervisor {
     /// The supervisor of a stream.
     pub(crate) fn new(policy: StreamPolicy, parts: Parts) -> Self {
-        let Parts { tools, filters, state, arbiters, reports, stopped, vital } = parts;
+        let Parts { tools, state, arbiters, reports, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
-        let lifecycle = lifecycle(&tools, &filters);
+        let lifecycle = lifecycle(&tools);
         Self {
             policy,
-            filters,
             last_state: state.clone().unwrap_or_else(|| StreamState::at(None)),
             state,
             arbiters,
@@ -152,7 +149,7 @@ impl Supervisor {
     /// Sends a call to the lifecycle actor; one that has died is replaced.
     fn make_call(&mut self, call: Call) {
         if !self.lifecycle.connected() {
-            self.lifecycle = lifecycle(&self.tools, &self.filters);
+            self.lifecycle = lifecycle(&self.tools);
         }
         if self.lifecycle.try_send(Make(call)).is_err() {
             let failure = CallFailure::Unavailable { status: None, acted: false };
@@ -163,20 +160,9 @@ impl Supervisor {
 
     /// Sends a connection to its slot's actor; an actor that has died is replaced.
     fn connect(&mut self, connection: ConnectionId, target: &Target) {
-        let request = match target {
-            Target::Stream(id) => Request::connect(&id.0),
-            Target::Replay(day) => match day.to_string().parse() {
-                Ok(date) => Request::replay(&ReplayQuery {
-                    date,
-                    resources: self.filters.resources.clone(),
-                    event_types: self.filters.event_types.clone(),
-                }),
-                Err(_) => return self.not_opened(connection),
-            },
-        };
         let hold = Hold::default();
-        let connect =
-            Connect { connection, path_and_query: request.path_and_query, hold: hold.clone() };
+        let path_and_query = self.tools.dialect.request(target);
+        let connect = Connect { connection, path_and_query, hold: hold.clone() };
         if self.actor(connection.reader).try_send(connect).is_err() {
             return self.not_opened(connection);
         }
@@ -290,10 +276,11 @@ impl Supervisor {
 }
 
 /// A fresh lifecycle actor.
-fn lifecycle(tools: &Tools, filters: &Filters) -> Addr<StreamLifecycle> {
+fn lifecycle(tools: &Tools) -> Addr<StreamLifecycle> {
+    let Dialect::Inform(inform) = &tools.dialect;
     StreamLifecycle::new(
         tools.transport.clone(),
-        filters.clone(),
+        inform.clone(),
         tools.reports.clone(),
         Arc::clone(&tools.entry),
     )

@@ -7,7 +7,7 @@ use awc::error::PayloadError;
 use awc::http::header::HeaderMap;
 use bytes::{Bytes, BytesMut};
 use futures_util::{Stream, StreamExt as _};
-use streamkeeper_inform::TransportErrorKind;
+use streamkeeper_call::TransportErrorKind;
 
 use super::control::Control;
 use super::gzip::{Corrupt, Gzip};

@@ -1,12 +1,12 @@
 //! Why a connection could not be opened: the phase, the kind, and whether the request had gone.
 //!
-//! Every type here is `Copy`: there is no room for a URL, a token or a word of what the server
-//! said.
+//! There is no room for a URL or a token, and what the server said shows in no text: what it means is
+//! for whoever knows the service.
 
 use std::io;
 use std::time::Duration;
 
-use streamkeeper_inform::{CallErrorKind, ProxyRefusal, TlsFault, TransportErrorKind};
+use streamkeeper_call::{ProxyRefusal, Response, TlsFault, TransportErrorKind};
 
 /// How far an attempt to connect had come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl std::fmt::Display for OpenPhase {
 /// let error = OpenError { phase: OpenPhase::Connect, sent: false, kind };
 /// assert_eq!(error.to_string(), "connecting: connection refused");
 /// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{phase}: {kind}")]
 pub struct OpenError {
     /// How far it had come.
@@ -61,8 +61,8 @@ impl OpenError {
     /// The status of the answer, if there was one.
     #[must_use]
     pub const fn status(&self) -> Option<u16> {
-        match self.kind {
-            OpenErrorKind::Answer { status, .. } => Some(status),
+        match &self.kind {
+            OpenErrorKind::Answer(answer) => Some(answer.status),
             _ => None,
         }
     }
@@ -70,15 +70,15 @@ impl OpenError {
     /// How long the server asks us to wait.
     #[must_use]
     pub const fn retry_after(&self) -> Option<Duration> {
-        match self.kind {
-            OpenErrorKind::Answer { retry_after, .. } => retry_after,
+        match &self.kind {
+            OpenErrorKind::Answer(answer) => answer.retry_after,
             _ => None,
         }
     }
 }
 
 /// What went wrong while opening an event stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenErrorKind {
     /// `connect_timeout` passed.
     #[error("timed out")]
@@ -99,15 +99,8 @@ pub enum OpenErrorKind {
     #[error("killed")]
     Killed,
     /// The server answered, with something other than a stream.
-    #[error("{refusal}")]
-    Answer {
-        /// The HTTP status.
-        status: u16,
-        /// How long the server asks us to wait.
-        retry_after: Option<Duration>,
-        /// What the answer means.
-        refusal: CallErrorKind,
-    },
+    #[error("the server answered {}", .0.status)]
+    Answer(Response),
     /// The answer's `Content-Type` is not `text/event-stream`.
     #[error("the answer is not an event stream")]
     NotEventStream,
@@ -122,7 +115,7 @@ pub enum OpenErrorKind {
 
 impl OpenError {
     /// The same failure, as the calls on stream resources see it.
-    pub(super) const fn of_call(self) -> TransportErrorKind {
+    pub(super) fn of_call(self) -> TransportErrorKind {
         match (self.kind, self.phase) {
             (OpenErrorKind::Timeout, _) => TransportErrorKind::Timeout,
             (OpenErrorKind::Request, _) => TransportErrorKind::Request,

@@ -22,9 +22,8 @@ use awc::http::{Method, Uri, Version};
 use awc::{Client, Connector};
 use bytes::Bytes;
 use rustls::RootCertStore;
-use streamkeeper_inform::{
-    self as inform, ApiCall, CallErrorKind, Request, Response, TransportError, TransportErrorKind,
-    retry_after,
+use streamkeeper_call::{
+    self as call, Request, Response, TransportError, TransportErrorKind, retry_after,
 };
 use tokio::time::timeout;
 
@@ -255,10 +254,7 @@ impl Reply {
         // Without a body the reason stays unknown, which is not worth an error of its own.
         let body = timeout(REFUSAL_TIMEOUT, reading).await.ok().and_then(Result::ok);
         let status = self.status;
-        let response = Response { status, retry_after, body: body.unwrap_or_default() };
-        let refusal = CallErrorKind::of_response(ApiCall::Connect, &response)
-            .unwrap_or(CallErrorKind::Unexpected { status });
-        OpenErrorKind::Answer { status, retry_after, refusal }
+        OpenErrorKind::Answer(Response { status, retry_after, body: body.unwrap_or_default() })
     }
 
     fn retry_after(&self) -> Option<Duration> {
@@ -276,7 +272,7 @@ fn is_event_stream(headers: &HeaderMap) -> bool {
 
 /// What awc's error means; what our side of the connection saw comes first.
 fn failure(error: &SendRequestError, trace: &Trace) -> OpenErrorKind {
-    if let Some(kind) = trace.failure.get() {
+    if let Some(kind) = trace.failure.take() {
         return kind;
     }
     match trace.end.get() {
@@ -309,15 +305,15 @@ struct Asked<'a> {
     body: Option<Bytes>,
 }
 
-impl inform::Transport for HttpTransport {
+impl call::Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let trace = Trace::new();
         let control = Control::new();
         let method = match request.method {
-            inform::Method::Get => Method::GET,
-            inform::Method::Post => Method::POST,
-            inform::Method::Put => Method::PUT,
-            inform::Method::Delete => Method::DELETE,
+            call::Method::Get => Method::GET,
+            call::Method::Post => Method::POST,
+            call::Method::Put => Method::PUT,
+            call::Method::Delete => Method::DELETE,
         };
         let mut headers = vec![("accept", "application/json")];
         if request.body.is_some() {

@@ -47,7 +47,7 @@ pub use self::proxy::Proxy;
 pub use self::settings::TransportSettings;
 pub use self::settings_error::{FileFault, SettingsError};
 
-pub use streamkeeper_inform::TlsFault;
+pub use streamkeeper_call::TlsFault;
 
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;

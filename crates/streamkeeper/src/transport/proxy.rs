@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use http::Uri;
 use http::header::HeaderValue;
 use hyper_util::client::proxy::matcher::Matcher;
-use streamkeeper_inform::{ProxyRefusal, TlsFault};
+use streamkeeper_call::{ProxyRefusal, TlsFault};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::error::OpenErrorKind;

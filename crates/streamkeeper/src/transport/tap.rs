@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 
 use actix_rt::net::{ActixStream, Ready};
 use bytes::{Buf as _, BytesMut};
-use streamkeeper_inform::TlsFault;
+use streamkeeper_call::TlsFault;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::control::Control;

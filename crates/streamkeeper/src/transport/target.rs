@@ -1,7 +1,7 @@
 //! Where a base URL leads.
 
 use awc::http::Uri;
-use streamkeeper_inform::request::encode;
+use streamkeeper_call::encode;
 
 use crate::base::secret::Secret;
 

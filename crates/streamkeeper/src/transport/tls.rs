@@ -17,7 +17,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, RootCertStore, SignatureScheme};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use streamkeeper_inform::TlsFault;
+use streamkeeper_call::TlsFault;
 use tokio_rustls::TlsConnector;
 
 use super::error::OpenErrorKind;

@@ -6,7 +6,7 @@
 use std::io;
 
 use rustls::{AlertDescription as Alert, CertificateError as Dislike, Error, PeerIncompatible};
-use streamkeeper_inform::TlsFault;
+use streamkeeper_call::TlsFault;
 
 /// The fault within an I/O error; `shown`: we have shown a certificate of ours.
 pub(super) fn fault(error: &io::Error, shown: bool) -> Option<TlsFault> {

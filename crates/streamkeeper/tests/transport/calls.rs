@@ -5,9 +5,8 @@ use std::time::Duration;
 
 use streamkeeper::Secret;
 use streamkeeper::transport::HttpTransport;
-use streamkeeper_inform::{
-    CallErrorKind, Client, Deletion, NewStream, TransportError, TransportErrorKind,
-};
+use streamkeeper_call::{TransportError, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, Client, Deletion, NewStream};
 use tokio::io::AsyncWriteExt as _;
 
 use super::server::{Server, direct, request, until_closed, within};

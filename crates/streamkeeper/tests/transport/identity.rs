@@ -8,7 +8,8 @@ use streamkeeper::transport::{
     Control, FileFault, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
     TlsFault, TransportSettings,
 };
-use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
+use streamkeeper_call::{TransportError, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, Client};
 
 use super::authority::{Authority, secured};
 use super::server::{SSE_HEAD, Server, direct, found, request, say_and_wait, within};

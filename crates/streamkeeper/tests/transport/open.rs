@@ -10,7 +10,7 @@ use streamkeeper::Secret;
 use streamkeeper::transport::{
     Control, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
 };
-use streamkeeper_inform::{CallErrorKind, Unprocessable};
+use streamkeeper_inform::{ApiCall, CallErrorKind, Unprocessable};
 use tokio::io::AsyncWriteExt as _;
 
 use super::server::{
@@ -197,8 +197,7 @@ async fn redirects_are_refused() {
             "HTTP/1.1 {status} Go\r\nLocation: http://{location}/\r\nContent-Length: 0\r\n\r\n"
         ));
         let error = refused(&server).await;
-        let refusal = CallErrorKind::Redirect { status };
-        assert_eq!(error.kind, OpenErrorKind::Answer { status, retry_after: None, refusal });
+        assert!(matches!(&error.kind, OpenErrorKind::Answer(answer) if answer.status == status));
         assert_eq!(server.accepted(), 1);
     }
     assert!(!lured.load(Ordering::SeqCst));
@@ -228,7 +227,8 @@ async fn answers_that_are_no_stream() {
         let server =
             Server::saying(format!("HTTP/1.1 {head}\r\nContent-Length: {length}\r\n\r\n{body}"));
         let error = refused(&server).await;
-        assert_eq!(error.kind, OpenErrorKind::Answer { status, retry_after, refusal });
+        let OpenErrorKind::Answer(answer) = &error.kind else { panic!("{error}") };
+        assert_eq!(CallErrorKind::of_response(ApiCall::Connect, answer), Some(refusal));
         assert_eq!((error.status(), error.retry_after()), (Some(status), retry_after));
         assert!(error.sent);
     }

@@ -13,9 +13,8 @@ use streamkeeper::transport::{
     Control, EndKind, HttpTransport, OpenError, OpenErrorKind, OpenPhase, Proxy, SettingsError,
     TlsFault, TransportSettings,
 };
-use streamkeeper_inform::{
-    CallErrorKind, Client, NewStream, ProxyRefusal, TransportError, TransportErrorKind,
-};
+use streamkeeper_call::{ProxyRefusal, TransportError, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, Client, NewStream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
@@ -306,7 +305,7 @@ async fn tls_is_with_the_one_behind_the_tunnel() {
 
         let kind = OpenErrorKind::Tls(TlsFault::WrongName);
         settings.url = "https://other.example".to_owned();
-        let expected = OpenError { phase: OpenPhase::Tls, sent: false, kind };
+        let expected = OpenError { phase: OpenPhase::Tls, sent: false, kind: kind.clone() };
         assert_eq!(failure(settings.clone()).await, expected, "{scheme}");
         if scheme == "https" {
             settings.proxy = url("another-proxy.example");

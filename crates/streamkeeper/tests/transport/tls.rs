@@ -9,7 +9,8 @@ use streamkeeper::transport::{
     Control, EndKind, FileFault, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
     TlsFault, TransportSettings,
 };
-use streamkeeper_inform::{CallErrorKind, Client, TransportError, TransportErrorKind};
+use streamkeeper_call::{TransportError, TransportErrorKind};
+use streamkeeper_inform::{CallErrorKind, Client};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::authority::{Authority, secured};

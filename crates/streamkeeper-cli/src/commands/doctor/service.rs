@@ -9,11 +9,9 @@ use jiff::tz::TimeZone;
 use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::ledgers;
 use streamkeeper::transport::{Control, HttpTransport};
+use streamkeeper_call::{TlsFault, TransportError, TransportErrorKind};
 use streamkeeper_inform::wire::Stream;
-use streamkeeper_inform::{
-    CallError, CallErrorKind, Client, ReplayQuery, Request, TlsFault, TransportError,
-    TransportErrorKind,
-};
+use streamkeeper_inform::{ApiRequest, CallError, CallErrorKind, Client, ReplayQuery};
 
 use super::Finding;
 use crate::commands::organization::{block_on, is_same, transport};
@@ -126,7 +124,7 @@ const fn tls_fault(error: &CallError) -> Option<TlsFault> {
 /// The `Date` of an answer against ours. A replay is opened for its head alone: no event is taken.
 async fn clock(about: String, transport: &HttpTransport) -> Finding {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
-    let request = Request::replay(&ReplayQuery { date: today, ..ReplayQuery::default() });
+    let request = ApiRequest::replay(&ReplayQuery { date: today, ..ReplayQuery::default() });
     let control = Control::new();
     let date = match transport.open_sse(&request.path_and_query, &[], &control).await {
         Ok(stream) => stream.header("date").and_then(|date| httpdate::parse_http_date(date).ok()),

@@ -14,7 +14,7 @@ use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost, Report};
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 
-use crate::api::status::rfc3339;
+use crate::base::rfc3339::rfc3339;
 
 use super::{Bounds, ms};
 

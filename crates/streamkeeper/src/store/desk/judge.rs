@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
+use crate::dialect::event::EventKind;
 use sha2::{Digest, Sha256};
 use streamkeeper_core::stream_policy::Span;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
-use streamkeeper_inform::EventType;
 use streamkeeper_ledger::{Incoming, KEY_BYTES_MAX, Ledger, LedgerError};
 
 use crate::observe::counts::TypeCounts;
@@ -73,11 +73,11 @@ pub(super) fn judge(
 }
 
 /// What a kind of event is to the ledger; on disk, so none ever changes.
-const fn code(kind: EventType) -> u8 {
+const fn code(kind: EventKind) -> u8 {
     match kind {
-        EventType::Data => 0,
-        EventType::Rule => 1,
-        EventType::Connection => 2,
+        EventKind::Data => 0,
+        EventKind::Rule => 1,
+        EventKind::Connection => 2,
     }
 }
 

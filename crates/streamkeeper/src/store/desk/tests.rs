@@ -9,7 +9,8 @@ use streamkeeper_sse::{Event as SseEvent, Frame};
 use crate::api::replay::ReplaySpec;
 use crate::base::clock::Clock;
 use crate::base::reports::ReportsReceiver;
-use crate::dialect::inform::{Event, Reading, read_inform};
+use crate::dialect::event::Event;
+use crate::dialect::{Reading, inform};
 use crate::observe::registry::Consumer;
 use crate::observe::tally::Tally;
 
@@ -20,7 +21,7 @@ fn event(id: u32, bytes: usize) -> Event {
     let record = format!(
         r#"{{"id":"{id}","checksum":"a","created_at":"2026-11-21T00:00:00Z","pad":"{pad}"}}"#
     );
-    let Reading::Event(event) = read_inform(Frame::Event(SseEvent::new(record))) else {
+    let Reading::Event(event) = inform::read(Frame::Event(SseEvent::new(record))) else {
         panic!("a record is an event")
     };
     event

@@ -3,6 +3,8 @@
 use actix_rt::{Arbiter, System};
 use streamkeeper_core::id::{Epoch, SlotId};
 
+use crate::dialect::inform::Inform;
+
 use super::*;
 
 /// An actor whose one future panics while it holds a connection's end.
@@ -42,8 +44,9 @@ fn every_answer_that_is_no_stream_has_a_meaning() {
         (OpenErrorKind::ContentEncoding, End::Refused(Refusal::NotEvents)),
         (OpenErrorKind::Timeout, End::NotOpened { sent: true }),
     ];
+    let dialect = Dialect::Inform(Inform::default());
     for (kind, end) in kinds {
         let error = OpenError { phase: crate::transport::OpenPhase::Head, sent: true, kind };
-        assert_eq!(end_of_open(&error), end);
+        assert_eq!(end_of_open(&dialect, &error).0, end);
     }
 }

@@ -11,6 +11,9 @@ use streamkeeper_ledger::{Config, Ledger};
 
 use crate::base::budget::Budget;
 use crate::base::clock::Clock;
+use crate::base::reports::Reports;
+use crate::dialect::Dialect;
+use crate::dialect::inform::Inform;
 use crate::observe::registry::Registry;
 use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::writer::WriterPool;
@@ -18,7 +21,6 @@ use crate::stream::connection::Tools;
 use crate::transport::{HttpTransport, TransportSettings};
 
 use super::*;
-use crate::base::reports::Reports;
 
 #[test]
 fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
@@ -46,6 +48,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
     let wall = Timestamp::from_micros(0);
     let tally = Arc::new(Tally::new(spec, wall, reports.clone()));
     let tools = Tools {
+        dialect: Dialect::Inform(Inform::default()),
         transport: HttpTransport::new(TransportSettings::new("http://127.0.0.1:1")).unwrap(),
         watchdog: WatchdogConfig::default(),
         event_bytes_max: 1,
@@ -62,17 +65,12 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
         arbiter.stop();
         arbiter.join().unwrap();
         let connection = Connection::start_in_arbiter(&handle, |_| Connection::new(tools));
-        let query = ReplayQuery {
-            date: jiff::civil::date(2026, 11, 21),
-            resources: Vec::new(),
-            event_types: Vec::new(),
-        };
         let policy = StreamPolicyConfig::new("acme", 1);
         let driver = Driver::start(
             Arc::clone(&tally),
             (entry, writer),
             &connection,
-            &query,
+            "/replay".to_owned(),
             (&policy, wall),
         );
         let ended = tokio::time::timeout(Duration::from_secs(60), driver.run(receiver)).await;

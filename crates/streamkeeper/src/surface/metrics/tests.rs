@@ -7,15 +7,15 @@ use std::time::Duration;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_inform::EventType;
 use streamkeeper_ledger::Ledger;
 use streamkeeper_ledger::fs::FaultyFs;
 
 use crate::base::budget::Budget;
+use crate::dialect::event::EventKind;
+use crate::observe::counts::TypeCounts;
 use crate::observe::registry::Consumer;
 
 use super::*;
-use crate::observe::counts::TypeCounts;
 
 /// A registry with one stream that has something to say for every metric.
 fn registry() -> Registry {
@@ -42,7 +42,7 @@ fn registry() -> Registry {
     entry.measured.ended(End::Reset);
     entry.measured.ended(End::NotOpened { sent: false });
     let mut types = TypeCounts::default();
-    types.add(EventType::Data, Some("summary"));
+    types.add(EventKind::Data, Some("summary"));
     entry.measured.accepted.add(types);
     entry.consumers[0].failed.add("disk_full");
     registry.insert(entry);
