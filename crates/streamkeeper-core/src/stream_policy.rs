@@ -5,38 +5,42 @@
 //! [`StreamPolicy::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
 //! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
 //!
-//! Where things are: `slots` and `admission` (who connects and rests), `incident` (the recovery), `verify`
-//! (suspects read again), `left_behind` (streams that are not read any more), `lost_history` (what the service does not keep), `steering` (what an operator asks),
-//! `proof` (what committed frames prove), `durable` (what is written down, and the stop), and here what every input
-//! leads to.
+//! Where things are. Each part owns its data and says what happened; the [`StreamPolicy`] composes them:
+//! - `slots` and `admission` (who connects and rests), `refused`, `effects`;
+//! - `remote` (the stream on the service) with `left_behind` (streams that are not read any more) and
+//!   `lost_history` (what the service does not keep); `census` (whose its clients are);
+//! - `reading` (how far it has been read) with `proof` (what committed frames prove) and `absence`;
+//! - `incident` (what is being recovered from), `widening`, `verify` (suspects read again), `record` (what is
+//!   written down, and the stop).
+//!
+//! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery), `steering`
+//! (what an operator asks), and here what every input leads to.
 
-mod absence;
 mod admission;
-mod durable;
+mod census;
+mod connections;
+mod effects;
 mod incident;
 mod input;
 mod left_behind;
 mod lost_history;
-mod members;
 mod output;
-mod proof;
+mod reading;
+mod record;
+mod recover;
+mod refused;
+mod remote;
 mod settings;
 mod slots;
 mod steering;
 mod verify;
+mod widening;
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::backoff::Backoff;
-use crate::establish::{Call, Establish};
-use crate::hygiene::Hygiene;
-use crate::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use crate::low_water::{LowWater, Position};
-use crate::restart::Restart;
-use crate::service_clock::ServiceClock;
-use crate::time::{Instant, Timestamp, UtcDay};
-use crate::watchdog::Lack;
+use crate::establish::Establish;
+use crate::id::{Reader, SlotId};
+use crate::time::{Instant, Timestamp};
 
 pub use self::input::{Input, Members, Span, Target};
 pub use self::lost_history::HISTORY_DAYS;
@@ -44,14 +48,16 @@ pub use self::output::{Cause, IncidentSummary, Lost, Output, Report};
 pub use self::settings::{Health, OpenIncident, Phase, StreamPolicyConfig, StreamState};
 pub use self::slots::SlotState;
 
-use self::absence::Absence;
-use self::admission::Admission;
-use self::incident::Incident;
-use self::left_behind::LeftBehind;
-use self::lost_history::Unread;
-use self::proof::Told;
-use self::slots::Slot;
+use self::census::Census;
+use self::effects::Effects;
+use self::incident::Recovery;
+use self::reading::Reading;
+use self::record::Record;
+use self::refused::Refused;
+use self::remote::Remote;
+use self::slots::Slots;
 use self::verify::Verification;
+use self::widening::Widening;
 
 /// Where the stream is in its life.
 #[derive(Clone, Debug)]
@@ -74,16 +80,6 @@ enum Stage {
     Closing { persisted: u64, clean: bool },
     /// Nothing more.
     Stopped,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Epochs(u64);
-
-impl Epochs {
-    const fn next(&mut self) -> Epoch {
-        self.0 += 1;
-        Epoch(self.0)
-    }
 }
 
 /// The policies of one stream. The `Supervisor` actor owns one.
@@ -109,77 +105,21 @@ pub struct StreamPolicy {
     config: StreamPolicyConfig,
     now: Instant,
     stage: Stage,
-    outputs: VecDeque<Output>,
+    effects: Effects,
     seeds: fastrand::Rng,
-    epochs: Epochs,
-    incidents: IncidentId,
-
-    stream: Option<StreamId>,
-    stream_start: Option<UtcDay>,
-    unread: Option<Unread>,
-    /// When it was created, until the first connection to it opens.
-    unopened_since: Option<Instant>,
-    absence: Absence,
-    doubt_told: Told,
-    jump_told: Told,
-    call: Option<Call>,
-    token_refused: bool,
-    left_behind: LeftBehind,
-    /// Names of streams that were to be made alongside, and may exist.
-    announced: Vec<String>,
-    /// The state with the name of the stream that the call under way makes is not durable yet.
-    announcing: Option<u64>,
-
-    slots: Vec<Slot>,
-    admission: Admission,
-    limit: Option<u32>,
-    /// Fewer than that, said once.
-    fewer_said: Option<u32>,
-    members: Option<u32>,
-    /// How many clients there were when the service was last asked.
-    counted: Option<u32>,
-    /// When a poke or an answer last said how many clients there are, or we asked.
-    counted_at: Instant,
-    counting: bool,
-    /// Attempts to connect since the service counted its clients.
-    attempts: u32,
-    /// The service has asked for so long a wait that it was said; it is over then.
-    waits_until: Option<Instant>,
-    closings: Vec<Instant>,
-    excess_since: Option<Instant>,
-    foreign_since: Option<Instant>,
-    /// How many times it has been said since then.
-    foreign_said: u32,
-    foreign_recovered_at: Option<Instant>,
-
-    clock: ServiceClock,
-    water: LowWater,
-    position: Position,
-    settled_at: Instant,
-    /// When something from a while ago was last read.
-    backlog_at: Option<Instant>,
-    /// A frame has come from this stream.
-    has_read: bool,
-    persisted_mark: (Option<Timestamp>, Instant),
-    persists: u64,
-
-    filling: bool,
-    /// When everything was terminated for the present reading, or when that began.
-    terminated: Instant,
-    terminated_at: Timestamp,
-    incident: Option<Incident>,
-    restart: Restart,
-    wanted_recovery: Option<(Cause, Instant)>,
+    slots: Slots,
+    refused: Refused,
+    remote: Remote,
+    census: Census,
+    reading: Reading,
+    recovery: Recovery,
+    widening: Widening,
     verification: Verification,
-    span_days: u32,
-    widened_days: u32,
-    reading_ruled_out: bool,
+    record: Record,
     /// What was to be read to its end before the stop can be.
     ends_in_order: bool,
     /// Why nothing can be made durable.
     ledger_failed: Option<&'static str>,
-    /// The operator wants no connection.
-    paused: bool,
 }
 
 impl StreamPolicy {
@@ -187,67 +127,21 @@ impl StreamPolicy {
     #[must_use]
     pub fn new(config: StreamPolicyConfig, seed: u64) -> Self {
         let mut seeds = fastrand::Rng::with_seed(seed);
-        let slots = (0..config.connections)
-            .map(|slot| Slot::new(SlotId(slot), Hygiene::new(config.hygiene, seeds.u64(..))))
-            .collect();
-        let epoch = Timestamp::from_micros(0);
         Self {
             now: Instant::ZERO,
             stage: Stage::Starting,
-            outputs: VecDeque::new(),
-            epochs: Epochs::default(),
-            incidents: IncidentId::default(),
-            stream: None,
-            stream_start: None,
-            unread: None,
-            unopened_since: None,
-            absence: Absence::default(),
-            doubt_told: Told::default(),
-            jump_told: Told::default(),
-            call: None,
-            token_refused: false,
-            left_behind: LeftBehind::default(),
-            announced: Vec::new(),
-            announcing: None,
-            slots,
-            admission: Admission::new(
-                Backoff::new(config.backoff, seeds.u64(..)),
-                Backoff::new(config.token_backoff(), seeds.u64(..)),
-            ),
-            limit: None,
-            fewer_said: None,
-            members: None,
-            counted: None,
-            counted_at: Instant::ZERO,
-            counting: false,
-            attempts: 0,
-            waits_until: None,
-            closings: Vec::new(),
-            excess_since: None,
-            foreign_since: None,
-            foreign_said: 0,
-            foreign_recovered_at: None,
-            clock: ServiceClock::new(config.watchdog.late_after, Instant::ZERO, epoch),
-            water: LowWater::new(config.position, None),
-            position: Position::new(config.position, Instant::ZERO, false),
-            settled_at: Instant::ZERO,
-            backlog_at: None,
-            has_read: false,
-            persisted_mark: (None, Instant::ZERO),
-            persists: 0,
-            filling: false,
-            terminated: Instant::ZERO,
-            terminated_at: epoch,
-            incident: None,
-            restart: Restart::new(config.restart),
-            wanted_recovery: None,
+            effects: Effects::default(),
+            slots: Slots::new(config.slots(), &mut seeds),
+            refused: Refused::default(),
+            remote: Remote::new(&config),
+            census: Census::new(&config),
+            reading: Reading::new(&config),
+            recovery: Recovery::new(config.restart),
+            widening: Widening::new(config.lookback_days),
             verification: Verification::new(config.backoff, seeds.u64(..)),
-            span_days: 0,
-            widened_days: 0,
-            reading_ruled_out: false,
+            record: Record::new(),
             ends_in_order: true,
             ledger_failed: None,
-            paused: false,
             seeds,
             config,
         }
@@ -262,22 +156,19 @@ impl StreamPolicy {
         }
         match input {
             Input::Start { state, wall } => self.start(state, wall, now),
-            Input::Opened(connection) => match connection.reader {
-                Reader::Slot(_) => self.opened(connection, now),
-                Reader::Replay => self.verification_opened(connection, now),
-            },
+            Input::Opened(connection) => self.opened(connection, now),
             Input::Poke { connection, members } => self.poked(connection, members, now),
             Input::Data(connection) => self.data(connection, now),
             Input::Late(connection, lack) => self.late(connection, lack),
             Input::Stale(connection) => self.stale(connection, Cause::Stale, now),
             Input::TooSlow(connection) => self.stale(connection, Cause::SlowFrame, now),
             Input::Suspended { .. } => {
-                self.position.changed(now);
-                self.verification_unsettled(now);
+                self.reading.changed(now);
+                self.verification.unsettled(now);
             }
             Input::Garbled(connection) => self.garbled(connection, now),
-            Input::Paused(connection) => self.paused(connection, true, now),
-            Input::Resumed(connection) => self.paused(connection, false, now),
+            Input::Paused(connection) => self.blocked(connection, true, now),
+            Input::Resumed(connection) => self.blocked(connection, false, now),
             Input::Ended { connection, end } => self.ended(connection, end, now),
             Input::Committed { connection, span } => self.committed(connection, &span, now),
             Input::Persisted(number) => self.persisted(number, now),
@@ -285,12 +176,7 @@ impl StreamPolicy {
             Input::LedgerWell => self.ledger_failed = None,
             Input::Answered(answer) => self.answered(answer, now),
             Input::Counted { stream, members } => self.counted(&stream, members, now),
-            Input::Room => {
-                if let Stage::Terminating { await_room, .. } = &mut self.stage {
-                    *await_room = false;
-                }
-                self.go_on_terminating(now);
-            }
+            Input::Room => self.room(now),
             Input::Flushed => self.flushed(now),
             Input::Tick | Input::TryNow => {}
             Input::Recover => self.recover(Cause::Operator, now),
@@ -299,7 +185,8 @@ impl StreamPolicy {
             Input::Reconnect => self.reconnect(now),
             Input::Stop { drain } => self.stop(drain, now),
         }
-        self.slots_tick(now);
+        self.slots.tick(self.is_running(), &mut self.effects, now);
+        self.connect_slots(now);
         self.recover_if_due(now);
         self.verify_if_due(now);
         self.next_call(now);
@@ -308,13 +195,14 @@ impl StreamPolicy {
 
     /// The next effect, in order.
     pub fn poll(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.effects.poll()
     }
 
     /// When to tick next.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        [self.slots_deadline(), self.incident_deadline(), self.verification_deadline()]
+        let slots = self.slots.deadline(self.is_running(), self.now);
+        [slots, self.count_due(), self.incident_deadline(), self.verification_due()]
             .into_iter()
             .flatten()
             .min()
@@ -323,37 +211,37 @@ impl StreamPolicy {
     /// The low-water mark.
     #[must_use]
     pub const fn mark(&self) -> Option<Timestamp> {
-        self.water.mark()
+        self.reading.mark()
     }
 
     /// How far the mark is behind, by the service's clock; `None` without a mark. Before the first poke our
     /// own clock stands in, and the mark's lag is off by as much as that is.
     #[must_use]
     pub fn lag(&self) -> Option<Duration> {
-        self.mark().map(|mark| self.clock.at(self.now).since(mark))
+        self.mark().map(|mark| self.reading.time(self.now).since(mark))
     }
 
     /// How many suspects hold the mark down.
     #[must_use]
     pub fn suspects(&self) -> usize {
-        self.water.suspects().len()
+        self.reading.suspects().len()
     }
 
     /// The slots' states, in order, and whether a live one is late.
     pub fn slots(&self) -> impl Iterator<Item = (SlotId, SlotState, bool)> {
-        self.slots.iter().map(|slot| (slot.id, slot.state, slot.late))
+        self.slots.states()
     }
 
     /// The clients that the last poke counted, and the most that the service allows.
     #[must_use]
     pub const fn members(&self) -> Members {
-        Members { count: self.members, max: self.limit }
+        self.census.members()
     }
 
     /// When the next attempt to connect may be made, if attempts are being held back.
     #[must_use]
     pub fn backing_off_until(&self) -> Option<Instant> {
-        self.admission.held_until().filter(|&until| until > self.now)
+        self.slots.admission().held_until().filter(|&until| until > self.now)
     }
 
     /// Whether a recovery waits for `Room` in the queue.
@@ -365,129 +253,71 @@ impl StreamPolicy {
     /// The incident under way.
     #[must_use]
     pub fn incident(&self) -> Option<IncidentSummary> {
-        self.incident.as_ref().map(|incident| incident.summary(self.now))
+        self.recovery.summary(self.now)
     }
 
     /// The stream's state, in one word.
     #[must_use]
     pub fn health(&self) -> Health {
-        let live = |state| matches!(state, SlotState::Live | SlotState::Draining { .. });
-        let reads = self.slots.iter().any(|slot| live(slot.state) && slot.proven);
-        let rests = self.slots.iter().any(|slot| matches!(slot.state, SlotState::Resting { .. }));
+        let reads = self.slots.reads_or_drains();
+        let rests = self.slots.rest();
         match &self.stage {
             Stage::Stopped => Health::Stopped,
             Stage::Draining | Stage::Flushing | Stage::Closing { .. } => Health::Stopping,
             _ if let Some(reason) = self.ledger_failed => Health::Degraded(reason),
-            _ if self.paused => Health::Paused,
-            _ if self.token_refused => Health::Degraded("token_refused"),
+            _ if self.slots.is_paused() => Health::Paused,
+            _ if self.refused.token() => Health::Degraded("token_refused"),
             Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
             Stage::Establishing(establish) if let Some(trouble) = establish.trouble() => {
                 Health::Degraded(trouble)
             }
             Stage::Terminating { .. } | Stage::Establishing(_) | Stage::Recording { .. } => {
-                if self.incident.is_some() { Health::Recovering } else { Health::Starting }
+                if self.recovery.is_under_way() { Health::Recovering } else { Health::Starting }
             }
-            Stage::Running if self.wanted_recovery.is_some() => {
-                Health::Degraded("too_many_recoveries")
-            }
+            Stage::Running if self.recovery.is_wanted() => Health::Degraded("too_many_recoveries"),
             // While an attempt is under way, too, or the state would change with each of them.
-            Stage::Running if !reads && !rests && self.admission.has_failed() => {
+            Stage::Running if !reads && !rests && self.slots.admission().has_failed() => {
                 Health::Degraded("unreachable")
             }
-            Stage::Running if self.incident.is_some() => Health::Recovering,
+            Stage::Running if self.recovery.is_under_way() => Health::Recovering,
             Stage::Running if self.replay_is_refused() => Health::Degraded("replay_refused"),
             // Between a rest and the next frame, it is no new start.
-            Stage::Running if reads || rests || self.has_read => Health::Live,
+            Stage::Running if reads || rests || self.reading.has_read() => Health::Live,
             Stage::Running | Stage::Starting => Health::Starting,
         }
     }
 
-    fn report(&mut self, report: Report) {
-        self.outputs.push_back(Output::Report(report));
+    const fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
     }
 
     fn start(&mut self, state: Option<StreamState>, wall: Timestamp, now: Instant) {
-        self.clock = ServiceClock::new(self.config.watchdog.late_after, now, wall);
-        self.settled_at = now;
+        self.reading.start(self.config.watchdog.late_after, now, wall);
         let Some(state) = state else {
             self.terminate(false, now);
             return;
         };
-        self.water = LowWater::new(self.config.position, state.mark);
-        self.stream = state.stream_id;
-        self.left_behind.unlooked = self.stream.is_some();
-        self.take_over_left_behind(state.left_behind, now);
-        self.announced = state.announced;
-        self.incidents = state.incidents;
-        self.incident =
-            state.incident.map(|open| Incident::resume(state.incidents, &open, now, wall));
+        self.reading.read_before(state.mark);
+        self.remote.take_over(&state, &mut self.seeds, now);
+        self.recovery.take_over(state.incidents, state.incident.as_ref(), now, wall);
         // Where nothing is verified any more, a recovery reads past what the last process could not.
         let unverifiable = !state.suspects.is_empty() && self.config.verify_every.is_none();
-        if !state.clean || self.stream.is_none() || unverifiable {
+        if !state.clean || state.stream_id.is_none() || unverifiable {
             self.recover(Cause::UncleanStart, now);
-            return;
-        }
-        self.water = LowWater::new(self.config.position, state.mark).held_by(state.suspects, wall);
-        self.absence = Absence::taken_over(now, wall, state.mark);
-        if self.absence.is_too_long() {
-            self.recover(Cause::CheckpointExpired, now);
-        } else {
-            self.filling = state.mark.is_none();
+        } else if self.reading.go_on(state.suspects, now, wall) {
             // The service's checkpoint holds, as long as this is on disk before we connect.
             let persisted = self.persist(Phase::Running, false, now);
             self.stage = Stage::Recording { persisted };
+        } else {
+            self.recover(Cause::CheckpointExpired, now);
         }
     }
 
-    fn late(&mut self, connection: ConnectionId, lack: Lack) {
-        if let Some(slot) = self.slot_of(connection) {
-            slot.late = true;
-        }
-        self.report(Report::Late(connection, lack));
-    }
-
-    fn garbled(&mut self, connection: ConnectionId, now: Instant) {
-        // In a verification it was seen again as it was: holding the mark would not mend it.
-        if connection.reader != Reader::Replay {
-            self.water.suspect(self.clock.latest(now));
-        }
-    }
-
-    /// From how long on a pause of reading unsettles: a queue that is full for moments, again and again, is
-    /// how a backlog is read, and would never let it settle.
-    fn long_pause(&self) -> Duration {
-        self.config.position.settle / 16
-    }
-
-    fn paused(&mut self, connection: ConnectionId, paused: bool, now: Instant) {
-        let long = self.long_pause();
-        let running = matches!(self.stage, Stage::Running);
-        if connection.reader == Reader::Replay {
-            self.verification_paused(connection, paused, now);
-        } else if let Some(slot) = self.slot_of(connection) {
-            let since = slot.paused_since.take();
-            slot.paused_since = paused.then(|| since.unwrap_or(now));
-            slot.resumed = (!paused).then_some(now);
-            if let (SlotState::Draining { until: Some(until), .. }, Some(since), false) =
-                (&mut slot.state, since, paused)
-                && running
-            {
-                *until = *until + now.since(since);
-            }
-            if !paused && since.is_some_and(|since| now.since(since) >= long) {
-                self.position.changed(now);
-            }
-        }
-    }
-
-    fn ended(&mut self, connection: ConnectionId, end: crate::classify::End, now: Instant) {
-        self.asked_to_wait(end.retry_after(), now);
-        match connection.reader {
-            Reader::Slot(_) => self.slot_ended(connection, end, now),
-            Reader::Replay => self.verification_ended(connection, end, now),
+    fn room(&mut self, now: Instant) {
+        if let Stage::Terminating { await_room, .. } = &mut self.stage {
+            *await_room = false;
         }
         self.go_on_terminating(now);
-        self.flush_if_ended();
     }
 }
 

@@ -11,7 +11,7 @@ use crate::time::Instant;
 
 /// Admits attempts to connect.
 #[derive(Clone, Debug)]
-pub(super) struct Admission {
+pub(crate) struct Admission {
     backoff: Backoff,
     token_backoff: Backoff,
     /// Attempts fail, or none has succeeded yet: one at a time, not before this instant.
@@ -23,7 +23,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    pub(super) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
+    pub(crate) const fn new(backoff: Backoff, token_backoff: Backoff) -> Self {
         Self {
             backoff,
             token_backoff,
@@ -35,7 +35,7 @@ impl Admission {
     }
 
     /// Whether `slot` may try now; if it may, it is the probe.
-    pub(super) fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
+    pub(crate) fn admit(&mut self, slot: SlotId, now: Instant) -> bool {
         match self.held_until() {
             _ if now < self.asked => false,
             None if self.probing.is_none() => true,
@@ -48,7 +48,7 @@ impl Admission {
     }
 
     /// A connection of `slot` ended without having proven itself.
-    pub(super) fn failed(&mut self, slot: SlotId, end: End, now: Instant) {
+    pub(crate) fn failed(&mut self, slot: SlotId, end: End, now: Instant) {
         let token = matches!(end, End::Refused(Refusal::Token { .. }));
         let retry_after = end.retry_after();
         let asked = retry_after.map_or(now, |asked| now + self.backoff.config().obeyed(asked));
@@ -64,7 +64,7 @@ impl Admission {
 
     /// The first frame of a connection came: attempts succeed. Unless one has failed since it `opened`;
     /// that was later.
-    pub(super) fn proven(&mut self, opened: Instant, now: Instant) {
+    pub(crate) fn proven(&mut self, opened: Instant, now: Instant) {
         if self.failed_at.is_some_and(|failed| opened < failed) {
             return;
         }
@@ -73,36 +73,36 @@ impl Admission {
     }
 
     /// A connection has lived long enough to forget the failures before it.
-    pub(super) const fn lasted(&mut self) {
+    pub(crate) const fn lasted(&mut self) {
         self.backoff.reset();
         self.token_backoff.reset();
     }
 
     /// Somebody wants an attempt now, whatever it waits for.
-    pub(super) fn try_now(&mut self, now: Instant) {
+    pub(crate) fn try_now(&mut self, now: Instant) {
         self.asked = self.asked.min(now);
         self.probing = self.probing.map(|until| until.min(now));
     }
 
     /// A wanted end of a probe is no failure.
-    pub(super) fn released(&mut self, slot: SlotId) {
+    pub(crate) fn released(&mut self, slot: SlotId) {
         if self.probe == Some(slot) {
             self.probe = None;
         }
     }
 
     /// Whether the last attempt to connect failed, or none has succeeded yet.
-    pub(super) const fn is_failing(&self) -> bool {
+    pub(crate) const fn is_failing(&self) -> bool {
         self.probing.is_some()
     }
 
     /// Whether the last attempt to connect failed, also while the next one is under way.
-    pub(super) const fn has_failed(&self) -> bool {
+    pub(crate) const fn has_failed(&self) -> bool {
         self.is_failing() && self.backoff.attempt() + self.token_backoff.attempt() > 0
     }
 
     /// When the next attempt may be made, if attempts are being held back.
-    pub(super) fn held_until(&self) -> Option<Instant> {
+    pub(crate) fn held_until(&self) -> Option<Instant> {
         if self.probe.is_some() { None } else { self.probing.map(|until| until.max(self.asked)) }
     }
 }

@@ -10,7 +10,7 @@
 use std::time::Duration;
 
 use crate::backoff::{Backoff, BackoffConfig};
-use crate::establish::{Answer, Call, Listed, Ours, is_ours};
+use crate::establish::{Answer, Call, Listed, is_ours};
 use crate::id::StreamId;
 use crate::time::Instant;
 
@@ -34,17 +34,24 @@ impl Attempt {
 }
 
 /// The streams that are to be deleted, and whether they are all known.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct LeftBehind {
+    /// A held member takes minutes to be let go: several such streams are asked for rarely.
+    rarely: BackoffConfig,
     streams: Vec<(StreamId, Attempt)>,
     /// An earlier process may have left some, and nobody has looked yet.
-    pub(super) unlooked: bool,
+    unlooked: bool,
     look: Option<Attempt>,
     /// Streams with our name that are not ours, said once.
     strangers: Vec<StreamId>,
 }
 
 impl LeftBehind {
+    pub(super) fn new(token_backoff: BackoffConfig) -> Self {
+        let rarely = BackoffConfig { initial: token_backoff.initial * 2, ..token_backoff };
+        Self { rarely, streams: Vec::new(), unlooked: false, look: None, strangers: Vec::new() }
+    }
+
     /// The next call, if one is due at `now`.
     pub(super) fn call(&self, now: Instant) -> Option<Call> {
         if self.look.as_ref().is_some_and(|look| now >= look.not_before) {
@@ -73,66 +80,85 @@ impl LeftBehind {
         self.streams.iter().map(|(id, _)| id.clone()).collect()
     }
 
+    fn has(&self, id: &StreamId) -> bool {
+        self.streams.iter().any(|(known, _)| known == id)
+    }
+
+    /// A stream is to be deleted when the service lets go of it, and not before it has asked us to.
+    pub(super) fn add(
+        &mut self,
+        id: StreamId,
+        not_before: Instant,
+        seeds: &mut fastrand::Rng,
+        now: Instant,
+    ) {
+        let mut attempt = self.attempt(seeds, now);
+        attempt.not_before = attempt.not_before.max(not_before);
+        self.streams.push((id, attempt));
+    }
+
     /// A stream is gone.
     pub(super) fn deleted(&mut self, gone: &StreamId) {
         self.streams.retain(|(id, _)| id != gone);
     }
+
+    /// There may be some that nobody knows of.
+    pub(super) const fn is_unlooked(&mut self) {
+        self.unlooked = true;
+    }
+
+    /// Looks for what nobody knows of, in a moment: something has been read.
+    pub(super) fn look_if_unlooked(&mut self, seeds: &mut fastrand::Rng, now: Instant) {
+        if std::mem::take(&mut self.unlooked) {
+            self.look = Some(self.attempt(seeds, now));
+        }
+    }
+
+    /// A call was answered by something else than what was hoped for.
+    fn again(&mut self, call: &Call, answer: &Answer, now: Instant) {
+        let attempt = match call {
+            Call::List => self.look.as_mut(),
+            Call::Delete { id } => {
+                let mut streams = self.streams.iter_mut();
+                streams.find(|(left, _)| left == id).map(|(_, attempt)| attempt)
+            }
+            Call::Create { .. } => None,
+        };
+        if let Some(attempt) = attempt {
+            attempt.again(now, answer);
+        }
+    }
+
+    /// A stream bears our name and is not ours: whether it is the first time that this is seen.
+    fn is_new_stranger(&mut self, id: &StreamId) -> bool {
+        let news = !self.strangers.contains(id);
+        if news {
+            self.strangers.truncate(STRANGERS_MAX);
+            self.strangers.push(id.clone());
+        }
+        news
+    }
+
+    fn attempt(&self, seeds: &mut fastrand::Rng, now: Instant) -> Attempt {
+        Attempt { not_before: now + FIRST, backoff: Backoff::new(self.rarely, seeds.u64(..)) }
+    }
 }
 
 impl StreamPolicy {
-    /// Looks for what an earlier process left behind, in a moment: something has been read.
-    pub(super) fn look_for_left_behind(&mut self, now: Instant) {
-        if std::mem::take(&mut self.left_behind.unlooked) {
-            self.left_behind.look = Some(self.rare_attempt(now));
-        }
-    }
-
     /// A stream is to be deleted when the service lets go of it, and not before it has asked us to.
     pub(super) fn leave_behind(&mut self, id: StreamId, not_before: Instant, now: Instant) {
-        if self.left_behind.streams.iter().any(|(known, _)| *known == id) {
+        if self.remote.left_behind.has(&id) {
             return; // by an earlier recovery, too
         }
-        self.report(Report::LeftBehind(id.clone()));
-        let mut attempt = self.rare_attempt(now);
-        attempt.not_before = attempt.not_before.max(not_before);
-        self.left_behind.streams.push((id, attempt));
-    }
-
-    /// What an earlier process has written down.
-    pub(super) fn take_over_left_behind(&mut self, ids: Vec<StreamId>, now: Instant) {
-        for id in ids {
-            let attempt = self.rare_attempt(now);
-            self.left_behind.streams.push((id, attempt));
-        }
-    }
-
-    /// What is ours on the service.
-    pub(super) fn ours(&self) -> Ours {
-        Ours {
-            stream: self.stream.clone(),
-            left_behind: self.left_behind.ids(),
-            announced: self.announced.clone(),
-        }
-    }
-
-    /// Whether this makes a stream whose name has to be written down first: that of the configuration
-    /// is ours anyway.
-    pub(super) fn announces(&mut self, call: &Call) -> bool {
-        let Call::Create { name, .. } = call else { return false };
-        let news = *name != self.config.server_name && !self.announced.contains(name);
-        if news {
-            self.announced.push(name.clone());
-        }
-        news
+        self.effects.report(Report::LeftBehind(id.clone()));
+        self.remote.left_behind.add(id, not_before, &mut self.seeds, now);
     }
 
     /// Streams that bear our name with a number, and are not ours as far as is known: said once.
     pub(super) fn found_strangers(&mut self, strangers: Vec<Listed>) {
         for Listed { id, name, .. } in strangers {
-            if !self.left_behind.strangers.contains(&id) {
-                self.left_behind.strangers.truncate(STRANGERS_MAX);
-                self.left_behind.strangers.push(id.clone());
-                self.report(Report::NotOurs { id, name });
+            if self.remote.left_behind.is_new_stranger(&id) {
+                self.effects.report(Report::NotOurs { id, name });
             }
         }
     }
@@ -140,52 +166,33 @@ impl StreamPolicy {
     pub(super) fn left_behind_answered(&mut self, call: &Call, answer: Answer, now: Instant) {
         match (call, answer) {
             (Call::Delete { id }, Answer::Deleted) => {
-                self.left_behind.deleted(id);
-                self.report(Report::Deleted(id.clone()));
-            }
-            (Call::Delete { id }, answer) => {
-                let mut streams = self.left_behind.streams.iter_mut();
-                if let Some((_, attempt)) = streams.find(|(left, _)| left == id) {
-                    attempt.again(now, &answer);
-                }
+                self.remote.left_behind.deleted(id);
+                self.effects.report(Report::Deleted(id.clone()));
             }
             (Call::List, Answer::Listed(streams)) => {
-                self.left_behind.look = None;
+                self.remote.left_behind.look = None;
                 self.leave_others_behind(streams, now);
             }
-            (Call::List, answer) => {
-                if let Some(look) = &mut self.left_behind.look {
-                    look.again(now, &answer);
-                }
-            }
-            (Call::Create { .. }, _) => {}
+            (call, answer) => self.remote.left_behind.again(call, &answer, now),
         }
     }
 
     /// Whatever bears our name beside the stream that we read. If that one has another name, the
     /// configuration's was changed since: what has it now is nobody's that we know.
     fn leave_others_behind(&mut self, mut streams: Vec<Listed>, now: Instant) {
-        let base = self.config.server_name.clone();
-        let ours = self.ours();
-        streams.retain(|stream| is_ours(&stream.name, &base));
+        let ours = self.remote.ours();
+        let base = self.remote.server_name();
+        streams.retain(|stream| is_ours(&stream.name, base));
         let named = streams.len();
-        streams.retain(|stream| Some(&stream.id) != self.stream.as_ref());
+        streams.retain(|stream| Some(&stream.id) != self.remote.id());
         if streams.len() == named {
             return;
         }
         let (ours, strangers): (Vec<_>, Vec<_>) =
-            streams.into_iter().partition(|stream| ours.has(stream, &base));
+            streams.into_iter().partition(|stream| ours.has(stream, base));
         ours.into_iter().for_each(|stream| self.leave_behind(stream.id, now, now));
         self.found_strangers(strangers);
-        // What there is of them is known by its id now.
-        self.announced.clear();
-    }
-
-    /// A held member takes minutes to be let go: several such streams are asked for rarely.
-    fn rare_attempt(&mut self, now: Instant) -> Attempt {
-        let token = self.config.token_backoff();
-        let rarely = BackoffConfig { initial: token.initial * 2, ..token };
-        Attempt { not_before: now + FIRST, backoff: Backoff::new(rarely, self.seeds.u64(..)) }
+        self.remote.looked_up();
     }
 }
 

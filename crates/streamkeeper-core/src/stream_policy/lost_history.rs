@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp, UtcDay};
 
 use super::{Lost, Report, StreamPolicy};
@@ -34,27 +35,25 @@ impl Unread {
     ) -> Option<Self> {
         mark.map(|mark| Self { mark, made, refused })
     }
+
+    /// What is lost, by what the clock says now.
+    fn lost(self, clock: &ServiceClock) -> Lost {
+        let today = clock.at(self.made).utc_day();
+        let kept_from = today.minus_days(HISTORY_DAYS).start();
+        // A day as young as that was refused for another reason.
+        let refused = self.refused.filter(|day| today.days_since(*day) > 1);
+        let until = kept_from.max(refused.map_or(kept_from, |day| day.start().plus(DAY)));
+        Lost { from: self.mark, until }
+    }
 }
 
 impl StreamPolicy {
-    /// The oldest day that the service keeps now, as far as we know the time. Our own clock is wrong for
-    /// certain if it is before the mark.
-    pub(super) fn kept_from(&self, now: Instant) -> Option<UtcDay> {
-        let at = self.clock.at(now);
-        let plausible = self.clock.is_proven() || self.water.mark().is_none_or(|mark| at >= mark);
-        plausible.then(|| at.utc_day().minus_days(HISTORY_DAYS))
-    }
-
     /// The time is known, or as well as it will be: whether the stream that was made reaches back to the
     /// mark.
     pub(super) fn tell_what_is_lost(&mut self) {
-        let Some(Unread { mark, made, refused }) = self.unread.take() else { return };
-        let today = self.clock.at(made).utc_day();
-        let kept_from = today.minus_days(HISTORY_DAYS).start();
-        // A day as young as that was refused for another reason.
-        let refused = refused.filter(|day| today.days_since(*day) > 1);
-        let until = kept_from.max(refused.map_or(kept_from, |day| day.start().plus(DAY)));
-        self.lose(Lost { from: mark, until });
+        if let Some(unread) = self.remote.take_unread() {
+            self.lose(unread.lost(self.reading.clock()));
+        }
     }
 
     /// What was created in that time, and did not come, will not.
@@ -62,14 +61,8 @@ impl StreamPolicy {
         if lost.from >= lost.until {
             return;
         }
-        if let Some(incident) = &mut self.incident {
-            let before = incident.lost.unwrap_or(lost);
-            incident.lost = Some(Lost {
-                from: before.from.min(lost.from),
-                until: before.until.max(lost.until),
-            });
-        }
-        self.water.lost_until(lost.until);
-        self.report(Report::HistoryLost(lost));
+        self.recovery.lose(lost);
+        self.reading.lost_until(lost.until);
+        self.effects.report(Report::HistoryLost(lost));
     }
 }

@@ -11,6 +11,7 @@ use crate::restart::RestartConfig;
 use crate::time::{Timestamp, UtcDay};
 use crate::watchdog::WatchdogConfig;
 
+use super::slots::SlotsConfig;
 use super::{Cause, Lost};
 
 /// Everything the policies of one stream depend on (`config/streamkeeper.toml` explains each).
@@ -59,9 +60,21 @@ impl StreamPolicyConfig {
         }
     }
 
+    pub(super) fn slots(&self) -> SlotsConfig {
+        SlotsConfig {
+            connections: self.connections,
+            hygiene: self.hygiene,
+            backoff: self.backoff,
+            token_backoff: self.token_backoff(),
+            late_after: self.watchdog.late_after,
+            drain_limit: self.drain_limit(),
+            wake_together: self.position.settle,
+        }
+    }
+
     /// How long a half-closed connection may take to end: at most 30 s (recovery.md), and never
     /// longer than it would take to call it stale.
-    pub(super) fn drain_limit(&self) -> Duration {
+    fn drain_limit(&self) -> Duration {
         self.watchdog.stale_after.min(Duration::from_secs(30))
     }
 

@@ -12,72 +12,53 @@ use std::time::Duration;
 
 use crate::time::Instant;
 
-use super::slots::SlotState;
-use super::{Output, Report, Stage, StreamPolicy};
+use super::{Stage, StreamPolicy};
 
 impl StreamPolicy {
     /// Whatever waits to be tried again is tried now.
     pub(super) fn try_now(&mut self, now: Instant) {
-        self.admission.try_now(now);
+        self.slots.try_now(now);
         self.verification.try_now(now);
-        self.left_behind.try_now(now);
+        self.remote.left_behind.try_now(now);
         if let Stage::Establishing(establish) = &mut self.stage {
             establish.try_now(now);
         }
     }
 
-    /// The service asks us to wait: said if it is longer than we would have waited.
+    /// The service asks us to wait.
     pub(super) fn asked_to_wait(&mut self, retry_after: Option<Duration>, now: Instant) {
-        let Some(asked) = retry_after.filter(|&asked| asked > self.config.backoff.max) else {
-            return;
-        };
-        // Of attempts that are refused together, and while we wait, one line says it.
-        if self.waits_until.is_none_or(|until| now >= until) {
-            let wait = self.config.backoff.obeyed(asked);
-            self.waits_until = Some(now + wait);
-            self.report(Report::AskedToWait { asked, wait });
+        let said = self.refused.asked_to_wait(retry_after, &self.config.backoff, now);
+        if let Some(report) = said {
+            self.effects.report(report);
         }
     }
 
     /// Ends every connection, and opens none until `resume`.
     pub(super) fn pause(&mut self, now: Instant) {
-        if std::mem::replace(&mut self.paused, true) {
-            return;
-        }
-        self.drain_all(now);
-        if let Some(connection) = self.verification.abort() {
-            self.outputs.push_back(Output::Kill(connection));
+        if self.slots.set_paused(true) {
+            self.drain_all(now);
+            self.verification.abort(&mut self.effects);
         }
     }
 
     /// Connects again after a pause.
     pub(super) fn resume(&mut self, now: Instant) {
-        if std::mem::replace(&mut self.paused, false) {
-            self.position.changed(now);
+        if self.slots.set_paused(false) {
+            self.reading.changed(now);
         }
     }
 
     /// Ends every connection; the slots connect again at once, those that rest or are about to, too.
     pub(super) fn reconnect(&mut self, now: Instant) {
         self.drain_all(now);
-        for slot in &mut self.slots {
-            match &mut slot.state {
-                SlotState::Resting { .. } => slot.state = SlotState::Idle,
-                SlotState::Draining { rest, .. } => *rest = None,
-                _ => {}
-            }
-        }
+        self.slots.wake_all();
     }
 
     fn drain_all(&mut self, now: Instant) {
-        if !matches!(self.stage, Stage::Running) {
-            // A recovery, or a stop, ends them in its own way.
-            return;
+        // A recovery, or a stop, ends them in its own way.
+        if self.is_running() {
+            self.slots.drain_all(&mut self.effects, now);
+            self.reading.changed(now);
         }
-        let until = Some(now + self.config.drain_limit());
-        for slot in &mut self.slots {
-            self.outputs.extend(slot.end(until));
-        }
-        self.position.changed(now);
     }
 }

@@ -10,10 +10,11 @@ use crate::backoff::{Backoff, BackoffConfig};
 use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Epoch, Reader};
 use crate::low_water::{Gate, Position};
-use crate::time::{Instant, Timestamp};
+use crate::time::{Instant, Timestamp, UtcDay};
 
+use super::effects::Effects;
 use super::lost_history::HISTORY_DAYS;
-use super::{Lost, Output, Report, Span, Stage, StreamPolicy, Target};
+use super::{Lost, Output, Report, Span, StreamPolicy, Target};
 
 /// The verification of one stream.
 #[derive(Clone, Debug)]
@@ -58,7 +59,7 @@ struct Run {
     covers: Timestamp,
     opened: Option<Instant>,
     position: Position,
-    paused_since: Option<Instant>,
+    blocked_since: Option<Instant>,
     new: u64,
     duplicate: u64,
     /// It brought a record that a stream cut by start time would not have.
@@ -97,8 +98,8 @@ impl Verification {
         self.run.is_some()
     }
 
-    pub(super) fn paused_since(&self) -> Option<Instant> {
-        self.run.as_ref().and_then(|run| run.paused_since)
+    pub(super) fn blocked_since(&self) -> Option<Instant> {
+        self.run.as_ref().and_then(|run| run.blocked_since)
     }
 
     /// Whether a connection of the verification is open, or not gone yet.
@@ -106,11 +107,12 @@ impl Verification {
         self.run.is_some() || self.closing.is_some()
     }
 
-    /// Ends a run; the connection it returns has to be killed.
-    pub(super) fn abort(&mut self) -> Option<ConnectionId> {
-        let connection = self.run.take()?.connection();
-        self.closing = Some(connection);
-        Some(connection)
+    /// Ends a run.
+    pub(super) fn abort(&mut self, effects: &mut Effects) {
+        if let Some(run) = self.run.take() {
+            self.closing = Some(run.connection());
+            effects.kill(run.connection());
+        }
     }
 
     /// The clock has learnt better: what it called `ours` is `theirs`.
@@ -132,30 +134,96 @@ impl Verification {
     fn run_of(&mut self, connection: ConnectionId) -> Option<&mut Run> {
         self.run.as_mut().filter(|run| run.connection() == connection)
     }
+
+    /// `/replay` is open.
+    pub(super) fn opened(&mut self, connection: ConnectionId, now: Instant) {
+        if let Some(run) = self.run_of(connection) {
+            run.opened = Some(now);
+            run.position.opened(now);
+            run.position.changed(now);
+            self.refusals = Refusals::default();
+        }
+    }
+
+    /// The queue is full for its connection, or is no more; a block that is `long` unsettles.
+    pub(super) fn blocked(
+        &mut self,
+        connection: ConnectionId,
+        is_blocked: bool,
+        long: Duration,
+        now: Instant,
+    ) {
+        if let Some(run) = self.run_of(connection) {
+            let since = run.blocked_since.take();
+            run.blocked_since = is_blocked.then(|| since.unwrap_or(now));
+            if !is_blocked && since.is_some_and(|since| now.since(since) >= long) {
+                run.position.changed(now);
+            }
+        }
+    }
+
+    /// Our process was away: what it did not read says nothing about position.
+    pub(super) fn unsettled(&mut self, now: Instant) {
+        if let Some(run) = &mut self.run {
+            run.position.changed(now);
+        }
+    }
+
+    /// Its connection is silent for too long. Its end is reported as `Killed`, and it is tried again.
+    pub(super) fn stale(&mut self, connection: ConnectionId, effects: &mut Effects) {
+        if self.run_of(connection).is_some() {
+            effects.kill(connection);
+        }
+    }
+
+    /// Its connection ended.
+    pub(super) fn ended(
+        &mut self,
+        connection: ConnectionId,
+        end: End,
+        effects: &mut Effects,
+        now: Instant,
+    ) {
+        if self.closing == Some(connection) {
+            self.closing = None;
+        } else if self.run_of(connection).is_some() {
+            self.run = None;
+            self.not_before = now + self.backoff.next(end.retry_after());
+            effects.report(Report::VerificationFailed { end });
+            if let End::Refused(refusal) = end
+                && self.refusals.add(refusal, now)
+            {
+                effects.report(Report::ReplayRefused { end });
+            }
+        }
+    }
+
+    /// It has read past what it was to.
+    fn done(&mut self, effects: &mut Effects, now: Instant) {
+        self.last_done = Some(now);
+        self.backoff.reset();
+        self.abort(effects);
+    }
 }
 
 impl StreamPolicy {
     /// When the oldest suspects are old enough, and the last verification long enough ago.
-    fn verification_due(&self) -> Option<Instant> {
+    pub(super) fn verification_due(&self) -> Option<Instant> {
         let every = self.config.verify_every?;
         let idle = !self.verification.is_connected()
-            && self.incident.is_none()
-            && self.wanted_recovery.is_none()
-            && !self.paused
+            && !self.recovery.is_under_way()
+            && !self.recovery.is_wanted()
+            && !self.slots.is_paused()
             // It reads beside the live stream; a service that refuses that is left alone.
-            && self.is_answered()
+            && self.slots.is_answered()
             // Somebody may still be sent what is ours.
-            && self.foreign_since.is_none()
-            && matches!(self.stage, Stage::Running);
-        let oldest = self.water.suspects().first().filter(|_| idle)?;
-        let age = self.clock.at(self.now).since(oldest.at);
-        let old_enough = self.now + self.water.margin().saturating_sub(age);
+            && !self.census.has_foreigners()
+            && self.is_running();
+        let oldest = self.reading.suspects().first().filter(|_| idle)?;
+        let age = self.reading.time(self.now).since(oldest.at);
+        let old_enough = self.now + self.reading.margin().saturating_sub(age);
         let spaced = self.verification.last_done.map_or(old_enough, |last| last + every);
         Some(old_enough.max(spaced).max(self.verification.not_before))
-    }
-
-    pub(super) fn verification_deadline(&self) -> Option<Instant> {
-        self.verification_due()
     }
 
     /// Starts a verification if one is due.
@@ -163,97 +231,50 @@ impl StreamPolicy {
         if self.verification_due().is_none_or(|due| now < due) {
             return;
         }
-        let service_now = self.clock.at(now);
-        let covers = service_now.minus(self.water.margin());
-        // `None` is the least: since the beginning.
-        let covered = self.water.suspects().iter().filter(|suspect| suspect.at <= covers);
-        let low = covered.map(|suspect| suspect.low).min().flatten();
-        let lookback = self.lookback();
-        let kept_from = service_now.utc_day().minus_days(HISTORY_DAYS);
-        let date = match (low, self.config.start_date) {
-            (Some(low), _) => low.utc_day().minus_days(lookback),
-            (None, Some(first)) => first,
-            (None, None) => kept_from,
-        };
-        if let Some(from) = low.filter(|_| self.clock.is_proven()) {
-            self.lose(Lost { from, until: kept_from.start() });
-        }
-        let date = if self.clock.is_proven() { date.max(kept_from) } else { date };
+        let service_now = self.reading.time(now);
+        let covers = service_now.minus(self.reading.margin());
+        let date = self.verify_from(covers, service_now);
         let run = Run {
-            epoch: self.epochs.next(),
+            epoch: self.slots.new_epoch(),
             started: service_now,
             covers,
             opened: None,
-            position: self.water.verification(date, now),
-            paused_since: None,
+            position: self.reading.verification(date, now),
+            blocked_since: None,
             new: 0,
             duplicate: 0,
             early_span: false,
         };
         let connection = run.connection();
         self.verification.run = Some(run);
-        self.report(Report::VerificationStarted { date });
-        self.outputs.push_back(Output::Connect { connection, target: Target::Replay(date) });
+        self.effects.report(Report::VerificationStarted { date });
+        self.effects.push(Output::Connect { connection, target: Target::Replay(date) });
+    }
+
+    /// From which day what is suspected up to `covers` has to be read again.
+    fn verify_from(&mut self, covers: Timestamp, service_now: Timestamp) -> UtcDay {
+        // `None` is the least: since the beginning.
+        let covered = self.reading.suspects().iter().filter(|suspect| suspect.at <= covers);
+        let low = covered.map(|suspect| suspect.low).min().flatten();
+        let kept_from = service_now.utc_day().minus_days(HISTORY_DAYS);
+        let date = match (low, self.config.start_date) {
+            (Some(low), _) => low.utc_day().minus_days(self.widening.days()),
+            (None, Some(first)) => first,
+            (None, None) => kept_from,
+        };
+        if !self.reading.knows_time() {
+            return date;
+        }
+        if let Some(from) = low {
+            self.lose(Lost { from, until: kept_from.start() });
+        }
+        date.max(kept_from)
     }
 
     /// Whether what suspects may have lost cannot be read again, because `/replay` is refused: the
     /// mark stands until everything is read again.
     pub(super) fn replay_is_refused(&self) -> bool {
         self.verification.refusals.lasting && self.suspects() > 0
-    }
-
-    pub(super) fn verification_opened(&mut self, connection: ConnectionId, now: Instant) {
-        if let Some(run) = self.verification.run_of(connection) {
-            run.opened = Some(now);
-            run.position.opened(now);
-            run.position.changed(now);
-            self.verification.refusals = Refusals::default();
-        }
-    }
-
-    pub(super) fn verification_paused(
-        &mut self,
-        connection: ConnectionId,
-        paused: bool,
-        now: Instant,
-    ) {
-        let long = self.long_pause();
-        if let Some(run) = self.verification.run_of(connection) {
-            let since = run.paused_since.take();
-            run.paused_since = paused.then(|| since.unwrap_or(now));
-            if !paused && since.is_some_and(|since| now.since(since) >= long) {
-                run.position.changed(now);
-            }
-        }
-    }
-
-    /// Our process was away: what it did not read says nothing about position.
-    pub(super) fn verification_unsettled(&mut self, now: Instant) {
-        if let Some(run) = &mut self.verification.run {
-            run.position.changed(now);
-        }
-    }
-
-    pub(super) fn verification_stale(&mut self, connection: ConnectionId) {
-        if self.verification.run_of(connection).is_some() {
-            // Its end is reported as `Killed`, and it is tried again.
-            self.outputs.push_back(Output::Kill(connection));
-        }
-    }
-
-    pub(super) fn verification_ended(&mut self, connection: ConnectionId, end: End, now: Instant) {
-        if self.verification.closing == Some(connection) {
-            self.verification.closing = None;
-        } else if self.verification.run_of(connection).is_some() {
-            self.verification.run = None;
-            self.verification.not_before = now + self.verification.backoff.next(end.retry_after());
-            self.report(Report::VerificationFailed { end });
-            if let End::Refused(refusal) = end
-                && self.verification.refusals.add(refusal, now)
-            {
-                self.report(Report::ReplayRefused { end });
-            }
-        }
     }
 
     /// Frames of the replay are durable: see how far it has come.
@@ -263,11 +284,10 @@ impl StreamPolicy {
         span: &Span,
         now: Instant,
     ) {
-        let margin = self.water.margin();
-        let clock = self.clock;
-        let stream_start = self.stream_start;
+        let margin = self.reading.margin();
+        let stream_start = self.remote.start();
         for datum in &span.data {
-            self.span_days = self.span_days.max(datum.span_days());
+            self.widening.replayed(datum);
         }
         let Some(run) = self.verification.run_of(connection) else { return };
         run.position.frame(span.arrived);
@@ -282,14 +302,14 @@ impl StreamPolicy {
         run.duplicate += span.duplicate;
         let evidence = run.position.evidence();
         let settled =
-            run.paused_since.is_none() && run.opened.is_some() && run.position.is_settled();
+            run.blocked_since.is_none() && run.opened.is_some() && run.position.is_settled();
         let missing = match run.position.gate() {
             _ if !settled => return,
             Gate::Closed => return,
             Gate::Open => 0,
             Gate::Forced { missing } => missing,
         };
-        let reached = run.position.reached(&clock, evidence, margin);
+        let reached = run.position.reached(self.reading.clock(), evidence, margin);
         let done = reached.is_some_and(|reached| reached >= run.started);
         let (covers, new, duplicate) = (run.covers, run.new, run.duplicate);
         let early_span = run.early_span;
@@ -297,22 +317,17 @@ impl StreamPolicy {
             return;
         }
         if missing > 0 {
-            self.report(Report::WitnessesMissing { count: missing });
+            self.effects.report(Report::WitnessesMissing { count: missing });
         }
-        self.report(Report::VerificationDone { new, duplicate });
+        self.effects.report(Report::VerificationDone { new, duplicate });
         if early_span {
             self.cut_by_start_time(now);
-            if !matches!(self.stage, Stage::Running) {
+            if !self.is_running() {
                 return;
             }
         }
-        self.water.verified(covers);
-        self.water.settle_mark();
-        self.verification.last_done = Some(now);
-        self.verification.backoff.reset();
-        if let Some(connection) = self.verification.abort() {
-            self.outputs.push_back(Output::Kill(connection));
-        }
+        self.reading.verified(covers);
+        self.verification.done(&mut self.effects, now);
     }
 }
 

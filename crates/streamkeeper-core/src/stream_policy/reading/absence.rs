@@ -11,10 +11,10 @@ use std::time::Duration;
 use crate::service_clock::Jump;
 use crate::time::{Instant, Timestamp};
 
-use super::{Cause, StreamPolicy};
+use super::super::{Cause, StreamPolicy};
 
 /// A day less than the service remembers, because neither our clock nor the mark is the service's.
-pub(super) const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
+const CHECKPOINT_TRUSTED: Duration = Duration::from_secs(6 * 86_400);
 
 /// For how long nobody had read the stream when this process took it over from the one before.
 #[derive(Clone, Copy, Debug, Default)]
@@ -84,22 +84,20 @@ impl Absence {
 impl StreamPolicy {
     /// Recovers if nobody has read the stream for too long until `now`. One that nobody has ever read
     /// begins at its beginning anyway.
-    pub(super) fn recovers_from_absence(&mut self, now: Instant) -> bool {
-        let gap = now.since(self.position.evidence());
-        self.absence.gap(gap);
-        let away = gap.saturating_add(self.absence.before);
+    pub(in super::super) fn recovers_from_absence(&mut self, now: Instant) -> bool {
+        let gap = now.since(self.reading.position.evidence());
+        let absence = &mut self.reading.absence;
+        absence.gap(gap);
+        let away = gap.saturating_add(absence.before);
         self.recovers_after(away, now)
     }
 
     /// The service's time has gone ahead of ours: the machine was stopped, with all its clocks. Not if a
     /// connection went on meanwhile: that would not have outlived it.
     pub(super) fn time_jumped(&mut self, jump: Jump, now: Instant) {
-        let gap = std::mem::take(&mut self.absence.gap);
-        let made_since = self.absence.made.is_some_and(|made| made > jump.after);
-        let read_on = self.slots.iter().any(|slot| {
-            slot.opened < jump.after && slot.heard.is_some_and(|heard| heard > jump.since)
-        });
-        if !made_since && !read_on {
+        let gap = std::mem::take(&mut self.reading.absence.gap);
+        let made_since = self.reading.absence.made.is_some_and(|made| made > jump.after);
+        if !made_since && !self.slots.read_on(jump.after, jump.since) {
             self.recovers_after(jump.by.saturating_add(gap), now);
         }
     }
@@ -107,15 +105,15 @@ impl StreamPolicy {
     /// The service has told what time it is, or at least is: whether our wall clock was right about how
     /// long nobody had read the stream that was taken over.
     pub(super) fn time_is_told(&mut self, now: Instant) {
-        let Some((at, mark)) = self.absence.taken_over else { return };
-        if self.clock.is_proven() {
-            self.absence.taken_over = None;
+        let Some((at, mark)) = self.reading.absence.taken_over else { return };
+        if self.reading.knows_time() {
+            self.reading.absence.taken_over = None;
         }
-        self.recovers_after(self.clock.at(at).since(mark), now);
+        self.recovers_after(self.reading.time(at).since(mark), now);
     }
 
     fn recovers_after(&mut self, away: Duration, now: Instant) -> bool {
-        let expired = away >= CHECKPOINT_TRUSTED && self.unopened_since.is_none();
+        let expired = away >= CHECKPOINT_TRUSTED && !self.remote.is_unopened();
         if expired {
             self.recover(Cause::CheckpointExpired, now);
         }
