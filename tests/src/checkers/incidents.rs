@@ -1,7 +1,7 @@
 //! One incident at a time: a second one begins only after the first is over.
 
 use streamkeeper_core::id::IncidentId;
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::policy::Report;
 
 use super::Verdict;
 

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use streamkeeper_core::id::{ConnectionId, UserKey};
-use streamkeeper_core::low_water::Datum;
-use streamkeeper_core::stream_policy::{Input, Span, StreamState};
+use streamkeeper_core::marked::StreamState;
+use streamkeeper_core::policy::{Datum, Input, Span};
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_ledger::{Ledger, LedgerError};
 use streamkeeper_simulator::model::{Frame, Millis};

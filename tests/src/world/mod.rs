@@ -16,8 +16,8 @@ mod trouble;
 use std::fmt;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::{Answer, Call};
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::marked::establish::{Answer, Call};
+use streamkeeper_core::policy::Input;
 use streamkeeper_simulator::model::{ClientId, Event, Millis, Model, SECOND, Span};
 
 use crate::agenda::Agenda;

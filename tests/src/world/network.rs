@@ -7,9 +7,9 @@
 use std::collections::VecDeque;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::ConnectionId;
-use streamkeeper_core::stream_policy::{Input, Members, Target};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::policy::{Input, Members, Target};
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 

@@ -4,9 +4,9 @@
 //! requests and answers, requests that are taken and never answered.
 
 use streamkeeper_core::classify::{End, Refusal};
-use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::{ConnectionId, StreamId};
-use streamkeeper_core::stream_policy::{Input, Target};
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure, Listed};
+use streamkeeper_core::policy::{Input, Target};
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::watchdog::Watchdog;
 use streamkeeper_simulator::model::{

@@ -4,9 +4,10 @@
 //! never done in their call. The queue and its ledger are `desk`.
 
 use streamkeeper_core::classify::{End, Refusal};
-use streamkeeper_core::establish::{Answer, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::{Input, Output, Report, StreamPolicy};
+use streamkeeper_core::marked::Marked;
+use streamkeeper_core::marked::establish::{Answer, CallFailure};
+use streamkeeper_core::policy::{Input, Output, Report};
 use streamkeeper_core::time::Instant;
 use streamkeeper_simulator::model::Millis;
 
@@ -24,7 +25,7 @@ use super::{ForShell, Happening, World};
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) number: u64,
-    pub(super) policy: StreamPolicy,
+    pub(super) policy: Marked,
     /// When the policies want to tick: it changes with their inputs only.
     due: Option<Instant>,
     pub(super) connections: Connections,
@@ -69,7 +70,7 @@ impl World {
         let stale = millis(self.plan.policy.watchdog.stale_after);
         self.process = Some(Process {
             number,
-            policy: StreamPolicy::new(self.plan.policy.clone(), self.rng.u64(..)),
+            policy: Marked::new(self.plan.policy.clone(), self.rng.u64(..)),
             due: None,
             connections: Connections::new(slots, stale + self.scaled(10)),
             incidents: Incidents::default(),

@@ -1,6 +1,6 @@
 //! The one way by which what happens in a stream reaches its supervisor: in order, stamped with the time.
 
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use tokio::sync::mpsc;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::IncidentId;
-use streamkeeper_core::stream_policy::Cause;
+use streamkeeper_core::marked::Cause;
 use streamkeeper_inform::EventType;
 
 /// A histogram of durations.

@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::policy::Report;
 use streamkeeper_core::time::{Instant, Timestamp};
 
 pub(crate) use self::recorder::Recorder;

@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::stream_policy::{IncidentSummary, Lost, Report};
+use streamkeeper_core::marked::{IncidentSummary, Lost};
+use streamkeeper_core::policy::Report;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};

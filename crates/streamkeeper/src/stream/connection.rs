@@ -13,7 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};

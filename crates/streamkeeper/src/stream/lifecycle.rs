@@ -6,9 +6,9 @@
 use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::StreamId;
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure, Listed};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::UtcDay;
 use streamkeeper_inform::{
     CallError, CallErrorKind, Client, NewStream, TransportError, TransportErrorKind, Unprocessable,

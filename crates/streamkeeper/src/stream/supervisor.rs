@@ -1,6 +1,6 @@
 //! The supervisor of one stream: owns its policy, its connection actors, its lifecycle actor.
 //!
-//! A thin shell: it stamps what happens with the time, gives it to the [`StreamPolicy`], and carries
+//! A thin shell: it stamps what happens with the time, gives it to the [`Marked`], and carries
 //! the outputs out. Everything that happens reaches it through one channel, in order; event data
 //! does not pass through it.
 
@@ -14,11 +14,10 @@ use actix::{
 };
 use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::{Answer, Call, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::{
-    Health, Input, Output, Report, SlotState, StreamPolicy, StreamState, Target,
-};
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure};
+use streamkeeper_core::marked::{Marked, StreamState};
+use streamkeeper_core::policy::{Health, Input, Output, Report, SlotState, Target};
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_inform::{ReplayQuery, Request};
@@ -34,7 +33,7 @@ use crate::stream::lifecycle::{Count, Filters, Make, StreamLifecycle};
 
 /// The actor.
 pub(crate) struct Supervisor {
-    policy: StreamPolicy,
+    policy: Marked,
     tools: Tools,
     filters: Filters,
     /// What it starts with.
@@ -68,7 +67,7 @@ pub(crate) struct Parts {
 
 impl Supervisor {
     /// The supervisor of a stream.
-    pub(crate) fn new(policy: StreamPolicy, parts: Parts) -> Self {
+    pub(crate) fn new(policy: Marked, parts: Parts) -> Self {
         let Parts { tools, filters, state, arbiters, reports, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });

@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::policy::Report;
 
 use crate::base::clock::{Clock, wall};
 

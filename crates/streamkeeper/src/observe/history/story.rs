@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::Reader;
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost, Report};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::marked::{Cause, IncidentSummary, Lost};
+use streamkeeper_core::policy::Report;
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 

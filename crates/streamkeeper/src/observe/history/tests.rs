@@ -1,9 +1,9 @@
 //! The last hour, in simulated time.
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::marked::{Cause, IncidentSummary, Lost};
 use streamkeeper_core::time::UtcDay;
 use streamkeeper_core::watchdog::Lack;
 

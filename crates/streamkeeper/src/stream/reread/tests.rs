@@ -67,7 +67,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
             resources: Vec::new(),
             event_types: Vec::new(),
         };
-        let policy = StreamPolicyConfig::new("acme", 1);
+        let policy = MarkedConfig::new("acme", 1);
         let driver = Driver::start(
             Arc::clone(&tally),
             (entry, writer),

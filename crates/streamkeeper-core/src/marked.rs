@@ -1,0 +1,321 @@
+//! The policies of one stream, composed: all slots, hygiene, back-off, recovery, mark.
+//!
+//! **The contract.** After every [`Marked::handle`], drain [`Marked::poll`] to `None`
+//! and carry the outputs out in order; then arrange to call `handle(now, Input::Tick)` at
+//! [`Marked::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
+//! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
+//!
+//! Where things are. Each part owns its data and says what happened; the [`Marked`] composes them:
+//! - `slots` and `admission` (who connects and rests), `refused`, `effects`;
+//! - `remote` (the stream on the service) with `left_behind` (streams that are not read any more) and
+//!   `lost_history` (what the service does not keep); `census` (whose its clients are);
+//! - `reading` (how far it has been read) with `proof` (what committed frames prove) and `absence`;
+//! - `incident` (what is being recovered from), `widening`, `verify` (suspects read again), `record` (what is
+//!   written down, and the stop).
+//!
+//! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery), `steering`
+//! (what an operator asks), and here what every input leads to.
+
+mod census;
+mod connections;
+pub mod establish;
+mod incident;
+mod left_behind;
+mod lost_history;
+pub mod low_water;
+mod reading;
+mod record;
+mod recover;
+mod remote;
+mod settings;
+mod steering;
+mod verify;
+mod widening;
+
+use std::time::Duration;
+
+use crate::id::SlotId;
+use crate::marked::establish::Establish;
+use crate::policy::effects::Effects;
+use crate::policy::refused::Refused;
+use crate::policy::slots::Slots;
+use crate::policy::{Input, Members, Output, SlotState};
+use crate::time::{Instant, Timestamp};
+
+pub use self::lost_history::HISTORY_DAYS;
+pub use self::settings::{Health, MarkedConfig, OpenIncident, Phase, StreamState};
+pub use crate::policy::{Cause, IncidentSummary, Lost};
+
+use self::census::Census;
+use self::incident::Recovery;
+use self::reading::Reading;
+use self::record::Record;
+use self::remote::Remote;
+use self::verify::Verification;
+use self::widening::Widening;
+
+/// Where the stream is in its life.
+#[derive(Clone, Debug)]
+enum Stage {
+    /// Before `Start`, or before its first state is durable.
+    Starting,
+    /// Everything is being closed, and written down.
+    Terminating { persisted: Option<u64>, await_room: bool },
+    /// A new stream is being made.
+    Establishing(Box<Establish>),
+    /// The new stream is being written down.
+    Recording { persisted: u64 },
+    /// Reading.
+    Running,
+    /// Every connection is being read to its end.
+    Draining,
+    /// Everything read is being committed.
+    Flushing,
+    /// The last state is being written.
+    Closing { persisted: u64, clean: bool },
+    /// Nothing more.
+    Stopped,
+}
+
+/// The policies of one stream. The `Supervisor` actor owns one.
+///
+/// ```
+/// use streamkeeper_core::marked::establish::Call;
+/// use streamkeeper_core::marked::{Marked, MarkedConfig};
+/// use streamkeeper_core::policy::{Input, Output};
+/// use streamkeeper_core::time::{Instant, Timestamp};
+///
+/// let mut policy = Marked::new(MarkedConfig::new("acme", 3), 1);
+/// let now = Instant::ZERO;
+/// policy.handle(now, Input::Start { state: None, wall: Timestamp::from_micros(0) });
+/// while let Some(output) = policy.poll() {
+///     match output {
+///         Output::Persist { number, .. } => policy.handle(now, Input::Persisted(number)),
+///         Output::Call(call) => assert_eq!(call, Call::List, "look before creating"),
+///         _ => {}
+///     }
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Marked {
+    config: MarkedConfig,
+    now: Instant,
+    stage: Stage,
+    effects: Effects,
+    seeds: fastrand::Rng,
+    slots: Slots,
+    refused: Refused,
+    remote: Remote,
+    census: Census,
+    reading: Reading,
+    recovery: Recovery,
+    widening: Widening,
+    verification: Verification,
+    record: Record,
+    /// What was to be read to its end before the stop can be.
+    ends_in_order: bool,
+    /// Why nothing can be made durable.
+    ledger_failed: Option<&'static str>,
+}
+
+impl Marked {
+    /// The policies of a stream that has not started. `seed` draws every jitter.
+    #[must_use]
+    pub fn new(config: MarkedConfig, seed: u64) -> Self {
+        let mut seeds = fastrand::Rng::with_seed(seed);
+        Self {
+            now: Instant::ZERO,
+            stage: Stage::Starting,
+            effects: Effects::default(),
+            slots: Slots::new(config.slots(), &mut seeds),
+            refused: Refused::default(),
+            remote: Remote::new(&config),
+            census: Census::new(&config),
+            reading: Reading::new(&config),
+            recovery: Recovery::new(config.restart),
+            widening: Widening::new(config.lookback_days),
+            verification: Verification::new(config.backoff, seeds.u64(..)),
+            record: Record::new(),
+            ends_in_order: true,
+            ledger_failed: None,
+            seeds,
+            config,
+        }
+    }
+
+    /// Takes an input that happened at `now`. A `now` earlier than the last counts as the last.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        let now = now.max(self.now);
+        self.now = now;
+        if input.is_an_operators() {
+            self.try_now(now);
+        }
+        match input {
+            Input::Start { state, wall } => self.start(state, wall, now),
+            Input::Opened(connection) => self.opened(connection, now),
+            Input::Poke { connection, members } => self.poked(connection, members, now),
+            Input::Data(connection) => self.data(connection, now),
+            Input::Late(connection, lack) => self.late(connection, lack),
+            Input::Stale(connection) => self.stale(connection, Cause::Stale, now),
+            Input::TooSlow(connection) => self.stale(connection, Cause::SlowFrame, now),
+            Input::Suspended { .. } => {
+                self.reading.changed(now);
+                self.verification.unsettled(now);
+            }
+            Input::Garbled(connection) => self.garbled(connection, now),
+            Input::Paused(connection) => self.blocked(connection, true, now),
+            Input::Resumed(connection) => self.blocked(connection, false, now),
+            Input::Ended { connection, end } => self.ended(connection, end, now),
+            Input::Committed { connection, span } => self.committed(connection, &span, now),
+            Input::Persisted(number) => self.persisted(number, now),
+            Input::LedgerFailed(reason) => self.ledger_failed = Some(reason),
+            Input::LedgerWell => self.ledger_failed = None,
+            Input::Answered(answer) => self.answered(answer, now),
+            Input::Counted { stream, members } => self.counted(&stream, members, now),
+            Input::Room => self.room(now),
+            Input::Flushed => self.flushed(now),
+            Input::Tick | Input::TryNow => {}
+            Input::Recover => self.recover(Cause::Operator, now),
+            Input::Pause => self.pause(now),
+            Input::Resume => self.resume(now),
+            Input::Reconnect => self.reconnect(now),
+            Input::Stop { drain } => self.stop(drain, now),
+        }
+        self.slots.tick(self.is_running(), &mut self.effects, now);
+        self.connect_slots(now);
+        self.recover_if_due(now);
+        self.verify_if_due(now);
+        self.next_call(now);
+        self.count_if_due(now);
+    }
+
+    /// The next effect, in order.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.effects.poll()
+    }
+
+    /// When to tick next.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let slots = self.slots.deadline(self.is_running(), self.now);
+        [slots, self.count_due(), self.incident_deadline(), self.verification_due()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The low-water mark.
+    #[must_use]
+    pub const fn mark(&self) -> Option<Timestamp> {
+        self.reading.mark()
+    }
+
+    /// How far the mark is behind, by the service's clock; `None` without a mark. Before the first poke our
+    /// own clock stands in, and the mark's lag is off by as much as that is.
+    #[must_use]
+    pub fn lag(&self) -> Option<Duration> {
+        self.mark().map(|mark| self.reading.time(self.now).since(mark))
+    }
+
+    /// How many suspects hold the mark down.
+    #[must_use]
+    pub fn suspects(&self) -> usize {
+        self.reading.suspects().len()
+    }
+
+    /// The slots' states, in order, and whether a live one is late.
+    pub fn slots(&self) -> impl Iterator<Item = (SlotId, SlotState, bool)> {
+        self.slots.states()
+    }
+
+    /// The clients that the last poke counted, and the most that the service allows.
+    #[must_use]
+    pub const fn members(&self) -> Members {
+        self.census.members()
+    }
+
+    /// When the next attempt to connect may be made, if attempts are being held back.
+    #[must_use]
+    pub fn backing_off_until(&self) -> Option<Instant> {
+        self.slots.admission().held_until().filter(|&until| until > self.now)
+    }
+
+    /// Whether a recovery waits for `Room` in the queue.
+    #[must_use]
+    pub const fn awaits_room(&self) -> bool {
+        matches!(self.stage, Stage::Terminating { await_room: true, .. })
+    }
+
+    /// The incident under way.
+    #[must_use]
+    pub fn incident(&self) -> Option<IncidentSummary> {
+        self.recovery.summary(self.now)
+    }
+
+    /// The stream's state, in one word.
+    #[must_use]
+    pub fn health(&self) -> Health {
+        let reads = self.slots.reads_or_drains();
+        let rests = self.slots.rest();
+        match &self.stage {
+            Stage::Stopped => Health::Stopped,
+            Stage::Draining | Stage::Flushing | Stage::Closing { .. } => Health::Stopping,
+            _ if let Some(reason) = self.ledger_failed => Health::Degraded(reason),
+            _ if self.slots.is_paused() => Health::Paused,
+            _ if self.refused.token() => Health::Degraded("token_refused"),
+            Stage::Terminating { await_room: true, .. } => Health::Degraded("outbox_full"),
+            Stage::Establishing(establish) if let Some(trouble) = establish.trouble() => {
+                Health::Degraded(trouble)
+            }
+            Stage::Terminating { .. } | Stage::Establishing(_) | Stage::Recording { .. } => {
+                if self.recovery.is_under_way() { Health::Recovering } else { Health::Starting }
+            }
+            Stage::Running if self.recovery.is_wanted() => Health::Degraded("too_many_recoveries"),
+            // While an attempt is under way, too, or the state would change with each of them.
+            Stage::Running if !reads && !rests && self.slots.admission().has_failed() => {
+                Health::Degraded("unreachable")
+            }
+            Stage::Running if self.recovery.is_under_way() => Health::Recovering,
+            Stage::Running if self.replay_is_refused() => Health::Degraded("replay_refused"),
+            // Between a rest and the next frame, it is no new start.
+            Stage::Running if reads || rests || self.reading.has_read() => Health::Live,
+            Stage::Running | Stage::Starting => Health::Starting,
+        }
+    }
+
+    const fn is_running(&self) -> bool {
+        matches!(self.stage, Stage::Running)
+    }
+
+    fn start(&mut self, state: Option<StreamState>, wall: Timestamp, now: Instant) {
+        self.reading.start(self.config.watchdog.late_after, now, wall);
+        let Some(state) = state else {
+            self.terminate(false, now);
+            return;
+        };
+        self.reading.read_before(state.mark);
+        self.remote.take_over(&state, &mut self.seeds, now);
+        self.recovery.take_over(state.incidents, state.incident.as_ref(), now, wall);
+        // Where nothing is verified any more, a recovery reads past what the last process could not.
+        let unverifiable = !state.suspects.is_empty() && self.config.verify_every.is_none();
+        if !state.clean || state.stream_id.is_none() || unverifiable {
+            self.recover(Cause::UncleanStart, now);
+        } else if self.reading.go_on(state.suspects, now, wall) {
+            // The service's checkpoint holds, as long as this is on disk before we connect.
+            let persisted = self.persist(Phase::Running, false, now);
+            self.stage = Stage::Recording { persisted };
+        } else {
+            self.recover(Cause::CheckpointExpired, now);
+        }
+    }
+
+    fn room(&mut self, now: Instant) {
+        if let Stage::Terminating { await_room, .. } = &mut self.stage {
+            *await_room = false;
+        }
+        self.go_on_terminating(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;
