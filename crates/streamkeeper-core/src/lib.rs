@@ -5,7 +5,7 @@
 //! hours a test of microseconds, and lets a seeded simulation run millions of fault schedules.
 //! Randomness is a seed that is given.
 //!
-//! Read [`marked::Marked`] first: it composes the machines of one stream. Then
+//! Read [`policy::Policy`] first, and [`marked::Marked`], which composes the machines of one stream. Then
 //! [`marked::low_water`], which says how far the stream has been read, and [`marked::establish`], which makes
 //! a new one.
 //!
@@ -17,8 +17,8 @@
 //! - [`classify`]: what the end of a connection means.
 //! - [`version`]: which version of a record is new.
 //! - [`service_clock`]: what time it is at the service.
-//! - [`policy`]: what the policies of any stream have in common: what goes in and out, and its slots.
-//! - [`marked`]: those of a stream that is read again from a mark.
+//! - [`policy`]: the policies of a stream, a closed family: their contract, and what all have in common.
+//! - [`marked`]: the family of streams that are read again from a mark.
 
 pub mod backoff;
 pub mod classify;

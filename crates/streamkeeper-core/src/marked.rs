@@ -1,12 +1,13 @@
-//! The policies of one stream, composed: all slots, hygiene, back-off, recovery, mark.
+//! The policies of a stream that is read again from a mark.
 //!
-//! **The contract.** After every [`Marked::handle`], drain [`Marked::poll`] to `None`
-//! and carry the outputs out in order; then arrange to call `handle(now, Input::Tick)` at
-//! [`Marked::deadline`]. An early tick is no fault. Every `Connect` is answered by exactly one
-//! `Ended`, every `Call` by one `Answered`, every `Persist` by one `Persisted`.
+//! The service remembers how far a client has read, and says nothing of what was sent into a connection that
+//! had died. So one number is kept, the low-water mark; and whatever stops the stream, it is made anew from the
+//! UTC day of the mark. [`Marked`] composes the machines; its contract is that of
+//! [`Policy`](crate::policy::Policy), and every `Call` is answered by one `Answered`, every `Count` by one
+//! `Counted`.
 //!
 //! Where things are. Each part owns its data and says what happened; the [`Marked`] composes them:
-//! - `slots` and `admission` (who connects and rests), `refused`, `effects`;
+//! - of [`policy`]: slots and admission (who connects and rests), what is refused;
 //! - `remote` (the stream on the service) with `left_behind` (streams that are not read any more) and
 //!   `lost_history` (what the service does not keep); `census` (whose its clients are);
 //! - `reading` (how far it has been read) with `proof` (what committed frames prove) and `absence`;
@@ -16,13 +17,16 @@
 //! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery), `steering`
 //! (what an operator asks), and here what every input leads to.
 
+mod cause;
 mod census;
 mod connections;
 pub mod establish;
 mod incident;
+mod input;
 mod left_behind;
 mod lost_history;
 pub mod low_water;
+mod output;
 mod reading;
 mod record;
 mod recover;
@@ -39,12 +43,14 @@ use crate::marked::establish::Establish;
 use crate::policy::effects::Effects;
 use crate::policy::refused::Refused;
 use crate::policy::slots::Slots;
-use crate::policy::{Input, Members, Output, SlotState};
+use crate::policy::{self, Health, SlotState};
 use crate::time::{Instant, Timestamp};
 
+pub use self::cause::{Cause, IncidentSummary, Lost};
+pub use self::input::{Input, Members};
 pub use self::lost_history::HISTORY_DAYS;
-pub use self::settings::{Health, MarkedConfig, OpenIncident, Phase, StreamState};
-pub use crate::policy::{Cause, IncidentSummary, Lost};
+pub use self::output::{Output, Report, Target};
+pub use self::settings::{MarkedConfig, OpenIncident, Phase, StreamState};
 
 use self::census::Census;
 use self::incident::Recovery;
@@ -77,25 +83,7 @@ enum Stage {
     Stopped,
 }
 
-/// The policies of one stream. The `Supervisor` actor owns one.
-///
-/// ```
-/// use streamkeeper_core::marked::establish::Call;
-/// use streamkeeper_core::marked::{Marked, MarkedConfig};
-/// use streamkeeper_core::policy::{Input, Output};
-/// use streamkeeper_core::time::{Instant, Timestamp};
-///
-/// let mut policy = Marked::new(MarkedConfig::new("acme", 3), 1);
-/// let now = Instant::ZERO;
-/// policy.handle(now, Input::Start { state: None, wall: Timestamp::from_micros(0) });
-/// while let Some(output) = policy.poll() {
-///     match output {
-///         Output::Persist { number, .. } => policy.handle(now, Input::Persisted(number)),
-///         Output::Call(call) => assert_eq!(call, Call::List, "look before creating"),
-///         _ => {}
-///     }
-/// }
-/// ```
+/// The policies of one stream.
 #[derive(Debug)]
 pub struct Marked {
     config: MarkedConfig,
@@ -144,42 +132,40 @@ impl Marked {
     }
 
     /// Takes an input that happened at `now`. A `now` earlier than the last counts as the last.
-    pub fn handle(&mut self, now: Instant, input: Input) {
+    pub fn handle(&mut self, now: Instant, input: policy::Input) {
         let now = now.max(self.now);
         self.now = now;
         if input.is_an_operators() {
             self.try_now(now);
         }
         match input {
-            Input::Start { state, wall } => self.start(state, wall, now),
-            Input::Opened(connection) => self.opened(connection, now),
-            Input::Poke { connection, members } => self.poked(connection, members, now),
-            Input::Data(connection) => self.data(connection, now),
-            Input::Late(connection, lack) => self.late(connection, lack),
-            Input::Stale(connection) => self.stale(connection, Cause::Stale, now),
-            Input::TooSlow(connection) => self.stale(connection, Cause::SlowFrame, now),
-            Input::Suspended { .. } => {
+            policy::Input::Start { state, wall } => self.start(state, wall, now),
+            policy::Input::Opened(connection) => self.opened(connection, now),
+            policy::Input::Data(connection) => self.data(connection, now),
+            policy::Input::Late(connection, lack) => self.late(connection, lack),
+            policy::Input::Stale(connection) => self.stale(connection, Cause::Stale, now),
+            policy::Input::TooSlow(connection) => self.stale(connection, Cause::SlowFrame, now),
+            policy::Input::Suspended { .. } => {
                 self.reading.changed(now);
                 self.verification.unsettled(now);
             }
-            Input::Garbled(connection) => self.garbled(connection, now),
-            Input::Paused(connection) => self.blocked(connection, true, now),
-            Input::Resumed(connection) => self.blocked(connection, false, now),
-            Input::Ended { connection, end } => self.ended(connection, end, now),
-            Input::Committed { connection, span } => self.committed(connection, &span, now),
-            Input::Persisted(number) => self.persisted(number, now),
-            Input::LedgerFailed(reason) => self.ledger_failed = Some(reason),
-            Input::LedgerWell => self.ledger_failed = None,
-            Input::Answered(answer) => self.answered(answer, now),
-            Input::Counted { stream, members } => self.counted(&stream, members, now),
-            Input::Room => self.room(now),
-            Input::Flushed => self.flushed(now),
-            Input::Tick | Input::TryNow => {}
-            Input::Recover => self.recover(Cause::Operator, now),
-            Input::Pause => self.pause(now),
-            Input::Resume => self.resume(now),
-            Input::Reconnect => self.reconnect(now),
-            Input::Stop { drain } => self.stop(drain, now),
+            policy::Input::Garbled(connection) => self.garbled(connection, now),
+            policy::Input::Paused(connection) => self.blocked(connection, true, now),
+            policy::Input::Resumed(connection) => self.blocked(connection, false, now),
+            policy::Input::Ended { connection, end } => self.ended(connection, end, now),
+            policy::Input::Committed { connection, span } => self.committed(connection, &span, now),
+            policy::Input::Persisted(number) => self.persisted(number, now),
+            policy::Input::LedgerFailed(reason) => self.ledger_failed = Some(reason),
+            policy::Input::LedgerWell => self.ledger_failed = None,
+            policy::Input::Marked(input) => self.handle_own(input, now),
+            policy::Input::Room => self.room(now),
+            policy::Input::Flushed => self.flushed(now),
+            policy::Input::Tick | policy::Input::TryNow => {}
+            policy::Input::Recover => self.recover(Cause::Operator, now),
+            policy::Input::Pause => self.pause(now),
+            policy::Input::Resume => self.resume(now),
+            policy::Input::Reconnect => self.reconnect(now),
+            policy::Input::Stop { drain } => self.stop(drain, now),
         }
         self.slots.tick(self.is_running(), &mut self.effects, now);
         self.connect_slots(now);
@@ -189,8 +175,16 @@ impl Marked {
         self.count_if_due(now);
     }
 
+    fn handle_own(&mut self, input: Input, now: Instant) {
+        match input {
+            Input::Poke { connection, members } => self.poked(connection, members, now),
+            Input::Answered(answer) => self.answered(answer, now),
+            Input::Counted { stream, members } => self.counted(&stream, members, now),
+        }
+    }
+
     /// The next effect, in order.
-    pub fn poll(&mut self) -> Option<Output> {
+    pub fn poll(&mut self) -> Option<policy::Output> {
         self.effects.poll()
     }
 

@@ -6,8 +6,8 @@
 use std::collections::BTreeMap;
 
 use streamkeeper_core::id::{ConnectionId, Reader, StreamId};
+use streamkeeper_core::marked::Target;
 use streamkeeper_core::marked::establish::Call;
-use streamkeeper_core::policy::Target;
 use streamkeeper_simulator::model::Millis;
 
 use super::Verdict;

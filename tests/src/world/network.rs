@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::marked::establish::CallFailure;
-use streamkeeper_core::policy::{Input, Members, Target};
+use streamkeeper_core::marked::{self, Members, Target};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 
@@ -294,7 +295,7 @@ impl World {
                 connection.data_since_poke = false;
                 let number = |n: usize| u32::try_from(n).ok();
                 let members = Members { count: number(count), max: number(max) };
-                self.report(Input::Poke { connection: id, members });
+                self.report(marked::Input::Poke { connection: id, members }.into());
             }
             _ => {
                 if !std::mem::replace(&mut connection.data_since_poke, true) {

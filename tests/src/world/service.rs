@@ -6,7 +6,8 @@
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, StreamId};
 use streamkeeper_core::marked::establish::{Answer, Call, CallFailure, Listed};
-use streamkeeper_core::policy::{Input, Target};
+use streamkeeper_core::marked::{self, Target};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::watchdog::Watchdog;
 use streamkeeper_simulator::model::{
@@ -212,7 +213,7 @@ impl World {
         let counted = stream.0.parse().ok().filter(|_| !away);
         let members = counted.and_then(|id| u32::try_from(self.model.members(id)).ok());
         let latency = self.draw(self.plan.latency);
-        let report = ForShell::Report(Input::Counted { stream, members });
+        let report = ForShell::Report(marked::Input::Counted { stream, members }.into());
         self.agenda.add(self.now + latency, Happening::Shell(number, report));
     }
 

@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use crate::id::{ConnectionId, Reader, SlotId, StreamId};
 use crate::policy::slots::{Places, SlotState, Slots};
-use crate::policy::{Members, Output, Report};
 use crate::time::Instant;
 
 use super::reading::SETTLE_EVERY;
-use super::{Cause, Marked, MarkedConfig};
+use super::{Cause, Marked, MarkedConfig, Members, Output, Report};
 
 /// What the service has said of the stream's clients, and what is to be made of it.
 #[derive(Clone, Debug)]

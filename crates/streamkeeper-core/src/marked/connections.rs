@@ -5,11 +5,11 @@ use std::time::Duration;
 use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Reader};
 use crate::policy::slots::Ended;
-use crate::policy::{Members, Output, Report, Target};
+use crate::policy::{Output, Report};
 use crate::time::Instant;
 use crate::watchdog::Lack;
 
-use super::{Cause, Marked, Stage};
+use super::{Cause, Marked, Members, Stage, Target};
 
 impl Marked {
     /// Connects every slot that wants to, may, and has a stream to connect to.
@@ -21,7 +21,7 @@ impl Marked {
         let opening = self.slots.connect(self.census.places(), now);
         self.census.connecting(&opening);
         for connection in opening {
-            let target = Target::Stream(stream.clone());
+            let target = Target::Stream(stream.clone()).into();
             self.effects.push(Output::Connect { connection, target });
         }
     }

@@ -12,10 +12,9 @@ use std::time::Duration;
 use crate::backoff::{Backoff, BackoffConfig};
 use crate::id::StreamId;
 use crate::marked::establish::{Answer, Call, Listed, is_ours};
-use crate::policy::Report;
 use crate::time::Instant;
 
-use super::Marked;
+use super::{Marked, Report};
 
 /// When a call is to be made, and how much later again if it fails.
 #[derive(Clone, Debug)]

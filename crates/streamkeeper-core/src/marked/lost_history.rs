@@ -8,11 +8,10 @@
 
 use std::time::Duration;
 
-use crate::policy::Report;
 use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp, UtcDay};
 
-use super::{Lost, Marked};
+use super::{Lost, Marked, Report};
 
 /// The service keeps 30 days of history (Inform API, Replay).
 pub const HISTORY_DAYS: u32 = 30;

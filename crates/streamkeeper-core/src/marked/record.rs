@@ -5,11 +5,11 @@
 
 use std::time::Duration;
 
-use crate::policy::Output;
+use crate::policy;
 use crate::time::{Instant, Timestamp};
 
 use super::settings::PERSIST_EVERY;
-use super::{Marked, Phase, Stage, StreamState};
+use super::{Marked, Output, Phase, Stage, StreamState};
 
 /// What was last asked to be written down.
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ impl Marked {
             left_behind: ours.left_behind,
             announced: ours.announced,
         };
-        self.effects.push(Output::Persist { number, state });
+        self.effects.push(policy::Output::Persist { number, state });
         number
     }
 
@@ -80,7 +80,7 @@ impl Marked {
             Stage::Closing { persisted, clean } if *persisted == number => {
                 let clean = *clean;
                 self.stage = Stage::Stopped;
-                self.effects.push(Output::Stopped { clean });
+                self.effects.push(policy::Output::Stopped { clean });
             }
             _ => {}
         }
@@ -107,7 +107,7 @@ impl Marked {
         let open = self.slots.connected() > 0 || self.verification.is_connected();
         if matches!(self.stage, Stage::Draining) && !open {
             self.stage = Stage::Flushing;
-            self.effects.push(Output::Flush);
+            self.effects.push(policy::Output::Flush);
         }
     }
 

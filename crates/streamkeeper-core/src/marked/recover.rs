@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use crate::id::{ConnectionId, Reader, SlotId};
 use crate::marked::establish::{Answer, CallFailure, Establish, Established, FirstDay, Progress};
-use crate::policy::{Output, Report, SlotState};
+use crate::policy::SlotState;
 use crate::time::Instant;
 
 use super::incident::Terminated;
-use super::{Cause, Marked, Phase, Stage};
+use super::{Cause, Marked, Output, Phase, Report, Stage};
 
 impl Marked {
     /// Starts a recovery, unless one is being set up, or too many came lately.

@@ -170,24 +170,5 @@ pub enum Phase {
     Recovering,
 }
 
-/// A stream's state in one word, for people and probes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Health {
-    /// Not connected for the first time yet.
-    Starting,
-    /// Connected (or resting), nothing wrong.
-    Live,
-    /// An incident is under way.
-    Recovering,
-    /// Something is wrong that we cannot mend; the word says what.
-    Degraded(&'static str),
-    /// The operator wants no connection.
-    Paused,
-    /// Ending its connections.
-    Stopping,
-    /// Stopped.
-    Stopped,
-}
-
 /// The mark is written down this often.
 pub(super) const PERSIST_EVERY: Duration = Duration::from_secs(5);

@@ -11,11 +11,11 @@ use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Epoch, Reader};
 use crate::marked::low_water::{Gate, Position};
 use crate::policy::effects::Effects;
-use crate::policy::{Output, Report, Span, Target};
+use crate::policy::{Output, Span};
 use crate::time::{Instant, Timestamp, UtcDay};
 
 use super::lost_history::HISTORY_DAYS;
-use super::{Lost, Marked};
+use super::{Lost, Marked, Report, Target};
 
 /// The verification of one stream.
 #[derive(Clone, Debug)]
@@ -249,7 +249,7 @@ impl Marked {
         let connection = run.connection();
         self.verification.run = Some(run);
         self.effects.report(Report::VerificationStarted { date });
-        self.effects.push(Output::Connect { connection, target: Target::Replay(date) });
+        self.effects.push(Output::Connect { connection, target: Target::Replay(date).into() });
     }
 
     /// From which day what is suspected up to `covers` has to be read again.

@@ -11,12 +11,12 @@ use super::{Output, Report};
 pub(crate) struct Effects(VecDeque<Output>);
 
 impl Effects {
-    pub(crate) fn push(&mut self, output: Output) {
-        self.0.push_back(output);
+    pub(crate) fn push(&mut self, output: impl Into<Output>) {
+        self.0.push_back(output.into());
     }
 
-    pub(crate) fn report(&mut self, report: Report) {
-        self.push(Output::Report(report));
+    pub(crate) fn report(&mut self, report: impl Into<Report>) {
+        self.push(Output::Report(report.into()));
     }
 
     pub(crate) fn kill(&mut self, connection: ConnectionId) {

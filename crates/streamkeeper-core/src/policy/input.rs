@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use crate::classify::End;
-use crate::id::{ConnectionId, StreamId, UserKey};
-use crate::marked::StreamState;
-use crate::marked::establish::Answer;
+use crate::id::{ConnectionId, UserKey};
+use crate::marked::{self, StreamState};
 use crate::time::{Instant, Timestamp, UtcDay};
 use crate::watchdog::Lack;
 
@@ -21,13 +20,6 @@ pub enum Input {
     },
     /// The response head came: 200, a stream of events.
     Opened(ConnectionId),
-    /// A poke came on a connection.
-    Poke {
-        /// Which connection.
-        connection: ConnectionId,
-        /// What it said of the stream's clients.
-        members: Members,
-    },
     /// The first data came after a poke, or after the opening.
     Data(ConnectionId),
     /// No frame was completed for `late_after`, for want of this.
@@ -71,15 +63,8 @@ pub enum Input {
     LedgerFailed(&'static str),
     /// The ledger takes events again, those that waited first: none of them is lost.
     LedgerWell,
-    /// The answer to a call.
-    Answered(Answer),
-    /// The answer to `Count`.
-    Counted {
-        /// The stream that was asked for.
-        stream: StreamId,
-        /// How many clients the service counts on it; `None` if it did not say.
-        members: Option<u32>,
-    },
+    /// What only a marked stream hears.
+    Marked(marked::Input),
     /// There is room in the queue again.
     Room,
     /// Everything read has been committed (the answer to `Flush`).
@@ -108,15 +93,6 @@ impl Input {
     pub(crate) const fn is_an_operators(&self) -> bool {
         matches!(self, Self::Recover | Self::Resume | Self::Reconnect | Self::TryNow)
     }
-}
-
-/// What a poke says of the stream's clients (Inform API, Connecting).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Members {
-    /// How many are connected, if said.
-    pub count: Option<u32>,
-    /// How many may be connected, if said.
-    pub max: Option<u32>,
 }
 
 /// What a committed batch proves.
@@ -153,13 +129,4 @@ impl Datum {
     pub fn span_days(&self) -> u32 {
         self.start_day.map_or(0, |start_day| self.created_at.utc_day().days_since(start_day))
     }
-}
-
-/// The stream a connection reads.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// `GET /streams/{id}/connect`.
-    Stream(StreamId),
-    /// `GET /replay` from that day on.
-    Replay(UtcDay),
 }

@@ -29,8 +29,8 @@ impl Reports {
     }
 
     /// Sends a report; after the supervisor has stopped, nobody wants it.
-    pub(crate) fn send(&self, input: Input) {
-        if self.sender.send((self.clock.now(), input)).is_err() {
+    pub(crate) fn send(&self, input: impl Into<Input>) {
+        if self.sender.send((self.clock.now(), input.into())).is_err() {
             tracing::trace!("a report came after the stream had stopped");
         }
     }

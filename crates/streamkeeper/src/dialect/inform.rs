@@ -8,7 +8,8 @@ use std::hash::{DefaultHasher, Hasher};
 
 use sha2::{Digest, Sha256};
 use streamkeeper_core::id::UserKey;
-use streamkeeper_core::policy::{Datum, Members};
+use streamkeeper_core::marked::Members;
+use streamkeeper_core::policy::Datum;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_inform::{EventType, InformEvent, VersionId, classify};

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
+use streamkeeper_core::marked;
 use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
@@ -243,7 +244,7 @@ impl ReadLoop {
         (read, false)
     }
 
-    fn report(&self, input: Input) {
+    fn report(&self, input: impl Into<Input>) {
         self.tools.reports.send(input);
     }
 
@@ -276,7 +277,7 @@ impl ReadLoop {
                     self.data_reported = false;
                     batch.poke = ts.or(batch.poke);
                     *proof = true;
-                    self.report(Input::Poke { connection: self.connection, members });
+                    self.report(marked::Input::Poke { connection: self.connection, members });
                 }
                 Reading::Event(event) => {
                     if !std::mem::replace(&mut self.data_reported, true) {

@@ -1,6 +1,6 @@
 //! The supervisor of one stream: owns its policy, its connection actors, its lifecycle actor.
 //!
-//! A thin shell: it stamps what happens with the time, gives it to the [`Marked`], and carries
+//! A thin shell: it stamps what happens with the time, gives it to the [`Policy`], and carries
 //! the outputs out. Everything that happens reaches it through one channel, in order; event data
 //! does not pass through it.
 
@@ -16,8 +16,8 @@ use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::marked::establish::{Answer, Call, CallFailure};
-use streamkeeper_core::marked::{Marked, StreamState};
-use streamkeeper_core::policy::{Health, Input, Output, Report, SlotState, Target};
+use streamkeeper_core::marked::{self, StreamState};
+use streamkeeper_core::policy::{Health, Input, Output, Policy, Report, SlotState, Target};
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_inform::{ReplayQuery, Request};
@@ -33,7 +33,7 @@ use crate::stream::lifecycle::{Count, Filters, Make, StreamLifecycle};
 
 /// The actor.
 pub(crate) struct Supervisor {
-    policy: Marked,
+    policy: Policy,
     tools: Tools,
     filters: Filters,
     /// What it starts with.
@@ -67,7 +67,7 @@ pub(crate) struct Parts {
 
 impl Supervisor {
     /// The supervisor of a stream.
-    pub(crate) fn new(policy: Marked, parts: Parts) -> Self {
+    pub(crate) fn new(policy: Policy, parts: Parts) -> Self {
         let Parts { tools, filters, state, arbiters, reports, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
@@ -118,12 +118,7 @@ impl Supervisor {
                     hold.kill();
                 }
             }
-            Output::Call(call) => self.make_call(call),
-            Output::Count(stream) => {
-                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
-                    self.tools.reports.send(Input::Counted { stream, members: None });
-                }
-            }
+            Output::Marked(output) => self.ask_service(output),
             Output::Persist { number, state } => {
                 self.last_state = state.clone();
                 self.tools.writer.persist(number, state, &self.tools.reports);
@@ -148,6 +143,18 @@ impl Supervisor {
         ctx.stop();
     }
 
+    fn ask_service(&mut self, output: marked::Output) {
+        match output {
+            marked::Output::Call(call) => self.make_call(call),
+            marked::Output::Count(stream) => {
+                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
+                    let counted = marked::Input::Counted { stream, members: None };
+                    self.tools.reports.send(counted);
+                }
+            }
+        }
+    }
+
     /// Sends a call to the lifecycle actor; one that has died is replaced.
     fn make_call(&mut self, call: Call) {
         if !self.lifecycle.connected() {
@@ -156,15 +163,15 @@ impl Supervisor {
         if self.lifecycle.try_send(Make(call)).is_err() {
             let failure = CallFailure::Unavailable { status: None, acted: false };
             let answer = Answer::Failed { failure, retry_after: None };
-            self.tools.reports.send(Input::Answered(answer));
+            self.tools.reports.send(marked::Input::Answered(answer));
         }
     }
 
     /// Sends a connection to its slot's actor; an actor that has died is replaced.
     fn connect(&mut self, connection: ConnectionId, target: &Target) {
         let request = match target {
-            Target::Stream(id) => Request::connect(&id.0),
-            Target::Replay(day) => match day.to_string().parse() {
+            Target::Marked(marked::Target::Stream(id)) => Request::connect(&id.0),
+            Target::Marked(marked::Target::Replay(day)) => match day.to_string().parse() {
                 Ok(date) => Request::replay(&ReplayQuery {
                     date,
                     resources: self.filters.resources.clone(),
@@ -207,7 +214,7 @@ impl Supervisor {
     fn tell(&self, report: &Report) {
         let entry = &self.tools.entry;
         tell(entry, report);
-        if let Report::CaughtUp { incident: Some(summary) } = report {
+        if let Report::Marked(marked::Report::CaughtUp { incident: Some(summary) }) = report {
             entry.update(|view| view.last_incident = Some(incident_status(summary)));
         }
     }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use crate::id::{ConnectionId, Reader, SlotId};
 use crate::marked::low_water::Gate;
 use crate::policy::Datum;
-use crate::policy::{Report, Span};
+use crate::policy::Span;
 use crate::service_clock::Statement;
 use crate::time::{Instant, Timestamp};
 
-use super::super::{Cause, Marked};
+use super::super::{Cause, Marked, Report};
 use super::Reading;
 
 /// The reading has come further.

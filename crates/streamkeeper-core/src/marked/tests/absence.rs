@@ -2,8 +2,8 @@
 
 use crate::classify::End;
 use crate::marked::establish::{Answer, Call};
-use crate::marked::{Cause, StreamState};
-use crate::policy::{Input, Report};
+use crate::marked::{Cause, Report, StreamState};
+use crate::policy::Input;
 use crate::time::Timestamp;
 
 use super::bench::{Bench, NOON, restless, s};

@@ -7,8 +7,8 @@ use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::id::StreamId;
 use crate::marked::establish::{Answer, Call};
-use crate::marked::{Cause, StreamState};
-use crate::policy::{Input, Members, Output, Report};
+use crate::marked::{self, Cause, Members, Report, StreamState};
+use crate::policy::{Input, Output};
 use crate::time::{Instant, Timestamp};
 
 /// Lets everything pass until `seconds`: slot 0 gets a poke each second, every attempt is refused.
@@ -72,7 +72,7 @@ fn a_retry_after_is_honoured_with_every_refusal_that_passes() {
 fn poke_with(bench: &mut Bench, slot: u8, count: u32, max: u32) {
     let connection = bench.slot(slot);
     let members = Members { count: Some(count), max: Some(max) };
-    bench.input(Input::Poke { connection, members });
+    bench.input(marked::Input::Poke { connection, members });
 }
 
 #[test]

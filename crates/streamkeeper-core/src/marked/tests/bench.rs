@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::classify::End;
 use crate::id::{ConnectionId, Reader, SlotId, StreamId};
 use crate::marked::establish::{Answer, Call};
-use crate::marked::{Marked, MarkedConfig, StreamState};
-use crate::policy::{Datum, Input, Members, Output, Report, Span, Target};
+use crate::marked::{self, Marked, MarkedConfig, Members, Report, StreamState, Target};
+use crate::policy::{self, Datum, Input, Output, Span};
 use crate::time::{Instant, Timestamp};
 
 /// The service's time at our instant zero: 2026-11-21T12:00:00Z.
@@ -20,6 +20,8 @@ pub(super) struct Bench {
     /// What was wanted since the last look, persists and reports aside.
     pub(super) wanted: Vec<Output>,
     pub(super) reports: Vec<Report>,
+    /// What is reported of any stream.
+    pub(super) common: Vec<policy::Report>,
     pub(super) persisted: Vec<StreamState>,
     pub(super) connections: BTreeMap<ConnectionId, Target>,
     /// Persists are answered only while this is true.
@@ -34,6 +36,7 @@ impl Bench {
             now: Instant::ZERO,
             wanted: Vec::new(),
             reports: Vec::new(),
+            common: Vec::new(),
             persisted: Vec::new(),
             connections: BTreeMap::new(),
             disk_answers: true,
@@ -55,8 +58,8 @@ impl Bench {
         self.input(Input::Start { state, wall: Timestamp::from_micros(0) });
     }
 
-    pub(super) fn input(&mut self, input: Input) {
-        self.policy.handle(self.now, input);
+    pub(super) fn input(&mut self, input: impl Into<Input>) {
+        self.policy.handle(self.now, input.into());
         self.collect();
     }
 
@@ -68,8 +71,9 @@ impl Bench {
                     self.unanswered.push(number);
                     self.answer_disk();
                 }
-                Output::Report(report) => self.reports.push(report),
-                Output::Connect { connection, ref target } => {
+                Output::Report(policy::Report::Marked(report)) => self.reports.push(report),
+                Output::Report(report) => self.common.push(report),
+                Output::Connect { connection, target: policy::Target::Marked(ref target) } => {
                     self.connections.insert(connection, target.clone());
                     self.wanted.push(output);
                 }
@@ -105,7 +109,7 @@ impl Bench {
     pub(super) fn calls(&mut self) -> Vec<Call> {
         let mut calls = Vec::new();
         self.wanted.retain(|output| match output {
-            Output::Call(call) => {
+            Output::Marked(marked::Output::Call(call)) => {
                 calls.push(call.clone());
                 false
             }
@@ -117,12 +121,12 @@ impl Bench {
     /// Answers the next call, which comes within a moment.
     #[track_caller]
     pub(super) fn answer(&mut self, call: &Call, answer: Answer) {
-        let wanted = |output: &Output| matches!(output, Output::Call(_));
+        let wanted = |output: &Output| matches!(output, Output::Marked(marked::Output::Call(_)));
         if !self.wanted.iter().any(wanted) {
             self.pass_to(self.seconds() + 0.25);
         }
         assert_eq!(self.calls().as_slice(), std::slice::from_ref(call));
-        self.input(Input::Answered(answer));
+        self.input(marked::Input::Answered(answer));
     }
 
     #[track_caller]
@@ -130,7 +134,7 @@ impl Bench {
         let calls = self.calls();
         let [Call::Create { start_date, .. }] = calls.as_slice() else { panic!("{calls:?}") };
         let date = start_date.map(|date| date.to_string());
-        self.input(Input::Answered(Answer::Created(StreamId(id.into()))));
+        self.input(marked::Input::Answered(Answer::Created(StreamId(id.into()))));
         date
     }
 
@@ -163,7 +167,7 @@ impl Bench {
 
     /// A poke without members, reported and committed.
     pub(super) fn poke(&mut self, connection: ConnectionId) {
-        self.input(Input::Poke { connection, members: Members::default() });
+        self.input(marked::Input::Poke { connection, members: Members::default() });
         let ts = Timestamp::from_micros(NOON * 1_000_000).plus(self.now.since(Instant::ZERO));
         self.commit(connection, Some(ts), Vec::new());
     }

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::bench::{Bench, restless, s};
 use crate::classify::{End, Refusal};
-use crate::marked::StreamState;
 use crate::marked::establish::{Answer, Call, CallFailure, Listed};
-use crate::policy::{Input, Members, Report};
+use crate::marked::{self, Members, Report, StreamState};
+use crate::policy::Input;
 
 /// After a clean stop while `stream` was read.
 fn restarted(stream: &str) -> Bench {
@@ -77,7 +77,7 @@ fn a_slot_too_many_keeps_nothing_from_being_deleted() {
     let second = bench.take_connects()[0];
     bench.end(second, End::Refused(Refusal::Crowded { retry_after: None }));
     let members = Members { count: Some(1), max: Some(1) };
-    bench.input(Input::Poke { connection: first, members });
+    bench.input(marked::Input::Poke { connection: first, members });
     bench.poke_until(10.0);
     assert_eq!(bench.take_connects(), [], "the service allows one");
     bench.answer(&Call::List, listed(&[("s1", "acme"), ("s2", "acme~2")]));
@@ -132,7 +132,7 @@ fn held() -> Bench {
     loop {
         bench.pass_to(bench.seconds() + 0.5);
         match bench.calls().as_slice() {
-            [Call::Delete { .. }] => bench.input(Input::Answered(held.clone())),
+            [Call::Delete { .. }] => bench.input(marked::Input::Answered(held.clone())),
             [Call::List] => return bench,
             other => assert!(other.is_empty() && bench.seconds() < 100.0, "{other:?}"),
         }
@@ -143,7 +143,7 @@ fn held() -> Bench {
 fn a_name_alongside_is_written_down_before_it_is_asked_for() {
     let mut bench = held();
     bench.disk_answers = false;
-    bench.input(Input::Answered(listed(&[("s1", "acme")])));
+    bench.input(marked::Input::Answered(listed(&[("s1", "acme")])));
     assert_eq!(bench.persisted.last().unwrap().announced, ["acme~2"]);
     bench.pass_to(bench.seconds() + 10.0);
     assert_eq!(bench.calls(), [], "it is not durable yet");
@@ -161,11 +161,11 @@ fn a_name_alongside_is_written_down_before_it_is_asked_for() {
 #[test]
 fn a_name_alongside_that_is_refused_is_not_ours() {
     let mut bench = held();
-    bench.input(Input::Answered(listed(&[("s1", "acme")])));
+    bench.input(marked::Input::Answered(listed(&[("s1", "acme")])));
     assert!(matches!(bench.calls().as_slice(), [Call::Create { name, .. }] if name == "acme~2"));
     // Somebody else was faster.
     let taken = Answer::Failed { failure: CallFailure::NameTaken, retry_after: None };
-    bench.input(Input::Answered(taken));
+    bench.input(marked::Input::Answered(taken));
     bench.pass_to(bench.seconds() + 5.0);
     bench.answer(&Call::List, listed(&[("s1", "acme"), ("x", "acme~2")]));
     bench.answer_create("s3");

@@ -6,8 +6,8 @@ use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::id::{IncidentId, SlotId, StreamId, UserKey};
 use crate::marked::establish::{Answer, Call};
-use crate::marked::{Cause, MarkedConfig, OpenIncident, StreamState};
-use crate::policy::{Datum, Health, Input, Members, Output, Report, SlotState};
+use crate::marked::{self, Cause, MarkedConfig, Members, OpenIncident, Report, StreamState};
+use crate::policy::{self, Datum, Health, Input, Output, SlotState};
 use crate::time::{Instant, Timestamp};
 
 #[test]
@@ -162,8 +162,8 @@ fn five_pokes_then_a_half_close_and_a_rest_that_doubles_until_data_comes() {
     let connection = bench.slot(0);
     bench.input(Input::Data(connection));
     (0..5).for_each(|_| bench.poke(connection));
-    let rest = bench.reports.iter().rev().find_map(|report| match report {
-        Report::Rest { rest, .. } => Some(*rest),
+    let rest = bench.common.iter().rev().find_map(|report| match report {
+        policy::Report::Rest { rest, .. } => Some(*rest),
         _ => None,
     });
     assert!(rest.unwrap() < Duration::from_secs(6), "data starts afresh: {rest:?}");
@@ -193,7 +193,7 @@ fn as_many_slots_are_used_as_the_service_allows_and_one_line_says_why() {
     for round in 0..3 {
         for connection in bench.take_connects() {
             bench.input(Input::Opened(connection));
-            bench.input(Input::Poke { connection, members });
+            bench.input(marked::Input::Poke { connection, members });
         }
         assert!(bench.connections.len() <= 3, "round {round}");
     }
@@ -306,7 +306,7 @@ fn a_stop_beside_a_foreign_client_leaves_a_suspect() {
     bench.poke_until(700.0);
     let connection = bench.slot(0);
     let members = Members { count: Some(2), max: Some(3) };
-    bench.input(Input::Poke { connection, members });
+    bench.input(marked::Input::Poke { connection, members });
     bench.input(Input::Stop { drain: Duration::from_secs(2) });
     bench.end(connection, End::Terminated { mid_event: false });
     bench.input(Input::Flushed);

@@ -3,8 +3,8 @@
 use super::bench::{Bench, NOON, restless, s};
 use crate::classify::{End, Refusal};
 use crate::marked::establish::{Answer, Call, CallFailure, Listed};
-use crate::marked::{Lost, MarkedConfig, StreamState};
-use crate::policy::{Input, Report};
+use crate::marked::{self, Lost, MarkedConfig, Report, StreamState};
+use crate::policy::Input;
 use crate::time::Timestamp;
 
 const DAY: i64 = 86_400;
@@ -24,7 +24,7 @@ fn crashed(config: MarkedConfig, mark: i64, wall: i64) -> Bench {
 }
 
 fn refuse(bench: &mut Bench, failure: CallFailure) {
-    bench.input(Input::Answered(Answer::Failed { failure, retry_after: None }));
+    bench.input(marked::Input::Answered(Answer::Failed { failure, retry_after: None }));
     bench.pass_to(bench.seconds() + 15.0);
 }
 

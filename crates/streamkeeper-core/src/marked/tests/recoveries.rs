@@ -6,8 +6,8 @@ use super::bench::{Bench, NOON, restless, s};
 use crate::classify::{End, Refusal};
 use crate::id::{Reader, UserKey};
 use crate::marked::establish::{Answer, Call, CallFailure, Listed};
-use crate::marked::{Cause, Phase, StreamState};
-use crate::policy::{Datum, Health, Input, Members, Output, Report};
+use crate::marked::{self, Cause, Members, Phase, Report, StreamState};
+use crate::policy::{Datum, Health, Input, Output};
 use crate::time::Timestamp;
 
 /// Two slots, read for a quarter of an hour: settled, gate open, the mark near the present.
@@ -407,13 +407,13 @@ fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
     loop {
         match bench.calls().as_slice() {
             [Call::Delete { .. }] => {
-                bench.input(Input::Answered(Answer::Failed {
+                bench.input(marked::Input::Answered(Answer::Failed {
                     failure: CallFailure::Held,
                     retry_after: None,
                 }));
             }
             [Call::List] => {
-                bench.input(Input::Answered(Answer::Listed(vec![old.clone()])));
+                bench.input(marked::Input::Answered(Answer::Listed(vec![old.clone()])));
                 break;
             }
             other => assert!(other.is_empty(), "{other:?}"),
@@ -422,7 +422,7 @@ fn a_held_stream_is_left_behind_and_deleted_when_the_service_lets_go() {
     }
     let calls = bench.calls();
     assert!(matches!(calls.as_slice(), [Call::Create { name, .. }] if name == "acme~2"));
-    bench.input(Input::Answered(Answer::Created(s("s2"))));
+    bench.input(marked::Input::Answered(Answer::Created(s("s2"))));
     bench.open_all();
     bench.pass_to(bench.seconds() + 6.0);
     bench.answer(
@@ -443,7 +443,7 @@ fn a_foreign_client_on_the_stream_is_left_for_a_stream_of_our_own() {
         bench.pass_to(bench.seconds() + 5.0);
         for slot in [0, 1] {
             let connection = bench.slot(slot);
-            bench.input(Input::Poke { connection, members });
+            bench.input(marked::Input::Poke { connection, members });
         }
         assert!(bench.seconds() < 1_100.0);
     }
@@ -454,7 +454,7 @@ fn a_foreign_client_on_the_stream_is_left_for_a_stream_of_our_own() {
 #[test]
 fn a_service_whose_pokes_do_not_say_who_reads_is_asked_and_a_foreign_client_seen() {
     let mut bench = Bench::running(restless(2));
-    let count = Output::Count(s("s1"));
+    let count = Output::from(marked::Output::Count(s("s1")));
     let asked = |bench: &mut Bench| {
         let before = bench.wanted.len();
         bench.wanted.retain(|output| *output != count);
@@ -466,7 +466,7 @@ fn a_service_whose_pokes_do_not_say_who_reads_is_asked_and_a_foreign_client_seen
         bench.poke_until(until);
         assert_eq!(asked(&mut bench), expected, "until {until}");
         if expected == 1 {
-            bench.input(Input::Counted { stream: s("s1"), members: Some(3) });
+            bench.input(marked::Input::Counted { stream: s("s1"), members: Some(3) });
         }
     }
     assert!(bench.reports.contains(&Report::ForeignClients { count: 1 }));

@@ -3,7 +3,8 @@
 use super::bench::{Bench, restless};
 use crate::classify::{End, Refusal};
 use crate::id::Reader;
-use crate::policy::{Health, Input, Report};
+use crate::marked::Report;
+use crate::policy::{Health, Input};
 
 /// Lets live connections poke until then, and refuses every replay like this; how many there were.
 fn refuse_until(bench: &mut Bench, seconds: f64, refusal: Refusal) -> usize {

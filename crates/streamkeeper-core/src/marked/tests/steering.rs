@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::bench::{Bench, restless};
 use crate::classify::{End, Refusal};
 use crate::id::{SlotId, StreamId};
-use crate::marked::Cause;
 use crate::marked::establish::{Answer, Call, CallFailure};
-use crate::policy::{Health, Input, Output, Report, SlotState};
+use crate::marked::{Cause, Report};
+use crate::policy::{self, Health, Input, Output, SlotState};
 
 const END: End = End::Terminated { mid_event: false };
 
@@ -178,11 +178,11 @@ fn nobody_waits_longer_than_the_bound_and_what_was_asked_for_is_said_once() {
     for connection in bench.take_connects() {
         bench.end(connection, End::Refused(refusal));
     }
-    let said = |report: &&Report| {
+    let said = |report: &&policy::Report| {
         let wait = Duration::from_secs(600);
-        **report == Report::AskedToWait { asked: Duration::from_secs(1 << 63), wait }
+        **report == policy::Report::AskedToWait { asked: Duration::from_secs(1 << 63), wait }
     };
-    assert_eq!(bench.reports.iter().filter(said).count(), 1);
+    assert_eq!(bench.common.iter().filter(said).count(), 1);
     bench.pass_to(659.0);
     assert_eq!(bench.take_connects(), []);
     bench.pass_to(661.0);

@@ -5,8 +5,8 @@ use crate::classify::End;
 use crate::id::{ConnectionId, Reader, UserKey};
 use crate::marked::establish::{Answer, Call};
 use crate::marked::low_water::Suspect;
-use crate::marked::{Cause, MarkedConfig, StreamState};
-use crate::policy::{Datum, Health, Input, Members, Output, Report};
+use crate::marked::{self, Cause, MarkedConfig, Members, Report, StreamState};
+use crate::policy::{Datum, Health, Input, Output};
 use crate::time::Timestamp;
 
 const DAY: i64 = 86_400;
@@ -22,7 +22,7 @@ fn recoveries(bench: &Bench, cause: Cause) -> usize {
 
 /// A poke that is so many seconds off.
 fn off(bench: &mut Bench, connection: ConnectionId, off: i64) {
-    bench.input(Input::Poke { connection, members: Members::default() });
+    bench.input(marked::Input::Poke { connection, members: Members::default() });
     let said = ts(bench.seconds() + off as f64);
     bench.commit(connection, Some(said), Vec::new());
 }
@@ -207,7 +207,7 @@ fn hosts_that_count_differently_do_not_stop_the_mark() {
         for (slot, count) in [(0, 1), (1, 2)] {
             let connection = bench.slot(slot);
             let members = Members { count: Some(count), max: Some(20) };
-            bench.input(Input::Poke { connection, members });
+            bench.input(marked::Input::Poke { connection, members });
             let said = ts(bench.seconds());
             bench.commit(connection, Some(said), Vec::new());
         }
@@ -410,7 +410,7 @@ fn one_wrong_count_of_members_is_no_suspect() {
     for count in [1, 1, 4, 1, 1, 1] {
         bench.pass_to(bench.seconds() + 5.0);
         let members = Members { count: Some(count), max: Some(20) };
-        bench.input(Input::Poke { connection, members });
+        bench.input(marked::Input::Poke { connection, members });
         off(&mut bench, connection, 0);
     }
     assert_eq!(bench.policy.suspects(), 0);
@@ -423,7 +423,7 @@ fn fewer_places_are_believed_when_said_twice() {
     let connection = bench.slot(0);
     let mut say = |max| {
         let members = Members { count: None, max: Some(max) };
-        bench.input(Input::Poke { connection, members });
+        bench.input(marked::Input::Poke { connection, members });
         bench.wanted.iter().filter(|wanted| matches!(wanted, Output::Drain(_))).count()
     };
     assert_eq!([say(20), say(1), say(20), say(1)], [0; 4]);
