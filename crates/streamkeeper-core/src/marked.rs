@@ -150,8 +150,8 @@ impl Marked {
                 self.verification.unsettled(now);
             }
             policy::Input::Garbled(connection) => self.garbled(connection, now),
-            policy::Input::Paused(connection) => self.blocked(connection, true, now),
-            policy::Input::Resumed(connection) => self.blocked(connection, false, now),
+            policy::Input::Blocked(connection) => self.blocked(connection, true, now),
+            policy::Input::Unblocked(connection) => self.blocked(connection, false, now),
             policy::Input::Ended { connection, end } => self.ended(connection, end, now),
             policy::Input::Committed { connection, span } => self.committed(connection, &span, now),
             policy::Input::Persisted(number) => self.persisted(number, now),

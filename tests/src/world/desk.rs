@@ -314,7 +314,7 @@ impl World {
         let Some(process) = &mut self.process else { return };
         if process.was_full && process.has_room(half.max(1)) {
             process.was_full = false;
-            self.resume_all();
+            self.unblock_all();
             self.report(Input::Room);
         }
     }

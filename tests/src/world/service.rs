@@ -49,7 +49,7 @@ impl World {
             stalled_until: 0,
             draining: false,
             watchdog: None,
-            paused: false,
+            blocked: false,
             data_since_poke: false,
             garble: false,
             dribble: None,

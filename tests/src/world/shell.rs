@@ -55,7 +55,7 @@ impl Process {
     }
 
     /// Somebody found the queue full.
-    pub(super) fn paused(&mut self, now: Millis) -> Instant {
+    pub(super) fn found_full(&mut self, now: Millis) -> Instant {
         self.was_full = true;
         self.instant(now)
     }

@@ -38,10 +38,10 @@ pub enum Input {
     /// A frame came that is no event (not JSON, no id, too long): an event may have been lost in
     /// it.
     Garbled(ConnectionId),
-    /// The connection stopped reading, because the queue is full.
-    Paused(ConnectionId),
+    /// The connection is blocked: it does not read, because the queue is full.
+    Blocked(ConnectionId),
     /// The connection reads again.
-    Resumed(ConnectionId),
+    Unblocked(ConnectionId),
     /// The connection is closed, or never opened: its socket is gone.
     Ended {
         /// Which connection.

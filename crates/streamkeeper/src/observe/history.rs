@@ -132,7 +132,7 @@ impl History {
     }
 
     /// The slot stopped reading, because the queue is full: what follows is not silence.
-    pub(crate) fn paused(&mut self, now: Instant, slot: u8) {
+    pub(crate) fn blocked(&mut self, now: Instant, slot: u8) {
         if let Some(lane) = self.lanes.get_mut(usize::from(slot)) {
             lane.fill(now);
             lane.heard = None;

@@ -363,18 +363,18 @@ impl ReadLoop {
     async fn enqueue(&mut self, batch: Batch, hold: &Hold) -> bool {
         let room = batch.room();
         if !self.tools.budget.try_take(room) {
-            self.watchdog.pause(self.tools.clock.now());
-            self.report(Input::Paused(self.connection));
+            self.watchdog.block(self.tools.clock.now());
+            self.report(Input::Blocked(self.connection));
             if let Reader::Slot(slot) = self.connection.reader {
-                self.tools.entry.history.paused(slot.0);
+                self.tools.entry.history.blocked(slot.0);
             }
             tokio::select! {
                 biased;
                 () = hold.killed.notified() => return false,
                 () = self.tools.budget.take(room) => {}
             }
-            self.watchdog.resume(self.tools.clock.now());
-            self.report(Input::Resumed(self.connection));
+            self.watchdog.unblock(self.tools.clock.now());
+            self.report(Input::Unblocked(self.connection));
         }
         self.tools.writer.batch(batch);
         true

@@ -94,7 +94,7 @@ impl Driver {
                     self.position.opened(now);
                     self.position.changed(now);
                 }
-                Input::Paused(_) | Input::Resumed(_) | Input::Suspended { .. } => {
+                Input::Blocked(_) | Input::Unblocked(_) | Input::Suspended { .. } => {
                     self.position.changed(now);
                 }
                 Input::Stale(_) | Input::TooSlow(_) => self.hold.kill(),

@@ -232,7 +232,7 @@ fn a_reset_is_suspect_holds_the_mark_and_is_verified_over_the_replay() {
     assert_eq!(bury(&mut bench), 1, "the replay connection is closed");
 }
 
-/// A small queue that a backlog fills again and again: each pause is short, and the next one comes soon.
+/// A small queue that a backlog fills again and again: each block is short, and the next one comes soon.
 #[test]
 fn a_verification_whose_queue_is_full_for_moments_comes_to_its_end() {
     let mut bench = settled();
@@ -242,9 +242,9 @@ fn a_verification_whose_queue_is_full_for_moments_comes_to_its_end() {
     let replay = bench.take_connects()[0];
     bench.input(Input::Opened(replay));
     while bench.seconds() < 2_500.0 {
-        bench.input(Input::Paused(replay));
+        bench.input(Input::Blocked(replay));
         bench.pass_to(bench.seconds() + 0.1);
-        bench.input(Input::Resumed(replay));
+        bench.input(Input::Unblocked(replay));
         bench.poke_until(bench.seconds() + 5.0);
     }
     assert_eq!(bench.policy.suspects(), 0);
@@ -362,7 +362,7 @@ fn a_stream_just_made_that_is_not_known_yet_is_asked_for_again_before_another_is
 fn a_queue_that_stays_full_is_a_recovery_that_waits_for_room() {
     let mut bench = settled();
     let connection = bench.slot(1);
-    bench.input(Input::Paused(connection));
+    bench.input(Input::Blocked(connection));
     bench.pass_to(929.9);
     assert_eq!(bench.killed(), []);
     bench.pass_to(930.1);

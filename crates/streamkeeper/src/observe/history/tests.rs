@@ -134,7 +134,7 @@ fn time_in_which_we_do_not_read_is_not_silence() {
     let mut history = history();
     history.observe(at(0.0), sight(&["live"], 0));
     history.heard(at(1.0), 0);
-    history.paused(at(2.0), 0);
+    history.blocked(at(2.0), 0);
     history.heard(at(14.0), 0);
     let view = whole(&mut history, at(16.0));
     assert_eq!(view.lanes[0].silences, [1_000, 0, 1_000, 2_000]);
