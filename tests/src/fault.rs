@@ -3,7 +3,7 @@
 //! A fault is a value with a time, so that a named scenario writes down by hand what a seed draws.
 //! How it is carried out is left to `world::trouble`. Times are in milliseconds.
 
-use streamkeeper_core::establish::{Call, CallFailure};
+use streamkeeper_core::marked::establish::{Call, CallFailure};
 use streamkeeper_ledger::fs;
 use streamkeeper_simulator::model::{DAY, HOUR, MINUTE, Millis, SECOND};
 

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use streamkeeper_core::id::ConnectionId;
-use streamkeeper_core::stream_policy::Span;
+use streamkeeper_core::policy::Span;
 use streamkeeper_core::time::Timestamp;
 
 /// A rule to break.

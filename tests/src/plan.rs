@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use streamkeeper_core::stream_policy::StreamPolicyConfig;
+use streamkeeper_core::marked::MarkedConfig;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_simulator::model::{Config, DAY, HOUR, MINUTE, Millis, Pokes, SECOND, Span};
 
@@ -24,7 +24,7 @@ pub struct Plan {
     /// When the process is started for the first time, in the service's time.
     pub start: Millis,
     /// The policies.
-    pub policy: StreamPolicyConfig,
+    pub policy: MarkedConfig,
     /// The service.
     pub service: Config,
     /// Events per hour once the process runs.
@@ -310,8 +310,8 @@ impl Plan {
 }
 
 /// The production times of the policies, divided by `scale`.
-fn policy(scale: u64) -> StreamPolicyConfig {
-    let mut policy = StreamPolicyConfig::new("acme", 3);
+fn policy(scale: u64) -> MarkedConfig {
+    let mut policy = MarkedConfig::new("acme", 3);
     let divide = |duration: &mut Duration| *duration /= u32::try_from(scale).unwrap_or(u32::MAX);
     divide(&mut policy.watchdog.late_after);
     divide(&mut policy.watchdog.stale_after);

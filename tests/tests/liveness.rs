@@ -1,7 +1,7 @@
 //! Named scenarios of liveness: one trouble each, after which everything is live and caught up
 //! within the bounds of `world::phases`, with many seeds.
 
-use streamkeeper_core::establish::CallFailure;
+use streamkeeper_core::marked::establish::CallFailure;
 use streamkeeper_simulator::model::{DAY, HOUR, MINUTE, SECOND, Span};
 use streamkeeper_tests::fault::{CallKind, CrashKind, Fault, Refused, Which};
 use streamkeeper_tests::{Outcome, Plan, run};

@@ -5,9 +5,9 @@
 //! hours a test of microseconds, and lets a seeded simulation run millions of fault schedules.
 //! Randomness is a seed that is given.
 //!
-//! Read [`stream_policy::StreamPolicy`] first: it composes the machines of one stream. Then
-//! [`low_water`], which says how far the stream has been read, and [`establish`], which makes a new
-//! one.
+//! Read [`policy::Policy`] first, and [`marked::Marked`], which composes the machines of one stream. Then
+//! [`marked::low_water`], which says how far the stream has been read, and [`marked::establish`], which makes
+//! a new one.
 //!
 //! # Layout
 //!
@@ -17,19 +17,17 @@
 //! - [`classify`]: what the end of a connection means.
 //! - [`version`]: which version of a record is new.
 //! - [`service_clock`]: what time it is at the service.
-//! - [`low_water`]: position, suspects, the mark.
-//! - [`establish`]: the calls that make a fresh stream.
-//! - [`stream_policy`]: all of it, composed.
+//! - [`policy`]: the policies of a stream, a closed family: their contract, and what all have in common.
+//! - [`marked`]: the family of streams that are read again from a mark.
 
 pub mod backoff;
 pub mod classify;
-pub mod establish;
 pub mod hygiene;
 pub mod id;
-pub mod low_water;
+pub mod marked;
+pub mod policy;
 pub mod restart;
 pub mod service_clock;
-pub mod stream_policy;
 pub mod time;
 pub mod version;
 pub mod watchdog;

@@ -3,7 +3,7 @@
 //! A frame (any complete event or comment) proves life. **Silence** is time without a frame while
 //! we were willing to read; it is not the time on the clock. Three things must not count:
 //!
-//! - time in which we did not read, because the queue was full ([`Watchdog::pause`]);
+//! - time in which we did not read, because the queue was full ([`Watchdog::block`]);
 //! - time in which this process did not run (SIGSTOP, a suspended machine, a starved scheduler):
 //!   the shell calls [`Watchdog::tick`] at every [`Watchdog::deadline`], and a tick that comes much
 //!   too late proves that we, not the service, were away;
@@ -95,7 +95,7 @@ pub struct Watchdog {
     /// How long the unfinished frame has taken, if one has begun.
     frame: Option<Duration>,
     counted_to: Instant,
-    paused: bool,
+    blocked: bool,
     late: bool,
     stale: bool,
 }
@@ -112,7 +112,7 @@ impl Watchdog {
             silence: Duration::ZERO,
             frame: None,
             counted_to: now,
-            paused: false,
+            blocked: false,
             late: false,
             stale: false,
         }
@@ -138,24 +138,24 @@ impl Watchdog {
         self.frame.get_or_insert(Duration::ZERO);
     }
 
-    /// We stop reading: silence stops counting.
-    pub fn pause(&mut self, now: Instant) {
-        if !self.paused {
+    /// We stop reading, because the queue is full: silence stops counting.
+    pub fn block(&mut self, now: Instant) {
+        if !self.blocked {
             self.count(now);
-            self.paused = true;
+            self.blocked = true;
         }
     }
 
     /// We read again: silence counts on.
-    pub fn resume(&mut self, now: Instant) {
-        self.paused = false;
+    pub fn unblock(&mut self, now: Instant) {
+        self.blocked = false;
         self.counted_to = self.counted_to.max(now);
     }
 
-    /// When to tick next; `None` while paused or after [`Signal::Stale`].
+    /// When to tick next; `None` while blocked or after [`Signal::Stale`].
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        if self.paused || self.stale {
+        if self.blocked || self.stale {
             return None;
         }
         let late = self.config.late_after.saturating_sub(self.frameless);
@@ -170,7 +170,7 @@ impl Watchdog {
     /// Call it only after everything readable has been read and given to [`Watchdog::frame`] or
     /// [`Watchdog::progress`].
     pub fn tick(&mut self, now: Instant) -> Option<Signal> {
-        if self.paused || self.stale {
+        if self.blocked || self.stale {
             return None;
         }
         if let Some(away) = self.count(now) {
@@ -202,7 +202,7 @@ impl Watchdog {
     fn count(&mut self, now: Instant) -> Option<Duration> {
         let gap = now.since(self.counted_to);
         self.counted_to = self.counted_to.max(now);
-        if self.paused {
+        if self.blocked {
             return None;
         }
         let step = self.step;

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::error::{Context, LedgerError};

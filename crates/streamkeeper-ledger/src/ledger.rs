@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::config::Config;

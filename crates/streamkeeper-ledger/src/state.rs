@@ -19,8 +19,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use streamkeeper_core::id::{IncidentId, StreamId};
-use streamkeeper_core::low_water::Suspect;
-use streamkeeper_core::stream_policy::{Cause, Lost, OpenIncident, Phase, StreamState};
+use streamkeeper_core::marked::low_water::Suspect;
+use streamkeeper_core::marked::{Cause, Lost, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 
 use crate::codec::{Take, put_string};

@@ -8,7 +8,7 @@
 
 use std::sync::Arc;
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 
 use crate::checkpoint::Checkpoint;

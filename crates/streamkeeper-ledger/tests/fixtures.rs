@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use common::{DAY, Event, NOON, read_all, small};
 use streamkeeper_core::id::{IncidentId, SlotId, StreamId};
-use streamkeeper_core::low_water::Suspect;
-use streamkeeper_core::stream_policy::{Cause, OpenIncident, Phase, StreamState};
+use streamkeeper_core::marked::low_water::Suspect;
+use streamkeeper_core::marked::{Cause, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::RealFs;

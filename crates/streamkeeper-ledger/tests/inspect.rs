@@ -7,7 +7,7 @@ mod common;
 use std::sync::Arc;
 
 use common::{Event, NOON, dir, open, small};
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_ledger::fs::{FaultyFs, RealFs};
 use streamkeeper_ledger::{Contents, Ledger, inspect};
 

@@ -6,7 +6,7 @@ mod common;
 
 use common::{DAY, Event, Model, NOON, open, read_all, small};
 use proptest::prelude::*;
-use streamkeeper_core::stream_policy::{Cause, Lost, OpenIncident, StreamState};
+use streamkeeper_core::marked::{Cause, Lost, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
 use streamkeeper_ledger::{Config, Ledger, LedgerError};

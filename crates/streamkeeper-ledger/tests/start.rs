@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::{Event, NOON, dir, open, read_all, small};
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
 use streamkeeper_ledger::{Config, Ledger, LedgerError, Start};

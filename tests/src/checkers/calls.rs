@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use streamkeeper_core::establish::Call;
+use streamkeeper_core::marked::establish::Call;
 use streamkeeper_simulator::model::Millis;
 
 use crate::fault::CallKind;

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use streamkeeper_core::establish::Call;
 use streamkeeper_core::id::{ConnectionId, Reader, StreamId};
-use streamkeeper_core::stream_policy::Target;
+use streamkeeper_core::marked::Target;
+use streamkeeper_core::marked::establish::Call;
 use streamkeeper_simulator::model::Millis;
 
 use super::Verdict;
@@ -86,13 +86,13 @@ impl Connections {
         }
     }
 
-    /// Time passes. `paused`: our queue is full, which no drain is cut short for.
+    /// Time passes. `blocked`: our queue is full, which no drain is cut short for.
     ///
     /// # Errors
     /// There are more connections than were announced long ago.
-    pub fn tick(&mut self, now: Millis, paused: bool) -> Verdict {
+    pub fn tick(&mut self, now: Millis, blocked: bool) -> Verdict {
         let Some((max, since)) = &mut self.announced else { return Ok(()) };
-        if paused {
+        if blocked {
             *since = now;
         }
         let (max, since) = (*max, *since);

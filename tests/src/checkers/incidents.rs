@@ -1,7 +1,8 @@
 //! One incident at a time: a second one begins only after the first is over.
 
 use streamkeeper_core::id::IncidentId;
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::marked;
+use streamkeeper_core::policy::Report;
 
 use super::Verdict;
 
@@ -19,16 +20,20 @@ impl Incidents {
     /// An incident begins beside another, or ends without having begun.
     pub fn report(&mut self, report: &Report) -> Verdict {
         match report {
-            Report::RecoveryStarted { incident, .. } => match self.under_way {
-                Some(id) if id != *incident => Err(format!("{incident} began during {id}")),
-                None if *incident <= self.last => Err(format!("incident {incident} began again")),
-                _ => {
-                    self.under_way = Some(*incident);
-                    self.last = *incident;
-                    Ok(())
+            Report::Marked(marked::Report::RecoveryStarted { incident, .. }) => {
+                match self.under_way {
+                    Some(id) if id != *incident => Err(format!("{incident} began during {id}")),
+                    None if *incident <= self.last => {
+                        Err(format!("incident {incident} began again"))
+                    }
+                    _ => {
+                        self.under_way = Some(*incident);
+                        self.last = *incident;
+                        Ok(())
+                    }
                 }
-            },
-            Report::CaughtUp { incident } => {
+            }
+            Report::Marked(marked::Report::CaughtUp { incident }) => {
                 let ended = incident.map(|summary| summary.id);
                 if ended != self.under_way {
                     return Err(format!(

@@ -7,8 +7,8 @@
 use std::collections::VecDeque;
 
 use streamkeeper_core::id::{ConnectionId, UserKey};
-use streamkeeper_core::low_water::Datum;
-use streamkeeper_core::stream_policy::{Input, Span, StreamState};
+use streamkeeper_core::marked::StreamState;
+use streamkeeper_core::policy::{Datum, Input, Span};
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_ledger::{Ledger, LedgerError};
 use streamkeeper_simulator::model::{Frame, Millis};
@@ -314,7 +314,7 @@ impl World {
         let Some(process) = &mut self.process else { return };
         if process.was_full && process.has_room(half.max(1)) {
             process.was_full = false;
-            self.resume_all();
+            self.unblock_all();
             self.report(Input::Room);
         }
     }

@@ -16,8 +16,8 @@ mod trouble;
 use std::fmt;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::{Answer, Call};
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::marked::establish::{Answer, Call};
+use streamkeeper_core::policy::Input;
 use streamkeeper_simulator::model::{ClientId, Event, Millis, Model, SECOND, Span};
 
 use crate::agenda::Agenda;
@@ -312,8 +312,8 @@ impl World {
             self.outcome.shadow_lied = true;
         }
         let mut open = self.open.iter().filter_map(|place| self.connections.get(*place));
-        let paused = open.any(Connection::is_paused);
-        let verdict = process.connections.tick(self.now, paused);
+        let blocked = open.any(Connection::is_blocked);
+        let verdict = process.connections.tick(self.now, blocked);
         self.check(verdict);
         self.look_at_lag();
     }

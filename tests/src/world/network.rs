@@ -7,9 +7,10 @@
 use std::collections::VecDeque;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::ConnectionId;
-use streamkeeper_core::stream_policy::{Input, Members, Target};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::marked::{self, Members, Target};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_simulator::model::{ClientId, Frame, Millis};
 
@@ -33,7 +34,7 @@ pub(super) struct Connection {
     pub(super) stalled_until: Millis,
     pub(super) draining: bool,
     pub(super) watchdog: Option<Watchdog>,
-    pub(super) paused: bool,
+    pub(super) blocked: bool,
     pub(super) data_since_poke: bool,
     pub(super) garble: bool,
     /// What its next poke says.
@@ -197,10 +198,10 @@ impl World {
     pub(super) fn network_due(&self) -> Millis {
         let connections = self.open.iter().filter_map(|place| self.connections.get(*place));
         let due = connections.filter(|connection| connection.stage == Stage::Open).map(|c| {
-            let arrival = c.wire.front().filter(|_| !c.paused).map(|(at, _)| *at);
+            let arrival = c.wire.front().filter(|_| !c.blocked).map(|(at, _)| *at);
             let deadline = c.watchdog.as_ref().and_then(Watchdog::deadline);
             let deadline = deadline.and_then(|at| self.process.as_ref().map(|p| p.time_of(at)));
-            let part = c.dribble.filter(|_| !c.paused && !c.cut).map(|dribble| dribble.next);
+            let part = c.dribble.filter(|_| !c.blocked && !c.cut).map(|dribble| dribble.next);
             arrival.into_iter().chain(part).chain(deadline).min().unwrap_or(Millis::MAX)
         });
         due.min().unwrap_or(Millis::MAX)
@@ -224,7 +225,7 @@ impl World {
         let now = self.now;
         let Some(arrived) = self.process.as_ref().map(|p| p.instant(now)) else { return };
         let connection = self.at(place);
-        if connection.stage != Stage::Open || connection.paused || connection.cut {
+        if connection.stage != Stage::Open || connection.blocked || connection.cut {
             return;
         }
         let Some(dribble) = connection.dribble.as_mut().filter(|dribble| dribble.next <= now)
@@ -246,19 +247,19 @@ impl World {
     fn read_socket(&mut self, place: Place) {
         let now = self.now;
         while self.at(place).stage == Stage::Open {
-            let paused = self.at(place).paused;
+            let blocked = self.at(place).blocked;
             let Some(&(_, item)) = self.at(place).wire.front().filter(|(at, _)| *at <= now) else {
                 return;
             };
             let room = self.process.as_ref().is_some_and(|p| p.has_room(self.plan.queue_frames));
             match item {
                 Item::Frame(_) if !room => {
-                    if !paused {
-                        self.pause(place);
+                    if !blocked {
+                        self.block(place);
                     }
                     return;
                 }
-                Item::Frame(_) if paused => return,
+                Item::Frame(_) if blocked => return,
                 Item::Frame(frame) => {
                     self.at(place).wire.pop_front();
                     self.read_frame(place, frame);
@@ -294,7 +295,7 @@ impl World {
                 connection.data_since_poke = false;
                 let number = |n: usize| u32::try_from(n).ok();
                 let members = Members { count: number(count), max: number(max) };
-                self.report(Input::Poke { connection: id, members });
+                self.report(marked::Input::Poke { connection: id, members }.into());
             }
             _ => {
                 if !std::mem::replace(&mut connection.data_since_poke, true) {
@@ -305,29 +306,29 @@ impl World {
         self.enqueue(id, frame);
     }
 
-    fn pause(&mut self, place: Place) {
-        let Some(now) = self.process.as_mut().map(|p| p.paused(self.now)) else { return };
+    fn block(&mut self, place: Place) {
+        let Some(now) = self.process.as_mut().map(|p| p.found_full(self.now)) else { return };
         let connection = self.at(place);
-        connection.paused = true;
+        connection.blocked = true;
         if let Some(watchdog) = &mut connection.watchdog {
-            watchdog.pause(now);
+            watchdog.block(now);
         }
         let id = connection.id;
-        self.report(Input::Paused(id));
+        self.report(Input::Blocked(id));
     }
 
     /// There is room again: everybody reads on.
-    pub(super) fn resume_all(&mut self) {
+    pub(super) fn unblock_all(&mut self) {
         let Some(now) = self.process.as_ref().map(|p| p.instant(self.now)) else { return };
         for place in self.open.clone() {
             let connection = self.at(place);
-            if connection.paused && connection.stage == Stage::Open {
-                connection.paused = false;
+            if connection.blocked && connection.stage == Stage::Open {
+                connection.blocked = false;
                 if let Some(watchdog) = &mut connection.watchdog {
-                    watchdog.resume(now);
+                    watchdog.unblock(now);
                 }
                 let id = connection.id;
-                self.report(Input::Resumed(id));
+                self.report(Input::Unblocked(id));
                 self.read_socket(place);
             }
         }
@@ -414,8 +415,8 @@ impl World {
 
 impl Connection {
     /// Whether the process does not read it, because the queue is full.
-    pub(super) fn is_paused(&self) -> bool {
-        self.paused && self.stage == Stage::Open
+    pub(super) fn is_blocked(&self) -> bool {
+        self.blocked && self.stage == Stage::Open
     }
 
     /// Puts something on the wire, behind what is there.

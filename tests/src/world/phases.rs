@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use streamkeeper_core::stream_policy::{Health, Input};
+use streamkeeper_core::policy::{Health, Input};
 use streamkeeper_simulator::model::{HOUR, MINUTE, Millis};
 
 use crate::plan::millis;

@@ -4,9 +4,10 @@
 //! requests and answers, requests that are taken and never answered.
 
 use streamkeeper_core::classify::{End, Refusal};
-use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::{ConnectionId, StreamId};
-use streamkeeper_core::stream_policy::{Input, Target};
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure, Listed};
+use streamkeeper_core::marked::{self, Target};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::watchdog::Watchdog;
 use streamkeeper_simulator::model::{
@@ -48,7 +49,7 @@ impl World {
             stalled_until: 0,
             draining: false,
             watchdog: None,
-            paused: false,
+            blocked: false,
             data_since_poke: false,
             garble: false,
             dribble: None,
@@ -212,7 +213,7 @@ impl World {
         let counted = stream.0.parse().ok().filter(|_| !away);
         let members = counted.and_then(|id| u32::try_from(self.model.members(id)).ok());
         let latency = self.draw(self.plan.latency);
-        let report = ForShell::Report(Input::Counted { stream, members });
+        let report = ForShell::Report(marked::Input::Counted { stream, members }.into());
         self.agenda.add(self.now + latency, Happening::Shell(number, report));
     }
 

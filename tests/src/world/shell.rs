@@ -4,9 +4,10 @@
 //! never done in their call. The queue and its ledger are `desk`.
 
 use streamkeeper_core::classify::{End, Refusal};
-use streamkeeper_core::establish::{Answer, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::{Input, Output, Report, StreamPolicy};
+use streamkeeper_core::marked;
+use streamkeeper_core::marked::establish::{Answer, CallFailure};
+use streamkeeper_core::policy::{Input, Output, Policy, Report, Target};
 use streamkeeper_core::time::Instant;
 use streamkeeper_simulator::model::Millis;
 
@@ -24,7 +25,7 @@ use super::{ForShell, Happening, World};
 #[derive(Debug)]
 pub(super) struct Process {
     pub(super) number: u64,
-    pub(super) policy: StreamPolicy,
+    pub(super) policy: Policy,
     /// When the policies want to tick: it changes with their inputs only.
     due: Option<Instant>,
     pub(super) connections: Connections,
@@ -54,7 +55,7 @@ impl Process {
     }
 
     /// Somebody found the queue full.
-    pub(super) fn paused(&mut self, now: Millis) -> Instant {
+    pub(super) fn found_full(&mut self, now: Millis) -> Instant {
         self.was_full = true;
         self.instant(now)
     }
@@ -69,7 +70,7 @@ impl World {
         let stale = millis(self.plan.policy.watchdog.stale_after);
         self.process = Some(Process {
             number,
-            policy: StreamPolicy::new(self.plan.policy.clone(), self.rng.u64(..)),
+            policy: Policy::marked(self.plan.policy.clone(), self.rng.u64(..)),
             due: None,
             connections: Connections::new(slots, stale + self.scaled(10)),
             incidents: Incidents::default(),
@@ -114,13 +115,16 @@ impl World {
     /// The policies take an input; what they want is carried out.
     pub(super) fn handle(&mut self, input: Input) {
         let now = self.now;
-        if !matches!(input, Input::Poke { .. } | Input::Committed { .. } | Input::Tick) {
+        if !matches!(
+            input,
+            Input::Marked(marked::Input::Poke { .. }) | Input::Committed { .. } | Input::Tick
+        ) {
             self.say(format_args!("> {input:?}"));
         }
         let Some(process) = &mut self.process else { return };
         let mut verdict = Ok(());
         match &input {
-            Input::Poke { connection, members } if is_slot(*connection) => {
+            Input::Marked(marked::Input::Poke { connection, members }) if is_slot(*connection) => {
                 if let Some(max) = members.max.and_then(|max| usize::try_from(max).ok()) {
                     process.connections.announced(max, now);
                 }
@@ -184,7 +188,7 @@ impl World {
         }
         let Some(process) = &mut self.process else { return };
         match output {
-            Output::Connect { connection, target } => {
+            Output::Connect { connection, target: Target::Marked(target) } => {
                 let verdict = process.connections.connect(connection, &target);
                 let mut verdict = verdict.and(process.calls.asked(now));
                 if is_slot(connection) {
@@ -203,14 +207,14 @@ impl World {
                     self.kill(place);
                 }
             }
-            Output::Call(call) => {
+            Output::Marked(marked::Output::Call(call)) => {
                 let verdict = process.connections.call(&call);
                 let verdict = verdict.and(process.calls.asked(now));
                 let verdict = verdict.and(process.calls.called(&call, now));
                 self.check(verdict);
                 self.call(call);
             }
-            Output::Count(stream) => self.count_members(stream),
+            Output::Marked(marked::Output::Count(stream)) => self.count_members(stream),
             Output::Persist { number, state } => {
                 self.persist(number, state);
             }
@@ -226,8 +230,10 @@ impl World {
 
     fn count(&mut self, report: &Report) {
         match report {
-            Report::RecoveryStarted { .. } => self.outcome.recoveries += 1,
-            Report::VerificationDone { .. } => self.outcome.verifications += 1,
+            Report::Marked(marked::Report::RecoveryStarted { .. }) => self.outcome.recoveries += 1,
+            Report::Marked(marked::Report::VerificationDone { .. }) => {
+                self.outcome.verifications += 1
+            }
             Report::Rest { .. } => self.outcome.rests += 1,
             _ => {}
         }
@@ -248,7 +254,7 @@ impl World {
             Ok(())
         };
         self.check(verdict);
-        self.handle(Input::Answered(answer));
+        self.handle(marked::Input::Answered(answer).into());
     }
 }
 

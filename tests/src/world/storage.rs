@@ -3,7 +3,7 @@
 //! After everything the ledger does, its outbox is read to its end: what is found there is what was
 //! accepted, and goes to the checkers. Sinks read by themselves, each at its own pace.
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::Fault;
 use streamkeeper_ledger::{Entry, Ledger, LedgerError, OpenReport, Outbox, Reader, Start};

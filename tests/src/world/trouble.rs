@@ -4,7 +4,8 @@
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::Reader;
-use streamkeeper_core::stream_policy::{Input, Target};
+use streamkeeper_core::marked::Target;
+use streamkeeper_core::policy::Input;
 use streamkeeper_ledger::fs::Fault::Crash;
 use streamkeeper_simulator::model::{self, HOUR, Hang, Millis, Resource, What};
 

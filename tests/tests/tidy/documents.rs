@@ -137,8 +137,8 @@ fn the_glossary_has_the_words_that_are_used() {
 
 /// Where the words are that operators read: causes, reasons, states.
 const WORDS: [&str; 4] = [
-    "crates/streamkeeper-core/src/stream_policy/output.rs",
-    "crates/streamkeeper-core/src/stream_policy.rs",
+    "crates/streamkeeper-core/src/marked/cause.rs",
+    "crates/streamkeeper-core/src/marked.rs",
     "crates/streamkeeper-core/src/classify.rs",
     "crates/streamkeeper/src/stream/supervisor.rs",
 ];

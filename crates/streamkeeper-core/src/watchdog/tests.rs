@@ -57,10 +57,10 @@ fn a_suspended_process_is_not_a_silent_service() {
 fn time_in_which_we_did_not_read_is_not_silence() {
     let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
     run_until(&mut watchdog, at(9));
-    watchdog.pause(at(9));
+    watchdog.block(at(9));
     assert_eq!(watchdog.deadline(), None);
     assert_eq!(watchdog.tick(at(500)), None);
-    watchdog.resume(at(500));
+    watchdog.unblock(at(500));
     let signals = run_until(&mut watchdog, at(1_000));
     assert_eq!(
         signals,
@@ -141,9 +141,9 @@ fn what_we_did_not_read_counts_neither_for_a_frame_nor_as_a_trickle() {
         assert_eq!(run_until(&mut watchdog, at(second)), []);
         watchdog.progress(at(second), 2_000);
     }
-    watchdog.pause(at(9));
+    watchdog.block(at(9));
     assert_eq!(run_until(&mut watchdog, at(5_000)), []);
-    watchdog.resume(at(5_000));
+    watchdog.unblock(at(5_000));
     assert_eq!(run_until(&mut watchdog, at(5_001)), [(at(5_001), Signal::Late(Lack::SlowFrame))]);
     let signals = run_until(&mut watchdog, at(6_000));
     assert_eq!(signals, [(at(5_030), Signal::Stale(Lack::Silence))]);

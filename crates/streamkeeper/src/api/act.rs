@@ -1,7 +1,7 @@
 //! What an operator may do to a stream that runs.
 
 use serde::{Deserialize, Serialize};
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::policy::Input;
 
 /// What an operator may do to a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

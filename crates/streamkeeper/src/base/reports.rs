@@ -1,6 +1,6 @@
 //! The one way by which what happens in a stream reaches its supervisor: in order, stamped with the time.
 
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use tokio::sync::mpsc;
 
@@ -29,8 +29,8 @@ impl Reports {
     }
 
     /// Sends a report; after the supervisor has stopped, nobody wants it.
-    pub(crate) fn send(&self, input: Input) {
-        if self.sender.send((self.clock.now(), input)).is_err() {
+    pub(crate) fn send(&self, input: impl Into<Input>) {
+        if self.sender.send((self.clock.now(), input.into())).is_err() {
             tracing::trace!("a report came after the stream had stopped");
         }
     }

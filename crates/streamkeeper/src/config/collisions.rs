@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
-use streamkeeper_core::establish::is_ours;
+use streamkeeper_core::marked::establish::is_ours;
 use streamkeeper_sink::SinkFactory;
 
 use super::{Config, StreamConfig};

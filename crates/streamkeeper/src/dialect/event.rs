@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use streamkeeper_core::id::UserKey;
-use streamkeeper_core::low_water::Datum;
+use streamkeeper_core::policy::Datum;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::Text;

@@ -3,7 +3,8 @@
 use jiff::civil::Date;
 use sha2::{Digest, Sha256};
 use streamkeeper_call::Response;
-use streamkeeper_core::stream_policy::{Members, Target};
+use streamkeeper_core::marked::{self, Members};
+use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_inform::{
@@ -44,8 +45,8 @@ impl Inform {
 
     pub(super) fn request(&self, target: &Target) -> String {
         match target {
-            Target::Stream(id) => ApiRequest::connect(&id.0).path_and_query,
-            Target::Replay(day) => self.replay(date(*day), &[]),
+            Target::Marked(marked::Target::Stream(id)) => ApiRequest::connect(&id.0).path_and_query,
+            Target::Marked(marked::Target::Replay(day)) => self.replay(date(*day), &[]),
         }
     }
 }

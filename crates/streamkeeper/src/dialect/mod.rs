@@ -11,7 +11,8 @@ mod part;
 
 use streamkeeper_call::Response;
 use streamkeeper_core::classify::Refusal;
-use streamkeeper_core::stream_policy::{Members, Target};
+use streamkeeper_core::marked::Members;
+use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_sse::Frame;
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::dialect::event::EventKind;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::IncidentId;
-use streamkeeper_core::stream_policy::Cause;
+use streamkeeper_core::marked::Cause;
 
 /// A histogram of durations.
 #[derive(Debug)]

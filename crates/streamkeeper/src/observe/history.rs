@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use serde::Serialize;
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::policy::Report;
 use streamkeeper_core::time::{Instant, Timestamp};
 
 pub(crate) use self::recorder::Recorder;
@@ -132,7 +132,7 @@ impl History {
     }
 
     /// The slot stopped reading, because the queue is full: what follows is not silence.
-    pub(crate) fn paused(&mut self, now: Instant, slot: u8) {
+    pub(crate) fn blocked(&mut self, now: Instant, slot: u8) {
         if let Some(lane) = self.lanes.get_mut(usize::from(slot)) {
             lane.fill(now);
             lane.heard = None;

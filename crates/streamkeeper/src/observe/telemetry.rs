@@ -7,7 +7,8 @@
 use std::time::Duration;
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::stream_policy::{IncidentSummary, Lost, Report};
+use streamkeeper_core::marked::{IncidentSummary, Lost, Report};
+use streamkeeper_core::policy;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};
@@ -18,11 +19,11 @@ use crate::base::rfc3339::rfc3339;
 use crate::observe::registry::{Counters, StreamEntry};
 
 /// Words a report, and counts it.
-pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
+pub(crate) fn tell(entry: &StreamEntry, report: &policy::Report) {
     entry.history.report(report);
     let stream: &str = &entry.name;
     match report {
-        Report::Late(connection, lack) => {
+        policy::Report::Late(connection, lack) => {
             let slot = connection.reader;
             match lack {
                 Lack::Silence => warn!(stream, %slot, "late: no frame for longer than late_after"),
@@ -34,11 +35,11 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
                 ),
             }
         }
-        Report::Rest { slot, rest } => {
+        policy::Report::Rest { slot, rest } => {
             Counters::add(&entry.counters.rests, 1);
             info!(stream, %slot, duration_ms = ms(*rest), "resting: pokes only, no data");
         }
-        Report::Ended { connection, end, suspect } => {
+        policy::Report::Ended { connection, end, suspect } => {
             let reason = end.reason();
             let slot = connection.reader;
             if *suspect {
@@ -54,6 +55,21 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
                 info!(stream, %slot, reason, "a connection ended");
             }
         }
+        policy::Report::AskedToWait { asked, wait } => warn!(
+            stream,
+            asked_s = asked.as_secs(),
+            duration_ms = ms(*wait),
+            "the service asks us to wait (Retry-After); it is obeyed for backoff.retry_after_max \
+             at most, and reconnect, recover, resume or a reload try at once",
+        ),
+        policy::Report::Marked(report) => tell_marked(entry, report),
+    }
+}
+
+/// What only a marked stream reports.
+fn tell_marked(entry: &StreamEntry, report: &Report) {
+    let stream: &str = &entry.name;
+    match report {
         Report::Limit { allowed, configured } => warn!(
             stream,
             allowed,
@@ -68,13 +84,6 @@ pub(crate) fn tell(entry: &StreamEntry, report: &Report) {
         ),
         // The lifecycle has said why, once.
         Report::CallFailed(_) => {}
-        Report::AskedToWait { asked, wait } => warn!(
-            stream,
-            asked_s = asked.as_secs(),
-            duration_ms = ms(*wait),
-            "the service asks us to wait (Retry-After); it is obeyed for backoff.retry_after_max \
-             at most, and reconnect, recover, resume or a reload try at once",
-        ),
         Report::TimeDoubted { .. } | Report::TimeJumped { .. } => tell_time(entry, report),
         Report::VerificationStarted { .. }
         | Report::VerificationDone { .. }

@@ -11,7 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use streamkeeper_core::stream_policy::{Input, Span, StreamState};
+use streamkeeper_core::marked::StreamState;
+use streamkeeper_core::policy::{Input, Span};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::{Ledger, LedgerError};
 use tokio::sync::oneshot;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Serialize;
-use streamkeeper_core::stream_policy::{Phase, StreamState};
+use streamkeeper_core::marked::{Phase, StreamState};
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Contents, SinkPlace};
 use streamkeeper_sink::Envelope;

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use streamkeeper_core::stream_policy::StreamState;
+use streamkeeper_core::marked::StreamState;
 use tokio::sync::oneshot;
 
 use crate::base::reports::Reports;

@@ -13,7 +13,8 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::marked;
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
 use streamkeeper_sse::{Decoder, Limits};
@@ -244,7 +245,7 @@ impl ReadLoop {
         (read, false)
     }
 
-    fn report(&self, input: Input) {
+    fn report(&self, input: impl Into<Input>) {
         self.tools.reports.send(input);
     }
 
@@ -277,7 +278,7 @@ impl ReadLoop {
                     self.data_reported = false;
                     batch.poke = ts.or(batch.poke);
                     *proof = true;
-                    self.report(Input::Poke { connection: self.connection, members });
+                    self.report(marked::Input::Poke { connection: self.connection, members });
                 }
                 Reading::Event(event) => {
                     if !std::mem::replace(&mut self.data_reported, true) {
@@ -363,18 +364,18 @@ impl ReadLoop {
     async fn enqueue(&mut self, batch: Batch, hold: &Hold) -> bool {
         let room = batch.room();
         if !self.tools.budget.try_take(room) {
-            self.watchdog.pause(self.tools.clock.now());
-            self.report(Input::Paused(self.connection));
+            self.watchdog.block(self.tools.clock.now());
+            self.report(Input::Blocked(self.connection));
             if let Reader::Slot(slot) = self.connection.reader {
-                self.tools.entry.history.paused(slot.0);
+                self.tools.entry.history.blocked(slot.0);
             }
             tokio::select! {
                 biased;
                 () = hold.killed.notified() => return false,
                 () = self.tools.budget.take(room) => {}
             }
-            self.watchdog.resume(self.tools.clock.now());
-            self.report(Input::Resumed(self.connection));
+            self.watchdog.unblock(self.tools.clock.now());
+            self.report(Input::Unblocked(self.connection));
         }
         self.tools.writer.batch(batch);
         true

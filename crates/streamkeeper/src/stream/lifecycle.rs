@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use streamkeeper_call::{TransportError, TransportErrorKind};
-use streamkeeper_core::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::id::StreamId;
-use streamkeeper_core::stream_policy::Input;
+use streamkeeper_core::marked;
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure, Listed};
 use streamkeeper_core::time::UtcDay;
 use streamkeeper_inform::{CallError, CallErrorKind, Client, NewStream, Unprocessable};
 
@@ -75,7 +75,7 @@ impl Handler<Count> for StreamLifecycle {
         ctx.spawn(actix::fut::wrap_future(async move {
             // If the service does not say, it is asked again.
             let members = client.get(&stream.0).await.ok().and_then(|stream| stream.members);
-            reports.send(Input::Counted { stream, members });
+            reports.send(marked::Input::Counted { stream, members });
         }));
     }
 }
@@ -92,7 +92,7 @@ impl Drop for Answering {
         let failure = CallFailure::Unavailable { status: None, acted: true };
         let unanswered = Answer::Failed { failure, retry_after: None };
         let answer = self.answer.take().unwrap_or(unanswered);
-        self.reports.send(Input::Answered(answer));
+        self.reports.send(marked::Input::Answered(answer));
     }
 }
 

@@ -14,9 +14,10 @@ use std::sync::Arc;
 use actix::Addr;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
-use streamkeeper_core::low_water::{Gate, Position, PositionConfig};
+use streamkeeper_core::marked::MarkedConfig;
+use streamkeeper_core::marked::low_water::{Gate, Position, PositionConfig};
+use streamkeeper_core::policy::{Input, Span};
 use streamkeeper_core::service_clock::ServiceClock;
-use streamkeeper_core::stream_policy::{Input, Span, StreamPolicyConfig};
 use streamkeeper_core::time::{Instant, Timestamp};
 
 use crate::base::reports::ReportsReceiver;
@@ -46,7 +47,7 @@ impl Driver {
         (entry, writer): (Arc<StreamEntry>, Writer),
         connection: &Addr<Connection>,
         path_and_query: String,
-        (policy, wall): (&StreamPolicyConfig, Timestamp),
+        (policy, wall): (&MarkedConfig, Timestamp),
     ) -> Self {
         let now = tally.reports.clock().now();
         let hold = Hold::default();
@@ -88,7 +89,7 @@ impl Driver {
                     self.position.opened(now);
                     self.position.changed(now);
                 }
-                Input::Paused(_) | Input::Resumed(_) | Input::Suspended { .. } => {
+                Input::Blocked(_) | Input::Unblocked(_) | Input::Suspended { .. } => {
                     self.position.changed(now);
                 }
                 Input::Stale(_) | Input::TooSlow(_) => self.hold.kill(),

@@ -14,7 +14,8 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 use rustls::RootCertStore;
-use streamkeeper_core::stream_policy::{Input, StreamPolicy, StreamState};
+use streamkeeper_core::marked::StreamState;
+use streamkeeper_core::policy::{Input, Policy};
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Ledger, Start};
 use tokio::sync::oneshot;
@@ -149,7 +150,7 @@ impl Reader {
         // Every stream has a first slot: not all of them on the first thread.
         let first = usize::try_from(place.number).unwrap_or(0) % arbiters.len().max(1);
         arbiters.rotate_left(first);
-        let policy = StreamPolicy::new(policy(config), seed());
+        let policy = Policy::marked(policy(config), seed());
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
         let parts = Parts { tools, state, arbiters, reports: receiver, stopped: done, vital };

@@ -2,9 +2,9 @@
 
 use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
-use streamkeeper_core::low_water::PositionConfig;
+use streamkeeper_core::marked::low_water::PositionConfig;
+use streamkeeper_core::marked::{HISTORY_DAYS, MarkedConfig};
 use streamkeeper_core::restart::RestartConfig;
-use streamkeeper_core::stream_policy::{HISTORY_DAYS, StreamPolicyConfig};
 use streamkeeper_core::watchdog::WatchdogConfig;
 
 use crate::base::clock::today;
@@ -55,7 +55,7 @@ impl StreamConfig {
     pub fn is_resembled_by(&self, name: &str) -> bool {
         let ours = self.server_name.to_lowercase();
         name != self.server_name
-            && streamkeeper_core::establish::is_ours(&name.to_lowercase(), &ours)
+            && streamkeeper_core::marked::establish::is_ours(&name.to_lowercase(), &ours)
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
 }
 
 /// The configuration, in the core's terms.
-pub(super) fn policy(config: &StreamConfig) -> StreamPolicyConfig {
+pub(super) fn policy(config: &StreamConfig) -> MarkedConfig {
     let recovery = &config.recovery;
     let carries_connections = config.event_types.iter().any(|kind| kind == "connection");
     if config.hygiene.enabled && carries_connections {
@@ -78,7 +78,7 @@ pub(super) fn policy(config: &StreamConfig) -> StreamPolicyConfig {
              those for a client that rests",
         );
     }
-    StreamPolicyConfig {
+    MarkedConfig {
         server_name: config.server_name.clone(),
         connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
         start_date: config.start_date.and_then(utc_day),

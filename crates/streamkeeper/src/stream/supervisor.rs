@@ -1,6 +1,6 @@
 //! The supervisor of one stream: owns its policy, its connection actors, its lifecycle actor.
 //!
-//! A thin shell: it stamps what happens with the time, gives it to the [`StreamPolicy`], and carries
+//! A thin shell: it stamps what happens with the time, gives it to the [`Policy`], and carries
 //! the outputs out. Everything that happens reaches it through one channel, in order; event data
 //! does not pass through it.
 
@@ -14,11 +14,10 @@ use actix::{
 };
 use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::{Answer, Call, CallFailure};
 use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::stream_policy::{
-    Health, Input, Output, Report, SlotState, StreamPolicy, StreamState, Target,
-};
+use streamkeeper_core::marked::establish::{Answer, Call, CallFailure};
+use streamkeeper_core::marked::{self, StreamState};
+use streamkeeper_core::policy::{Health, Input, Output, Policy, Report, SlotState, Target};
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use tokio::sync::oneshot;
@@ -34,7 +33,7 @@ use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
 
 /// The actor.
 pub(crate) struct Supervisor {
-    policy: StreamPolicy,
+    policy: Policy,
     tools: Tools,
     /// What it starts with.
     state: Option<StreamState>,
@@ -66,7 +65,7 @@ pub(crate) struct Parts {
 
 impl Supervisor {
     /// The supervisor of a stream.
-    pub(crate) fn new(policy: StreamPolicy, parts: Parts) -> Self {
+    pub(crate) fn new(policy: Policy, parts: Parts) -> Self {
         let Parts { tools, state, arbiters, reports, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
@@ -116,12 +115,7 @@ impl Supervisor {
                     hold.kill();
                 }
             }
-            Output::Call(call) => self.make_call(call),
-            Output::Count(stream) => {
-                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
-                    self.tools.reports.send(Input::Counted { stream, members: None });
-                }
-            }
+            Output::Marked(output) => self.ask_service(output),
             Output::Persist { number, state } => {
                 self.last_state = state.clone();
                 self.tools.writer.persist(number, state, &self.tools.reports);
@@ -146,6 +140,18 @@ impl Supervisor {
         ctx.stop();
     }
 
+    fn ask_service(&mut self, output: marked::Output) {
+        match output {
+            marked::Output::Call(call) => self.make_call(call),
+            marked::Output::Count(stream) => {
+                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
+                    let counted = marked::Input::Counted { stream, members: None };
+                    self.tools.reports.send(counted);
+                }
+            }
+        }
+    }
+
     /// Sends a call to the lifecycle actor; one that has died is replaced.
     fn make_call(&mut self, call: Call) {
         if !self.lifecycle.connected() {
@@ -154,7 +160,7 @@ impl Supervisor {
         if self.lifecycle.try_send(Make(call)).is_err() {
             let failure = CallFailure::Unavailable { status: None, acted: false };
             let answer = Answer::Failed { failure, retry_after: None };
-            self.tools.reports.send(Input::Answered(answer));
+            self.tools.reports.send(marked::Input::Answered(answer));
         }
     }
 
@@ -194,7 +200,7 @@ impl Supervisor {
     fn tell(&self, report: &Report) {
         let entry = &self.tools.entry;
         tell(entry, report);
-        if let Report::CaughtUp { incident: Some(summary) } = report {
+        if let Report::Marked(marked::Report::CaughtUp { incident: Some(summary) }) = report {
             entry.update(|view| view.last_incident = Some(incident_status(summary)));
         }
     }

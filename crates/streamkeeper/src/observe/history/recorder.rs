@@ -5,7 +5,7 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use streamkeeper_core::stream_policy::Report;
+use streamkeeper_core::policy::Report;
 
 use crate::base::clock::{Clock, wall};
 
@@ -45,8 +45,8 @@ impl Recorder {
     }
 
     /// The slot stopped reading, because the queue is full.
-    pub(crate) fn paused(&self, slot: u8) {
-        self.lock().paused(self.clock.now(), slot);
+    pub(crate) fn blocked(&self, slot: u8) {
+        self.lock().blocked(self.clock.now(), slot);
     }
 
     /// Something was reported.

@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::Reader;
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost, Report};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::marked::{Cause, IncidentSummary, Lost, Report};
+use streamkeeper_core::policy;
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 
@@ -79,18 +80,19 @@ impl Story {
         &mut self,
         now: Instant,
         wall: Timestamp,
-        report: &Report,
+        report: &policy::Report,
         bounds: Bounds,
     ) {
         let Some(text) = words(report, bounds) else { return };
         self.version += 1;
-        if let Report::RecoveryStarted { incident, cause, .. } = report {
+        if let policy::Report::Marked(Report::RecoveryStarted { incident, cause, .. }) = report {
             self.begin(now, wall, incident.0, *cause, bounds);
         }
         match self.incidents.back_mut().filter(|incident| incident.over.is_none()) {
             Some(incident) => {
                 incident.steps.push(now, text);
-                if let Report::CaughtUp { incident: Some(summary) } = report {
+                if let policy::Report::Marked(Report::CaughtUp { incident: Some(summary) }) = report
+                {
                     incident.over = Some((now, *summary));
                 }
             }
@@ -238,10 +240,12 @@ fn why(cause: Cause, Bounds { stale_after, .. }: Bounds) -> String {
 }
 
 /// A report as a step; `None`: it is none (rests, and what a recovery closes, are on the lanes).
-fn words(report: &Report, bounds: Bounds) -> Option<String> {
+fn words(report: &policy::Report, bounds: Bounds) -> Option<String> {
     Some(match report {
-        Report::Rest { .. } | Report::Ended { end: End::Killed, .. } => return None,
-        Report::Late(connection, lack) => {
+        policy::Report::Rest { .. } | policy::Report::Ended { end: End::Killed, .. } => {
+            return None;
+        }
+        policy::Report::Late(connection, lack) => {
             let (who, late_after) = (reader(connection.reader), length(bounds.late_after));
             match lack {
                 Lack::Silence => format!("{who} has been silent for {late_after}: late"),
@@ -250,7 +254,7 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
                 }
             }
         }
-        Report::Ended { connection, end, suspect } => {
+        policy::Report::Ended { connection, end, suspect } => {
             let who = reader(connection.reader);
             let reason = end.reason();
             match (end, suspect) {
@@ -264,6 +268,15 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
                 (_, false) => format!("{who} ended ({reason}); nothing is lost by that"),
             }
         }
+        policy::Report::AskedToWait { asked, wait } => {
+            format!("the service asks us to wait for {}: {} at most", length(*asked), length(*wait))
+        }
+        policy::Report::Marked(report) => return words_of_marked(report, bounds),
+    })
+}
+
+fn words_of_marked(report: &Report, bounds: Bounds) -> Option<String> {
+    Some(match report {
         Report::Limit { allowed, configured } => {
             format!("the service allows {allowed} connections, {configured} are configured")
         }
@@ -288,9 +301,6 @@ fn words(report: &Report, bounds: Bounds) -> Option<String> {
         | Report::WitnessesMissing { .. } => return verification(report),
         Report::CallFailed(failure) => {
             format!("a call failed: {}; it is tried again", answer(*failure))
-        }
-        Report::AskedToWait { asked, wait } => {
-            format!("the service asks us to wait for {}: {} at most", length(*asked), length(*wait))
         }
         _ => return recovery(report, bounds),
     })

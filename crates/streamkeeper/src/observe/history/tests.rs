@@ -1,9 +1,9 @@
 //! The last hour, in simulated time.
 
 use streamkeeper_core::classify::End;
-use streamkeeper_core::establish::CallFailure;
 use streamkeeper_core::id::{ConnectionId, Epoch, IncidentId, Reader, SlotId, StreamId};
-use streamkeeper_core::stream_policy::{Cause, IncidentSummary, Lost};
+use streamkeeper_core::marked::establish::CallFailure;
+use streamkeeper_core::marked::{self, Cause, IncidentSummary, Lost};
 use streamkeeper_core::time::UtcDay;
 use streamkeeper_core::watchdog::Lack;
 
@@ -134,7 +134,7 @@ fn time_in_which_we_do_not_read_is_not_silence() {
     let mut history = history();
     history.observe(at(0.0), sight(&["live"], 0));
     history.heard(at(1.0), 0);
-    history.paused(at(2.0), 0);
+    history.blocked(at(2.0), 0);
     history.heard(at(14.0), 0);
     let view = whole(&mut history, at(16.0));
     assert_eq!(view.lanes[0].silences, [1_000, 0, 1_000, 2_000]);
@@ -178,7 +178,7 @@ fn spans_that_ended_an_hour_ago_are_gone() {
 #[test]
 fn an_incident_tells_its_story() {
     let mut history = history();
-    let started = Report::RecoveryStarted {
+    let started = marked::Report::RecoveryStarted {
         incident: IncidentId(1),
         cause: Cause::Stale(SlotId(1)),
         connections: 3,
@@ -187,26 +187,27 @@ fn an_incident_tells_its_story() {
     let day: UtcDay = "2026-11-21".parse().unwrap();
     let killed = Report::Ended { connection: connection(0), end: End::Killed, suspect: true };
     let id = StreamId("5f1a0c0ffee".into());
-    let created = Report::Created { id: id.clone(), name: "acme".into(), start_date: Some(day) };
+    let created =
+        marked::Report::Created { id: id.clone(), name: "acme".into(), start_date: Some(day) };
     let refused = CallFailure::Unavailable { status: Some(503), acted: false };
     let story = [
-        (10.0, Report::CaughtUp { incident: None }),
+        (10.0, marked::Report::CaughtUp { incident: None }.into()),
         (90.0, Report::Late(connection(1), Lack::Silence)),
-        (110.0, started),
+        (110.0, started.into()),
         (110.1, killed),
-        (110.2, Report::Terminated),
-        (110.3, Report::CallFailed(refused)),
-        (111.3, Report::CallFailed(refused)),
-        (112.0, Report::Deleted(id)),
-        (113.0, created),
+        (110.2, marked::Report::Terminated.into()),
+        (110.3, marked::Report::CallFailed(refused).into()),
+        (111.3, marked::Report::CallFailed(refused).into()),
+        (112.0, marked::Report::Deleted(id).into()),
+        (113.0, created.into()),
     ];
     for (time, report) in story {
         history.report(at(time), noon(), &report);
     }
     let brief = history.brief(at(114.0)).incident.unwrap();
     assert_eq!(brief, ("12:00:00".into(), "slot 1 was silent for 30 s".into()));
-    let done = Report::CaughtUp { incident: Some(summary()) };
-    history.report(at(205.5), noon(), &done);
+    let done = marked::Report::CaughtUp { incident: Some(summary()) };
+    history.report(at(205.5), noon(), &done.into());
     assert_eq!(history.brief(at(206.0)).incident, None);
 
     let view = serde_json::to_value(whole(&mut history, at(210.0))).unwrap();
@@ -236,19 +237,19 @@ fn an_incident_tells_its_story() {
 #[test]
 fn a_second_recovery_belongs_to_the_same_incident() {
     let mut history = history();
-    let started = |id| Report::RecoveryStarted {
+    let started = |id| marked::Report::RecoveryStarted {
         incident: IncidentId(id),
         cause: Cause::Operator,
         connections: 1,
         mark: None,
     };
-    history.report(at(1.0), noon(), &started(1));
-    history.report(at(2.0), noon(), &started(1));
-    history.report(at(3.0), noon(), &Report::CaughtUp { incident: Some(summary()) });
+    history.report(at(1.0), noon(), &started(1).into());
+    history.report(at(2.0), noon(), &started(1).into());
+    history.report(at(3.0), noon(), &marked::Report::CaughtUp { incident: Some(summary()) }.into());
     for id in 2..50 {
-        history.report(at(id as f64 * 10.0), noon(), &started(id));
-        let done = Report::CaughtUp { incident: Some(summary()) };
-        history.report(at(id as f64 * 10.0 + 1.0), noon(), &done);
+        history.report(at(id as f64 * 10.0), noon(), &started(id).into());
+        let done = marked::Report::CaughtUp { incident: Some(summary()) };
+        history.report(at(id as f64 * 10.0 + 1.0), noon(), &done.into());
     }
     let incidents = history.story.incidents();
     assert_eq!(incidents.len(), 20, "the newest of them");
@@ -261,10 +262,12 @@ fn a_story_says_from_when_to_when_events_are_lost_for_good() {
     let mut history = history();
     let lost = Lost { from: noon().minus(Duration::from_secs(864_000)), until: noon() };
     let (incident, cause) = (IncidentId(1), Cause::CheckpointExpired);
-    let started = Report::RecoveryStarted { incident, cause, connections: 1, mark: None };
+    let started = marked::Report::RecoveryStarted { incident, cause, connections: 1, mark: None };
     let over = Some(IncidentSummary { lost: Some(lost), ..summary() });
-    for report in [started, Report::HistoryLost(lost), Report::CaughtUp { incident: over }] {
-        history.report(at(1.0), noon(), &report);
+    for report in
+        [started, marked::Report::HistoryLost(lost), marked::Report::CaughtUp { incident: over }]
+    {
+        history.report(at(1.0), noon(), &report.into());
     }
     let view = serde_json::to_value(whole(&mut history, at(2.0)).incidents).unwrap();
     let steps = view[0]["steps"].as_array().unwrap();

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::dialect::event::EventKind;
 use sha2::{Digest, Sha256};
-use streamkeeper_core::stream_policy::Span;
+use streamkeeper_core::policy::Span;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::{Incoming, KEY_BYTES_MAX, Ledger, LedgerError};

@@ -65,7 +65,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
         arbiter.stop();
         arbiter.join().unwrap();
         let connection = Connection::start_in_arbiter(&handle, |_| Connection::new(tools));
-        let policy = StreamPolicyConfig::new("acme", 1);
+        let policy = MarkedConfig::new("acme", 1);
         let driver = Driver::start(
             Arc::clone(&tally),
             (entry, writer),
