@@ -36,10 +36,12 @@ pub(super) struct Census {
     attempts: u32,
     /// When connections ended that may be counted still.
     closings: Vec<Instant>,
-    excess_since: Option<Instant>,
     foreign_since: Option<Instant>,
     /// How many times it has been said since then.
     foreign_said: u32,
+    /// Since when more were counted than connections of ours that surely are: those that come and go explain
+    /// it, each for `settle` at most, and one after the other for as long as they do so.
+    unsure_since: Option<Instant>,
     foreign_recovered_at: Option<Instant>,
 }
 
@@ -69,9 +71,9 @@ impl Census {
             counting: false,
             attempts: 0,
             closings: Vec::new(),
-            excess_since: None,
             foreign_since: None,
             foreign_said: 0,
+            unsure_since: None,
             foreign_recovered_at: None,
         }
     }
@@ -82,9 +84,9 @@ impl Census {
         self.said.clear();
         self.counted_at = now;
         self.closings.clear();
-        self.excess_since = None;
         self.foreign_since = None;
         self.foreign_said = 0;
+        self.unsure_since = None;
     }
 
     /// The clients that the last poke counted, and the most that the service allows.
@@ -120,10 +122,10 @@ impl Census {
         self.closings.push(now);
     }
 
-    /// More clients than are connected have been counted for long: are they ours, closed and not yet released,
-    /// or somebody else's?
+    /// More clients have been counted for long than are surely ours: are they ours, just opened or closed and
+    /// not yet released, or somebody else's? While nothing comes and goes, it shows.
     pub(super) fn is_unclear(&self, now: Instant) -> bool {
-        self.excess_since.is_some_and(|since| now.since(since) >= self.settle)
+        self.unsure_since.is_some_and(|since| now.since(since) >= self.settle)
     }
 
     /// Whether somebody else may be sent what is ours.
@@ -171,7 +173,7 @@ impl Census {
         {
             self.closings.remove(0);
         }
-        self.excess_since = (excess > 0).then(|| self.excess_since.unwrap_or(now));
+        self.unsure_since = (left_over > 0).then(|| self.unsure_since.unwrap_or(now));
         let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
             let seen = self.foreign_since.take().map(|since| now.since(since));
