@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamkeeper_ledger::Given;
 use streamkeeper_sink::{Sink, SinkFactory};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -136,11 +137,11 @@ impl Consumers {
         wanting.map(|sink| sink.wants.name().to_owned()).collect()
     }
 
-    /// A consumer of the stream has everything before this, by its own account.
-    pub(crate) fn given(&self, stream: &str) -> u64 {
+    /// What the consumers of the stream have by their own account, of whichever ledger.
+    pub(crate) fn given(&self, stream: &str) -> Vec<Given> {
         let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
         let places = wanting.flat_map(|sink| &sink.places).filter(|(source, _)| source == stream);
-        places.map(|(_, place)| *place).max().unwrap_or(0)
+        places.map(|(_, next)| Given { ledger: None, next: *next }).collect()
     }
 
     /// Gives streams to their consumers: all at once, so that a sink knows all its places before it
