@@ -189,6 +189,13 @@ fn what_was_accepted_is_counted_checked_and_exported() {
         (&ledger["sinks"][0]["name"], &ledger["sinks"][0]["backlog"]),
         (&"archive".into(), &0.into())
     );
+    let identity = ledger["identity"].as_str().unwrap();
+    assert_eq!(identity.len(), 32);
+    let side_file = fs::read_to_string(keeper.output().with_added_extension("cursor")).unwrap();
+    assert!(
+        side_file.contains(&format!(r#""acme":{{"ledger":"{identity}","next""#)),
+        "{side_file}"
+    );
     let on_disk = fs::metadata(segment(&data(&keeper))).unwrap().len();
     assert_eq!(ledger["segment_bytes"], on_disk);
     let per_million = on_disk * 1_000_000 / events as u64;

@@ -209,6 +209,37 @@ fn what_an_output_lacks_that_is_older_than_the_ledger_is_said_with_the_command_t
     assert!(now.starts_with(&kept) && !now.contains(&missing), "nothing is given twice");
 }
 
+/// `data_dir` was deleted while another sink was configured, and the first one came back later.
+#[test]
+fn a_new_ledger_that_has_grown_past_the_place_of_a_deleted_one_gives_everything() {
+    let mut scenario = Scenario::start();
+    scenario.keeper.stop();
+    let output = scenario.keeper.output();
+    let cursor = output.with_added_extension("cursor");
+    let old = [&output, &cursor].map(|file| (file, fs::read(file).unwrap()));
+    for (file, _) in &old {
+        fs::remove_file(file).unwrap();
+    }
+    fs::remove_dir_all(scenario.keeper.ledger()).unwrap();
+    scenario.keeper.restart();
+    scenario.drain(&Expected::default());
+    scenario.keeper.stop();
+    for (file, content) in &old {
+        fs::write(file, content).unwrap();
+    }
+    let configuration = scenario.keeper.folder().join("streamkeeper.toml");
+    let file = fs::read_to_string(&configuration).unwrap();
+    fs::write(&configuration, file.replace("name = \"archive\"", "name = \"another\"")).unwrap();
+    scenario.keeper.restart();
+    scenario.keeper.wait_said("is of another ledger", 1);
+    scenario.keeper.stop();
+    let given = run_to_end(&mut command(&scenario.keeper, &["ledger", "export"])).stdout;
+    let [(_, before), _] = old;
+    let written = fs::read_to_string(&output).unwrap();
+    assert!(given.len() >= before.len(), "it has grown past the place");
+    assert!(written == String::from_utf8(before).unwrap() + &given, "nothing is taken for known");
+}
+
 #[test]
 fn a_ledger_that_another_process_holds_is_left_alone() {
     let scenario = Scenario::start();

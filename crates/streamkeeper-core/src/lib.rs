@@ -19,6 +19,7 @@
 //! - [`service_clock`]: what time it is at the service.
 //! - [`policy`]: the policies of a stream, a closed family: their contract, and what all have in common.
 //! - [`marked`]: the family of streams that are read again from a mark.
+//! - [`state`]: what is written down of a stream, as bytes.
 
 pub mod backoff;
 pub mod classify;
@@ -28,6 +29,7 @@ pub mod marked;
 pub mod policy;
 pub mod restart;
 pub mod service_clock;
+pub mod state;
 pub mod time;
 pub mod version;
 pub mod watchdog;

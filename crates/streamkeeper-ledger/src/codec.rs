@@ -48,6 +48,15 @@ impl<'a> Take<'a> {
         self.array().map(u128::from_le_bytes)
     }
 
+    /// A byte that is 0 or 1.
+    pub(crate) fn flag(&mut self) -> Option<bool> {
+        match self.u8()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+
     pub(crate) fn varint(&mut self) -> Option<usize> {
         let mut value = 0_u64;
         for shift in (0..35).step_by(7) {

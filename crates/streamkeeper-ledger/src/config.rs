@@ -2,15 +2,27 @@
 
 use std::time::Duration;
 
+use crate::identity::LedgerIdentity;
+
+/// What a sink has by its own records.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Given {
+    /// The identity of the ledger that gave it, in digits. A place of another ledger counts for nothing;
+    /// one without an identity, from before there were any, counts for every ledger.
+    pub ledger: Option<String>,
+    /// It has everything before this sequence number.
+    pub next: u64,
+}
+
 /// The bounds of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The sinks that have to acknowledge an event before it leaves the outbox. A cursor of a sink
     /// that is not named stays, but holds nothing back.
     pub sinks: Vec<String>,
-    /// Some sink's own records say that it has everything before this sequence number: what is cut
-    /// off or unreadable before it is damage, and no torn tail.
-    pub given: u64,
+    /// What sinks have by their own records. What is cut off or unreadable before such a place is damage,
+    /// and no torn tail.
+    pub given: Vec<Given>,
     /// A segment that has reached so many bytes is followed by a new one.
     pub segment_bytes: u64,
     /// Heads and payloads of about so many bytes are packed together; a reader unpacks as much at
@@ -37,12 +49,21 @@ pub struct Config {
     pub outbox_age_max: Option<Duration>,
 }
 
+impl Config {
+    /// Some sink has everything before this, of the ledger with this identity.
+    pub(crate) fn given_by(&self, identity: Option<LedgerIdentity>) -> u64 {
+        let identity = identity.map(|identity| identity.to_string());
+        let of_it = |given: &&Given| given.ledger.is_none() || given.ledger == identity;
+        self.given.iter().filter(of_it).map(|given| given.next).max().unwrap_or(0)
+    }
+}
+
 impl Default for Config {
     /// 64 MiB segments, 192 MiB of memory (256 MiB with what sealing needs), 35 days, 16 GiB.
     fn default() -> Self {
         Self {
             sinks: Vec::new(),
-            given: 0,
+            given: Vec::new(),
             segment_bytes: 64 << 20,
             frame_bytes: 1 << 20,
             compression_level: 1,

@@ -59,6 +59,18 @@ pub enum LedgerError {
         /// The newest version known here.
         known: u16,
     },
+    /// A newer version of the program wrote a frame that this one cannot read.
+    #[error(
+        "a newer version of Streamkeeper wrote what {} has at byte {offset}: use that version, or a \
+         newer one",
+        path.display()
+    )]
+    NewerFrame {
+        /// The segment.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+    },
     /// An earlier write or sync failed, so nothing is accepted until the ledger has recovered in
     /// place (`Ledger::recover_in_place`). What was not committed before counts as never seen.
     #[error("nothing is accepted since an earlier failure: {cause}")]

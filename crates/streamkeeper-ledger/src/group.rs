@@ -107,6 +107,7 @@ impl Group {
         let size = |bytes: &Vec<u8>| u32::try_from(bytes.len()).map_err(io::Error::other);
         let header = FrameHeader {
             commit_start: self.frames.is_empty(),
+            is_newer: false,
             first_sequence: self.next_sequence - u64::from(self.count),
             count: self.count,
             keys_bytes: size(&self.keys)?,

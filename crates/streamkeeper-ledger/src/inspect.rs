@@ -8,21 +8,22 @@
 use std::io;
 use std::path::Path;
 
-use streamkeeper_core::marked::StreamState;
-
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::error::{Context, LedgerError};
 use crate::fs::{Access, Fs};
+use crate::identity::{IDENTITY, LedgerIdentity};
 use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::segment::{Depth, Header, Scan, Scanned, Segment, parse_name, segment_name};
-use crate::state::{STATE, Saved};
+use crate::state::{KeptState, STATE, Saved};
 
 /// What a ledger's directory holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Contents {
+    /// Which ledger this is; `None` if it has not been opened since there are identities.
+    pub identity: Option<LedgerIdentity>,
     /// The state that was persisted last; `None` before the first time.
-    pub state: Option<StreamState>,
+    pub state: Option<KeptState>,
     /// Where the sinks are, by name.
     pub sinks: Vec<SinkPlace>,
     /// The sequence number of the next event: one more than were ever accepted.
@@ -41,7 +42,7 @@ pub struct Contents {
     pub key_file_bytes: u64,
     /// Keys in them.
     pub keys_sealed: u64,
-    /// The bytes of the state and the checkpoint.
+    /// The bytes of the state, the checkpoint and the identity.
     pub small_file_bytes: u64,
 }
 
@@ -64,7 +65,8 @@ pub struct SinkPlace {
 pub fn inspect(fs: &dyn Fs, dir: &Path) -> Result<Contents, LedgerError> {
     let (checkpoint, keys) = keys(fs, dir)?;
     let saved = Saved::read(fs, dir)?;
-    let mut contents = Contents { sealed_to: checkpoint.sealed_to, ..keys };
+    let identity = LedgerIdentity::read(fs, dir)?;
+    let mut contents = Contents { identity, sealed_to: checkpoint.sealed_to, ..keys };
     let names = fs.list(dir).context("list", dir)?;
     let mut firsts: Vec<u64> = names.iter().filter_map(|name| parse_name(name)).collect();
     firsts.sort_unstable();
@@ -74,7 +76,7 @@ pub fn inspect(fs: &dyn Fs, dir: &Path) -> Result<Contents, LedgerError> {
             contents.segment_bytes += bytes;
         }
     }
-    for name in [CHECKPOINT.name, STATE.name] {
+    for name in [CHECKPOINT.name, STATE.name, IDENTITY.name] {
         contents.small_file_bytes += bytes_of(fs, &dir.join(name))?.unwrap_or(0);
     }
     let end = firsts.last().map_or(Ok(1), |&last| end_of(fs, dir, last))?;

@@ -14,7 +14,6 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 
@@ -23,11 +22,13 @@ use crate::error::{Bound, Context, LedgerError};
 use crate::event::{EVENT_BYTES_MAX, Incoming, KEY_BYTES_MAX};
 use crate::fs::{Access, Fs, Guard};
 use crate::group::Group;
+use crate::identity::LedgerIdentity;
 use crate::keys::{KeyName, Keys};
 use crate::lock;
 use crate::open::{Loaded, OpenReport, load};
 use crate::outbox::{Outbox, Shared};
 use crate::segment::Segment;
+use crate::state::KeptState;
 use crate::upkeep::Swept;
 
 /// The ledger of one stream.
@@ -64,6 +65,7 @@ use crate::upkeep::Swept;
 pub struct Ledger {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) dir: PathBuf,
+    identity: LedgerIdentity,
     pub(crate) config: Config,
     pub(crate) keys: Keys,
     pub(crate) group: Group,
@@ -73,7 +75,7 @@ pub struct Ledger {
     /// The first event whose key is not sealed.
     pub(crate) sealed_to: u64,
     pub(crate) next_file: u64,
-    pub(crate) state: Option<StreamState>,
+    pub(crate) state: Option<KeptState>,
     /// What the sinks' cursors come to that are durable: up to here segments may go.
     pub(crate) durable_needed: u64,
     pub(crate) shared: Arc<Shared>,
@@ -102,16 +104,19 @@ impl Ledger {
     pub fn open(
         fs: Arc<dyn Fs>,
         dir: &Path,
-        config: Config,
+        mut config: Config,
     ) -> Result<(Self, OpenReport), LedgerError> {
         fs.create_dir_all(dir).context("create", dir)?;
         let guard = lock::take(fs.as_ref(), dir)?;
         let loaded = load(fs.as_ref(), dir, &config)?;
+        // What is behind the end is of an earlier identity now.
+        config.given.retain(|given| given.next <= loaded.log.end);
         let group = group(loaded.log.end, &config, dir)?;
         let report = loaded.report.clone();
         let mut ledger = Self {
             fs,
             dir: dir.to_owned(),
+            identity: loaded.identity,
             config,
             keys: loaded.keys,
             group,
@@ -192,7 +197,7 @@ impl Ledger {
     /// # Errors
     /// As [`Ledger::commit`]; then the last state persisted before is still the one on disk, or, if
     /// only the sync of the directory failed, either of the two.
-    pub fn persist(&mut self, state: &StreamState) -> Result<(), LedgerError> {
+    pub fn persist(&mut self, state: &KeptState) -> Result<(), LedgerError> {
         self.commit()?;
         self.well()?;
         self.save(Some(state.clone())).map_err(|error| self.poisoned_by(error))
@@ -200,14 +205,26 @@ impl Ledger {
 
     /// The last state that was persisted; `None` at the first start.
     #[must_use]
-    pub const fn state(&self) -> Option<&StreamState> {
+    pub const fn state(&self) -> Option<&KeptState> {
         self.state.as_ref()
+    }
+
+    /// Which ledger this is: never that of another, nor of this one before it was put back from a copy
+    /// that a sink is ahead of.
+    #[must_use]
+    pub const fn identity(&self) -> LedgerIdentity {
+        self.identity
     }
 
     /// The outbox, for sinks.
     #[must_use]
     pub fn outbox(&self) -> Outbox {
-        Outbox { fs: Arc::clone(&self.fs), dir: self.dir.clone(), shared: Arc::clone(&self.shared) }
+        Outbox {
+            fs: Arc::clone(&self.fs),
+            dir: self.dir.clone(),
+            identity: self.identity,
+            shared: Arc::clone(&self.shared),
+        }
     }
 
     /// Why the ledger accepts nothing, if it does not.
@@ -252,7 +269,8 @@ impl Ledger {
         file.sync().context("sync", path)?;
         let loaded = load(self.fs.as_ref(), &self.dir, &self.config)?;
         self.group = group(loaded.log.end, &self.config, &self.dir)?;
-        let Loaded { keys, segment, offset, sealed_to, next_file, state, mut log, report } = loaded;
+        let Loaded { keys, segment, offset, sealed_to, next_file, state, mut log, report, .. } =
+            loaded;
         (self.keys, self.segment, self.offset) = (keys, segment, offset);
         (self.sealed_to, self.next_file, self.state) = (sealed_to, next_file, state);
         let mut shared = self.shared.lock();

@@ -10,19 +10,19 @@
 //! 5. The last segment's header and last commit are written once more, in place, and synced: the last
 //!    process may have died of a failed sync, after which the kernel shows bytes that the disk does
 //!    not have.
-//! 6. What was left over from a crash (temporary files, key files and segments that do not count) is
+//! 6. A ledger without an identity, and one that a sink is ahead of, gets a new one.
+//! 7. What was left over from a crash (temporary files, key files and segments that do not count) is
 //!    removed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use streamkeeper_core::marked::StreamState;
-
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::config::Config;
 use crate::error::{Context, LedgerError};
 use crate::fs::{Access, Fs};
+use crate::identity::{IDENTITY, LedgerIdentity};
 use crate::keys::sealed::Sealed;
 use crate::keys::{Keys, Run, run_name};
 use crate::outbox::{Cursor, Log, SegmentInfo};
@@ -30,7 +30,7 @@ use crate::record;
 use crate::segment::{
     Depth, Fault, Header, SEGMENT_HEADER_BYTES, Scan, Scanned, Segment, parse_name, segment_name,
 };
-use crate::state::Saved;
+use crate::state::{KeptState, STATE, Saved};
 
 /// What was found when a ledger was opened; worth one line in the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,7 +76,8 @@ pub(crate) struct Loaded {
     pub(crate) offset: u64,
     pub(crate) sealed_to: u64,
     pub(crate) next_file: u64,
-    pub(crate) state: Option<StreamState>,
+    pub(crate) identity: LedgerIdentity,
+    pub(crate) state: Option<KeptState>,
     pub(crate) log: Log,
     pub(crate) report: OpenReport,
 }
@@ -86,6 +87,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
     let names = fs.list(dir).context("list", dir)?;
     let checkpoint = Checkpoint::read(fs, dir)?.unwrap_or_default();
     let saved = Saved::read(fs, dir)?;
+    let identity = LedgerIdentity::read(fs, dir)?;
     let mut keys = Keys::default();
     for &number in &checkpoint.runs {
         keys.add(open_run(fs, dir, number)?);
@@ -101,10 +103,15 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         return Err(LedgerError::damaged(&missing, 0, "a segment with this event is missing"));
     }
 
-    let replay =
-        Replay { fs, dir, sealed_to: checkpoint.sealed_to, committed, given: config.given };
+    let given = config.given_by(identity);
+    let replay = Replay { fs, dir, sealed_to: checkpoint.sealed_to, committed, given };
     let (segments, tail) = replay.segments(&counted, &mut keys)?;
     let end = tail.end;
+    // A sink that is ahead has been given other events under the numbers that come next.
+    let identity = match identity.filter(|_| given <= end) {
+        Some(identity) => identity,
+        None => LedgerIdentity::make(fs, dir)?,
+    };
     let oldest = segments.front().map_or(end, |segment| segment.first);
     let state = saved.as_ref().and_then(|saved| saved.state.clone());
     let known = saved.map(|saved| saved.cursors).unwrap_or_default();
@@ -128,6 +135,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, L
         offset: tail.offset,
         sealed_to: checkpoint.sealed_to,
         next_file: checkpoint.next_file,
+        identity,
         state,
         log: Log { segments, end, cursors },
         report,
@@ -188,18 +196,25 @@ fn clean_up(
     let runs: Vec<String> = checkpoint.runs.iter().map(|&number| run_name(number)).collect();
     let is_left_over = |name: &String| {
         let is_run = name.starts_with("keys-") && name.ends_with(".sealed");
-        let is_temporary = name
-            .strip_suffix(".tmp")
-            .is_some_and(|name| name == CHECKPOINT.name || name == crate::state::STATE.name);
-        is_temporary
+        is_temporary(name)
             || is_run && !runs.contains(name)
             || parse_name(name).is_some_and(|first| obsolete.contains(&first))
     };
     for name in names.iter().filter(|name| is_left_over(name)) {
         let path = dir.join(name);
-        fs.remove(&path).context("remove", &path)?;
+        match fs.remove(&path) {
+            // It has just been finished.
+            Err(error) if is_temporary(name) && error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed.context("remove", &path)?,
+        }
     }
     Ok(())
+}
+
+/// Whether it is the unfinished replacement of a small file.
+fn is_temporary(name: &str) -> bool {
+    let small = [CHECKPOINT.name, STATE.name, IDENTITY.name];
+    name.strip_suffix(".tmp").is_some_and(|name| small.contains(&name))
 }
 
 /// The end of the log.

@@ -13,6 +13,7 @@ use streamkeeper_core::time::Timestamp;
 
 use crate::error::Bound;
 use crate::fs::Fs;
+use crate::identity::LedgerIdentity;
 use crate::reader::Reader;
 
 /// What ledger, sinks and readers share.
@@ -117,10 +118,17 @@ impl Log {
 pub struct Outbox {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) dir: PathBuf,
+    pub(crate) identity: LedgerIdentity,
     pub(crate) shared: Arc<Shared>,
 }
 
 impl Outbox {
+    /// Which ledger the sequence numbers are of.
+    #[must_use]
+    pub const fn identity(&self) -> LedgerIdentity {
+        self.identity
+    }
+
     /// `sink` has everything before `next`. Going back is not possible; what is not committed yet
     /// cannot be acknowledged; an unknown sink is ignored.
     pub fn acknowledge(&self, sink: &str, next: u64) {

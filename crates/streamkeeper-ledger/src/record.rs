@@ -6,13 +6,13 @@
 //!
 //! # Format
 //!
-//! All numbers little-endian. A frame is a header of 52 bytes, the keys, the body:
+//! All numbers little-endian. A frame is a header of 52 bytes, extras if there are any, the keys, the body:
 //!
 //! | at | bytes | header |
 //! | --- | --- | --- |
 //! | 0 | 4 | `SKF1` |
-//! | 4 | 2 | flags: bit 0: first frame of its commit; the others zero |
-//! | 6 | 2 | zero |
+//! | 4 | 2 | flags: bit 0: first frame of its commit; bits 1 to 3: which extras there are; the others zero |
+//! | 6 | 2 | bytes of the extras, zero if there are none |
 //! | 8 | 8 | sequence number of the first event |
 //! | 16 | 4 | how many events, at least one |
 //! | 20 | 4 | bytes of the keys |
@@ -29,6 +29,21 @@
 //!
 //! The body is one zstd frame of: for each event, length of its head (varint), length of its payload
 //! (varint), head, payload.
+//!
+//! # Extras
+//!
+//! Room for what is not written yet; segments of format version 2 may have it.
+//!
+//! | flag | extra |
+//! | --- | --- |
+//! | bit 1 | stream: whose events these are, in a log of several streams |
+//! | bit 2 | key id: which key the keys and the body are sealed with |
+//! | bit 3 | cursor: from where the service goes on behind these events, opaque |
+//!
+//! Those that the flags name lie between header and keys, in the order of their bits: length (2) and
+//! bytes of each, then the CRC-32 of all of that (4), which counts as well. Each changes what a frame
+//! means. So whoever does not know one, as this version knows none, takes such a frame neither for
+//! damage nor for something to pass over: a newer version wrote it. The same holds for further flags.
 
 use bytes::Bytes;
 use streamkeeper_core::time::Timestamp;
@@ -56,6 +71,8 @@ const BODY_BYTES_MAX: u32 = 1 << 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FrameHeader {
     pub(crate) commit_start: bool,
+    /// It has extras or flags that are not known here.
+    pub(crate) is_newer: bool,
     pub(crate) first_sequence: u64,
     pub(crate) count: u32,
     pub(crate) keys_bytes: u32,
@@ -74,9 +91,10 @@ impl FrameHeader {
             return None;
         }
         let mut take = Take(sealed);
-        let (magic, flags, _zero) = (take.array::<4>()?, take.u16()?, take.u16()?);
+        let (magic, flags, extras_bytes) = (take.array::<4>()?, take.u16()?, take.u16()?);
         let header = Self {
             commit_start: flags & COMMIT_START != 0,
+            is_newer: flags & !COMMIT_START != 0 || extras_bytes != 0,
             first_sequence: take.u64()?,
             count: take.u32()?,
             keys_bytes: take.u32()?,
@@ -108,7 +126,7 @@ impl FrameHeader {
         header
     }
 
-    /// The bytes of the whole frame.
+    /// The bytes of the whole frame, of which nothing is newer.
     pub(crate) fn frame_bytes(&self) -> u64 {
         HEADER_BYTES as u64 + u64::from(self.keys_bytes) + u64::from(self.body_bytes)
     }

@@ -8,7 +8,7 @@
 //! | at | bytes | header |
 //! | --- | --- | --- |
 //! | 0 | 8 | `SKSEGMT1` |
-//! | 8 | 2 | format version: 1 |
+//! | 8 | 2 | format version: 2; 1 is the same, and no frame has extras |
 //! | 10 | 2 | zero |
 //! | 12 | 8 | sequence number of the first event |
 //! | 20 | 8 | zero |
@@ -29,7 +29,7 @@ use crate::record::{FrameHeader, HEADER_BYTES, MAGIC};
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 32;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"SKSEGMT1";
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 /// An open segment.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Segment {
     pub(crate) path: PathBuf,
     pub(crate) file: Box<dyn File>,
     pub(crate) first_sequence: u64,
+    /// The format version that it was begun with, and keeps.
+    version: u16,
 }
 
 /// The file name of a segment.
@@ -60,7 +62,7 @@ impl Segment {
     ) -> Result<Self, LedgerError> {
         let path = dir.join(segment_name(first_sequence));
         let file = fs.create(&path).context("create", &path)?;
-        let segment = Self { path, file, first_sequence };
+        let segment = Self { path, file, first_sequence, version: VERSION };
         segment.write_header()?;
         segment.file.sync().context("sync", &segment.path)?;
         fs.sync_dir(dir).context("sync", dir)?;
@@ -71,7 +73,7 @@ impl Segment {
     pub(crate) fn write_header(&self) -> Result<(), LedgerError> {
         let mut header = Vec::new();
         header.extend_from_slice(&SEGMENT_MAGIC);
-        header.extend_from_slice(&VERSION.to_le_bytes());
+        header.extend_from_slice(&self.version.to_le_bytes());
         header.extend_from_slice(&[0; 2]);
         header.extend_from_slice(&self.first_sequence.to_le_bytes());
         header.extend_from_slice(&[0; 8]);
@@ -88,12 +90,12 @@ impl Segment {
     ) -> Result<(Self, Header), LedgerError> {
         let path = dir.join(segment_name(first_sequence));
         let file = fs.open(&path, access).context("open", &path)?;
-        let segment = Self { path, file, first_sequence };
+        let mut segment = Self { path, file, first_sequence, version: VERSION };
         let header = segment.header()?;
         Ok((segment, header))
     }
 
-    fn header(&self) -> Result<Header, LedgerError> {
+    fn header(&mut self) -> Result<Header, LedgerError> {
         let mut bytes = [0; SEGMENT_HEADER_BYTES as usize];
         if self.len()? < SEGMENT_HEADER_BYTES {
             return Ok(Header::Torn);
@@ -113,7 +115,11 @@ impl Segment {
         }
         let (_, first) = (take.u16(), take.u64());
         let named = magic == Some(SEGMENT_MAGIC) && first == Some(self.first_sequence);
-        Ok(if whole && named { Header::Whole } else { Header::Torn })
+        if !(whole && named) {
+            return Ok(Header::Torn);
+        }
+        self.version = version;
+        Ok(Header::Whole)
     }
 
     pub(crate) fn len(&self) -> Result<u64, LedgerError> {
@@ -232,6 +238,10 @@ impl<'a> Scan<'a> {
         let Some(header) = FrameHeader::parse(&header) else {
             return fault("there is no whole frame header");
         };
+        if header.is_newer {
+            let (path, offset) = (path.clone(), self.offset);
+            return Err(LedgerError::NewerFrame { path, offset });
+        }
         if header.first_sequence != self.sequence {
             return fault("a frame is out of sequence");
         }

@@ -1,4 +1,4 @@
-//! Small files that are replaced as a whole: the checkpoint and the state.
+//! Small files that are replaced as a whole: the checkpoint, the state, the identity.
 //!
 //! # Format
 //!

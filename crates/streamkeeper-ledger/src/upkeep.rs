@@ -8,7 +8,6 @@
 
 use std::sync::Arc;
 
-use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 
 use crate::checkpoint::Checkpoint;
@@ -17,7 +16,7 @@ use crate::keys::{Files, run_name};
 use crate::ledger::Ledger;
 use crate::outbox::SegmentInfo;
 use crate::segment::{SEGMENT_HEADER_BYTES, Segment, segment_name};
-use crate::state::Saved;
+use crate::state::{KeptState, Saved};
 
 /// What a sweep removed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl Ledger {
     }
 
     /// Writes the state and the cursors.
-    pub(crate) fn save(&mut self, state: Option<StreamState>) -> Result<(), LedgerError> {
+    pub(crate) fn save(&mut self, state: Option<KeptState>) -> Result<(), LedgerError> {
         let (saved, needed) = {
             let log = self.shared.lock();
             let saved = Saved { next_sequence: log.end, state, cursors: log.cursors.clone() };

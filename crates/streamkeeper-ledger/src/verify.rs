@@ -10,6 +10,7 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{Context, LedgerError};
 use crate::event::Entry;
 use crate::fs::{Access, Fs};
+use crate::identity::LedgerIdentity;
 use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::lock;
@@ -43,6 +44,7 @@ pub fn verify(fs: &dyn Fs, dir: &Path) -> Result<Verified, LedgerError> {
     let mut damage = Vec::new();
     let checkpoint = found(Checkpoint::read(fs, dir), &mut damage)?.flatten();
     let saved = found(Saved::read(fs, dir), &mut damage)?.flatten();
+    found(LedgerIdentity::read(fs, dir), &mut damage)?;
     let checkpoint = checkpoint.unwrap_or_default();
     for &number in &checkpoint.runs {
         let path = dir.join(run_name(number));
@@ -130,7 +132,11 @@ fn found<T>(
 ) -> Result<Option<T>, LedgerError> {
     match result {
         Ok(value) => Ok(Some(value)),
-        Err(error @ (LedgerError::Damaged { .. } | LedgerError::NewerVersion { .. })) => {
+        Err(
+            error @ (LedgerError::Damaged { .. }
+            | LedgerError::NewerVersion { .. }
+            | LedgerError::NewerFrame { .. }),
+        ) => {
             damage.push(error);
             Ok(None)
         }

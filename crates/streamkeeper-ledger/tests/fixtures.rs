@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use common::{DAY, Event, NOON, read_all, small};
+use common::{DAY, Event, NOON, kept, read_all, small};
 use streamkeeper_core::id::{IncidentId, SlotId, StreamId};
 use streamkeeper_core::marked::low_water::Suspect;
 use streamkeeper_core::marked::{Cause, OpenIncident, Phase, StreamState};
@@ -70,7 +70,7 @@ fn fixture(version: &str) -> PathBuf {
 #[test]
 #[ignore = "writes the fixture of the current version; only for a version that has none"]
 fn write_a_fixture() {
-    let version = "v2";
+    let version = "v3";
     let dir = fixture(version);
     std::fs::remove_dir_all(&dir).unwrap_or_default();
     let config = streamkeeper_ledger::Config { memory_bytes_max: 1, ..small() };
@@ -90,12 +90,12 @@ fn write_a_fixture() {
         }
     }
     ledger.outbox().acknowledge("a", 40);
-    ledger.persist(&state(version)).unwrap();
+    ledger.persist(&kept(&state(version))).unwrap();
 }
 
 #[test]
 fn every_version_is_read_back() {
-    ["v1", "v2"].into_iter().for_each(is_read_back);
+    ["v1", "v2", "v3"].into_iter().for_each(is_read_back);
 }
 
 fn is_read_back(version: &str) {
@@ -123,7 +123,11 @@ fn is_read_back(version: &str) {
         assert_eq!(export_from(from, 7).iter().collect::<Vec<_>>(), expected, "from {from}");
     }
     let contents = inspect(&RealFs, copy.path()).unwrap();
-    assert_eq!(contents.state, Some(state(version)));
+    let found = contents.state.unwrap();
+    assert!(!found.clean);
+    assert_eq!(StreamState::decode(&found.bytes), Ok(state(version)));
+    let had_identity = contents.identity;
+    assert_eq!(had_identity.is_some(), version >= "v3");
     let place = |sink: &str, next| SinkPlace { sink: sink.into(), next, active: true };
     assert_eq!(contents.sinks, [place("a", 40), place("b", 1)]);
     assert_eq!((contents.oldest_sequence, contents.next_sequence), (1, 1 + events().len() as u64));
@@ -136,12 +140,15 @@ fn is_read_back(version: &str) {
     };
     assert_eq!(contents.segment_bytes, on_disk("outbox-"));
     assert_eq!(contents.key_file_bytes, on_disk("keys-"));
-    assert_eq!(contents.small_file_bytes, on_disk("state") + on_disk("checkpoint"));
+    let small_files = ["state", "checkpoint", "identity"].map(on_disk);
+    assert_eq!(contents.small_file_bytes, small_files.iter().sum::<u64>());
 
     let (mut ledger, report) = Ledger::open(Arc::new(RealFs), copy.path(), small()).unwrap();
     assert_eq!((report.start, report.torn), (Start::Unclean, None));
     assert!(report.replayed >= 20);
-    assert_eq!(ledger.state(), Some(&state(version)));
+    assert_eq!(ledger.state(), Some(&found));
+    assert!(had_identity.is_none_or(|identity| identity == ledger.identity()));
+    let identity = ledger.identity();
     assert_eq!((ledger.outbox().cursor("a"), ledger.outbox().cursor("b")), (Some(40), Some(1)));
     let (entries, events) = (read_all(&ledger, 1), events());
     assert_eq!(entries, exported);
@@ -149,5 +156,10 @@ fn is_read_back(version: &str) {
     for (entry, event) in entries.iter().zip(&events) {
         assert!(event.is(entry), "{entry:?}");
         assert_eq!(ledger.accept(&event.incoming()).unwrap(), Verdict::Duplicate);
-    }
+    } // What is written from here on is of this version, and is the same to the next start.
+    ledger.persist(&kept(&state(version))).unwrap();
+    drop(ledger);
+    let contents = inspect(&RealFs, copy.path()).unwrap();
+    assert_eq!(contents.identity, Some(identity));
+    assert_eq!(StreamState::decode(&contents.state.unwrap().bytes), Ok(state(version)));
 }

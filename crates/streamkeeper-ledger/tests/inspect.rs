@@ -6,7 +6,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Event, NOON, dir, open, small};
+use common::{Event, NOON, dir, kept, open, small};
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_ledger::fs::{FaultyFs, RealFs};
 use streamkeeper_ledger::{Contents, Ledger, inspect};
@@ -43,7 +43,7 @@ fn the_numbers_are_those_of_the_ledger() {
     }
     assert!(most.0 > 1 && most.1 > 1, "segments were rolled, keys were sealed: {most:?}");
     assert!(inspect(&fs, dir()).unwrap().oldest_sequence > 1, "and segments were removed");
-    let state = StreamState::at(None);
+    let state = kept(&StreamState::at(None));
     ledger.persist(&state).unwrap();
     let contents = inspect(&fs, dir()).unwrap();
     assert_eq!(contents.state, Some(state));
@@ -58,8 +58,9 @@ fn an_empty_folder_and_a_first_start_hold_nothing() {
     let nothing =
         Contents { next_sequence: 1, oldest_sequence: 1, sealed_to: 1, ..Contents::default() };
     assert_eq!(inspect(&fs, dir()).unwrap(), nothing);
-    let _ledger = open(&fs, &small()).unwrap();
+    let (ledger, _) = open(&fs, &small()).unwrap();
     let contents = inspect(&fs, dir()).unwrap();
+    assert_eq!(contents.identity, Some(ledger.identity()));
     assert_eq!((contents.segments, contents.next_sequence, contents.state), (1, 1, None));
 }
 

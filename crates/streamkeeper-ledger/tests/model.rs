@@ -4,12 +4,12 @@
 
 mod common;
 
-use common::{DAY, Event, Model, NOON, open, read_all, small};
+use common::{DAY, Event, Model, NOON, kept, open, read_all, small};
 use proptest::prelude::*;
 use streamkeeper_core::marked::{Cause, Lost, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
-use streamkeeper_ledger::{Config, Ledger, LedgerError};
+use streamkeeper_ledger::{Config, KeptState, Ledger, LedgerError, LedgerIdentity};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -77,15 +77,17 @@ struct Run {
     /// With everything that was taken, committed or not.
     model: Model,
     committed: usize,
-    persisted: Vec<Option<StreamState>>,
+    persisted: Vec<Option<KeptState>>,
     states: i64,
     power: bool,
+    identity: LedgerIdentity,
 }
 
 impl Run {
     fn new(seed: u64) -> Self {
         let (fs, config) = (FaultyFs::new(seed), small());
         let (ledger, _) = open(&fs, &config).unwrap();
+        let identity = ledger.identity();
         let model = Model::default();
         let persisted = vec![None];
         Self {
@@ -97,6 +99,7 @@ impl Run {
             persisted,
             states: 0,
             power: true,
+            identity,
         }
     }
 
@@ -114,7 +117,7 @@ impl Run {
             }),
             Step::Persist => {
                 self.states += 1;
-                let state = state(self.states);
+                let state = kept(&state(self.states));
                 self.persisted.push(Some(state.clone()));
                 ledger.persist(&state).map(|()| {
                     self.persisted = vec![Some(state)];
@@ -184,6 +187,7 @@ impl Run {
         assert!(there <= self.model.accepted.len(), "more than was ever given");
         self.model = self.model.cut(there);
         self.committed = there;
+        assert_eq!(ledger.identity(), self.identity);
         let state = ledger.state().cloned();
         assert!(self.persisted.contains(&state), "{state:?}");
         self.persisted = vec![state];

@@ -7,18 +7,18 @@ mod common;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use common::{Event, NOON, dir, open, read_all, small};
+use common::{Event, NOON, dir, kept, open, read_all, small};
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
-use streamkeeper_ledger::{Config, Ledger, LedgerError, Start};
+use streamkeeper_ledger::{Config, Given, KeptState, Ledger, LedgerError, Start};
 
 fn event(number: u32) -> Event {
     Event::new(&format!("{number:032x}"), Some(NOON + i64::from(number)), 1)
 }
 
-fn state(clean: bool) -> StreamState {
-    StreamState { clean, ..StreamState::at(None) }
+fn state(clean: bool) -> KeptState {
+    kept(&StreamState { clean, ..StreamState::at(None) })
 }
 
 /// A ledger with so many events, in commits of four.
@@ -184,7 +184,7 @@ fn a_missing_tail_that_was_committed_is_damage_and_not_a_torn_tail() {
 
 #[test]
 fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
-    for given in [5, 8] {
+    for to in [5, 8] {
         let fs = FaultyFs::new(1);
         drop(filled(&fs, 8, &large()));
         let path = file(&fs, "outbox-");
@@ -192,7 +192,8 @@ fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
         let last = whole - last_frame(&fs, &path, whole);
         assert!(fs.flip_bit(&path, usize::try_from(whole).unwrap() - 1));
         // The file sink's own place: it has some of the frame.
-        let error = open(&fs, &Config { given: given + 1, ..large() }).unwrap_err();
+        let given = |next| vec![Given { ledger: None, next }];
+        let error = open(&fs, &Config { given: given(to + 1), ..large() }).unwrap_err();
         let LedgerError::Damaged { path: named, offset, .. } = &error else { panic!("{error}") };
         assert_eq!((named, *offset), (&path, last));
         for advice in ["Restore the directory", "an older copy", "`<path>.cursor`"] {
@@ -200,7 +201,7 @@ fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
         }
         assert_eq!(fs.open(&path, Access::Read).unwrap().len().unwrap(), whole, "nothing is cut");
         // Whoever has nothing of it proves nothing.
-        let (_, report) = open(&fs, &Config { given: 5, ..large() }).unwrap();
+        let (_, report) = open(&fs, &Config { given: given(5), ..large() }).unwrap();
         assert!(report.torn.is_some());
     }
 }
@@ -232,7 +233,7 @@ fn a_damaged_last_frame_that_was_committed_is_said_by_whoever_reads_it() {
 
 #[test]
 fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
-    for prefix in ["checkpoint", "state", "keys-"] {
+    for prefix in ["checkpoint", "state", "identity", "keys-"] {
         for missing in [false, true] {
             let fs = FaultyFs::new(1);
             drop(filled(&fs, 60, &small()));
@@ -260,7 +261,8 @@ fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
 
 #[test]
 fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
-    for (prefix, current) in [("checkpoint", 1), ("state", 2), ("keys-", 1), ("outbox-", 1)] {
+    let files = [("checkpoint", 1), ("state", 3), ("identity", 1), ("keys-", 1), ("outbox-", 2)];
+    for (prefix, current) in files {
         let fs = FaultyFs::new(1);
         drop(filled(&fs, 60, &small()));
         let path = file(&fs, prefix);
@@ -271,6 +273,16 @@ fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
         assert_eq!((*found, *known), (current + 1, current));
         assert!(error.to_string().contains("newer"), "{error}");
     }
+}
+
+#[test]
+fn a_state_that_was_not_finished_is_no_obstacle_to_another_list_of_sinks() {
+    let fs = FaultyFs::new(1);
+    drop(filled(&fs, 8, &large()));
+    fs.create(&dir().join("state.tmp")).unwrap();
+    let config = Config { sinks: vec!["a".to_owned(), "another".to_owned()], ..large() };
+    let (ledger, _) = open(&fs, &config).unwrap();
+    assert_eq!(ledger.outbox().cursor("another"), Some(1));
 }
 
 #[test]

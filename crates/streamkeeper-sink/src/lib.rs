@@ -9,7 +9,8 @@
 //! - a sink is given one batch at a time, in the stream's order, and keeps it;
 //! - `Ok` means that the sink has the whole batch, as durably as it promises;
 //! - after an error the same events are given again: at least once, never less;
-//! - after a crash, too; a sink that keeps its own place drops what it has ([`Sink::resume`]).
+//! - after a crash, too; a sink that keeps its own place drops what it has ([`Sink::resume`]), and
+//!   names the ledger in it, so that another one's numbers are not taken for its own ([`OwnPlace`]).
 //!
 //! Left to others: retries and their pauses, the cursor of each sink, which streams a
 //! sink wants (the library); the sinks themselves (`streamkeeper-sinks`).
@@ -23,5 +24,5 @@ pub mod testkit;
 pub use envelope::Envelope;
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;
-pub use sink::{Resume, Sink, SinkError};
+pub use sink::{Judged, OwnPlace, Resume, Sink, SinkError};
 pub use table::{SinkTable, unknown_key};

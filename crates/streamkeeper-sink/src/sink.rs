@@ -6,6 +6,7 @@
 use std::error::Error;
 
 use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
 use crate::Envelope;
 
@@ -62,10 +63,9 @@ pub trait Sink: Send {
     /// batch that may be cut differently.
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>>;
 
-    /// The sink's own places when it was made, by stream: the first sequence number that it does not
-    /// have. Asked before a ledger is opened, so that a ledger that has lost what the sink has is
-    /// found damaged. The default knows of none.
-    fn places(&self) -> Vec<(String, u64)> {
+    /// The sink's own places when it was made, by stream. Asked before a ledger is opened, so that a ledger
+    /// that has lost what the sink has is found damaged. The default knows of none.
+    fn places(&self) -> Vec<(String, OwnPlace)> {
         Vec::new()
     }
 
@@ -80,23 +80,26 @@ pub trait Sink: Send {
 
 /// Where the ledger is in one stream, as [`Sink::resume`] is told.
 ///
-/// The ledger's cursor follows the sink's `Ok` and may be behind it after a crash, never ahead.
-/// So a sink's own place, the first sequence number that it does *not* have, tells by itself
-/// whether it is of this ledger:
+/// The ledger's cursor follows the sink's `Ok` and may be behind it after a crash, never ahead. So a
+/// sink's own place tells what is given again and is there already, if it is of this very ledger. A
+/// place of another means other events, however well its number would fit:
 ///
 /// ```
-/// use streamkeeper_sink::Resume;
+/// use streamkeeper_sink::{OwnPlace, Resume};
 ///
-/// let resume = Resume { source: "acme", next: 7, end: 10 };
-/// assert_eq!(resume.place(Some(9)), 9); // 7 and 8 will be given, and are there already
-/// assert_eq!(resume.place(Some(3)), 7); // older than the ledger: put back from a copy
-/// assert_eq!(resume.place(Some(11)), 7); // of a ledger that was replaced by this one
+/// let resume = Resume { source: "acme", ledger: "5f0e", next: 7, end: 10 };
+/// let own = |ledger: &str, next| OwnPlace { ledger: Some(ledger.to_owned()), next };
+/// assert_eq!(resume.place(Some(&own("5f0e", 9))), 9); // 7 and 8 will be given, and are there already
+/// assert_eq!(resume.place(Some(&own("5f0e", 3))), 7); // put back from a copy that is older
+/// assert_eq!(resume.place(Some(&own("c33d", 9))), 7); // of a ledger that was replaced by this one
 /// assert_eq!(resume.place(None), 7);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume<'a> {
     /// The name of the stream ([`Envelope::source`]).
     pub source: &'a str,
+    /// The identity of its ledger: never that of another.
+    pub ledger: &'a str,
     /// The first sequence number that this sink has not acknowledged, as far as the ledger
     /// knows: deliveries begin here.
     pub next: u64,
@@ -104,12 +107,51 @@ pub struct Resume<'a> {
     pub end: u64,
 }
 
+/// A sink's own place in a stream, which it keeps beside what it delivers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OwnPlace {
+    /// The identity of the ledger whose sequence number this is. `None` if that is not known: it was
+    /// written before there were identities, or nobody has said it yet. Then the number alone is judged.
+    pub ledger: Option<String>,
+    /// The first sequence number that the sink does *not* have.
+    pub next: u64,
+}
+
+/// What a place is worth that a sink has kept: see [`Resume::judge`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// What is given before it is there already.
+    Fits,
+    /// The ledger is ahead of it: what lies between was acknowledged, and is not given again.
+    Behind,
+    /// It is beyond the ledger's end, so its numbers mean other events: the ledger was put back from a
+    /// copy, or replaced by another where the place does not name it.
+    Ahead,
+    /// It is of another ledger.
+    Foreign,
+}
+
 impl Resume<'_> {
-    /// The first sequence number to take, for a sink whose own place is `own`: `own` if it is
-    /// of this ledger, `next` otherwise.
+    /// What a place of one's own is worth.
     #[must_use]
-    pub fn place(&self, own: Option<u64>) -> u64 {
-        own.filter(|own| (self.next..=self.end).contains(own)).unwrap_or(self.next)
+    pub fn judge(&self, own: &OwnPlace) -> Judged {
+        if own.ledger.as_deref().is_some_and(|ledger| ledger != self.ledger) {
+            Judged::Foreign
+        } else if own.next < self.next {
+            Judged::Behind
+        } else if own.next > self.end {
+            Judged::Ahead
+        } else {
+            Judged::Fits
+        }
+    }
+
+    /// The first sequence number to take, for a sink with this place of its own: that of the place if
+    /// it fits, `next` otherwise. Whatever it was, the place is of [`Resume::ledger`] from here on.
+    #[must_use]
+    pub fn place(&self, own: Option<&OwnPlace>) -> u64 {
+        own.filter(|own| self.judge(own) == Judged::Fits).map_or(self.next, |own| own.next)
     }
 }
 

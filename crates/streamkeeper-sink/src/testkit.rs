@@ -42,6 +42,7 @@ pub async fn check<D: Destination>(mut fresh: impl FnMut() -> D) {
     appends_after_close(&mut fresh()).await;
     resumes_after_a_crash(&mut fresh()).await;
     takes_everything_of_another_ledger(&mut fresh()).await;
+    takes_everything_of_a_copy(&mut fresh()).await;
 }
 
 /// Every record arrives once, unchanged and in order, whatever the size of the batches.
@@ -113,7 +114,7 @@ pub async fn resumes_after_a_crash(destination: &mut impl Destination) {
     for (numbers, next) in [(1..6, 1), (3..9, 3), (9..9, 9), (9..12, 9)] {
         let mut sink = destination.open();
         for (source, batch) in sources.iter().zip(given(numbers.clone())) {
-            resume(&mut *sink, Resume { source, next, end: numbers.end }).await;
+            resume(&mut *sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
             deliver(&mut *sink, &batch).await;
         }
         // No `close`: this is the crash.
@@ -132,16 +133,29 @@ pub async fn resumes_after_a_crash(destination: &mut impl Destination) {
     assert!(received.is_empty(), "something arrived that was never given");
 }
 
-/// When the ledger was replaced by an older or a new one, numbers mean other events: nothing
-/// that it gives may be taken for known.
+/// When the ledger was replaced by another, numbers mean other events: nothing that it gives may be
+/// taken for known, however far it has grown.
 pub async fn takes_everything_of_another_ledger(destination: &mut impl Destination) {
-    let (old, new) = (envelopes(100..105), envelopes(1..4));
-    for (events, next, end) in [(&old, 100, 105), (&new, 1, 4)] {
+    let numbers = [100..105, 1..4, 2..8, 3..5];
+    let ledgers = [("first", 100, 105), ("second", 1, 4), ("third", 2, 50), ("fourth", 3, 8)];
+    let given = numbers.map(envelopes);
+    for (events, (ledger, next, end)) in given.iter().zip(ledgers) {
         let mut sink = destination.open();
-        resume(&mut *sink, Resume { source: "testkit", next, end }).await;
+        resume(&mut *sink, Resume { source: "testkit", ledger, next, end }).await;
         deliver(&mut *sink, events).await;
     }
-    assert_same(&destination.received(), &[old, new].concat(), "another ledger");
+    assert_same(&destination.received(), &given.concat(), "another ledger");
+}
+
+/// An older copy of the same ledger was put back: it has not come as far as the sink.
+pub async fn takes_everything_of_a_copy(destination: &mut impl Destination) {
+    let (before, after) = (envelopes(1..9), envelopes(4..7));
+    for (events, next, end) in [(&before, 1, 9), (&after, 4, 7)] {
+        let mut sink = destination.open();
+        resume(&mut *sink, Resume { source: "testkit", ledger: "first", next, end }).await;
+        deliver(&mut *sink, events).await;
+    }
+    assert_same(&destination.received(), &[before, after].concat(), "a copy");
 }
 
 /// Envelopes with distinct, awkward records; `numbers` are their sequence numbers.

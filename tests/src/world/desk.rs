@@ -10,7 +10,7 @@ use streamkeeper_core::id::{ConnectionId, UserKey};
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::{Datum, Input, Span};
 use streamkeeper_core::time::{Instant, Timestamp};
-use streamkeeper_ledger::{Ledger, LedgerError};
+use streamkeeper_ledger::{KeptState, Ledger, LedgerError};
 use streamkeeper_simulator::model::{Frame, Millis};
 
 use crate::naive::Naive;
@@ -158,7 +158,7 @@ impl World {
                 return error.map_or(Ok(()), Err);
             }
             Some(Job::Persist { number, state }) => {
-                desk.ledger.persist(state)?;
+                desk.ledger.persist(&kept(state))?;
                 let (number, mark) = (*number, state.mark);
                 desk.jobs.pop_front();
                 self.look_at_durable_mark(mark);
@@ -260,7 +260,7 @@ impl World {
             let done = match desk.jobs.front() {
                 Some(Job::Frame(_)) => self.commit().and_then(|(_, full)| full.map_or(Ok(()), Err)),
                 Some(Job::Persist { state, .. }) => {
-                    let done = desk.ledger.persist(state);
+                    let done = desk.ledger.persist(&kept(state));
                     desk.jobs.pop_front();
                     done
                 }
@@ -318,4 +318,9 @@ impl World {
             self.report(Input::Room);
         }
     }
+}
+
+/// A state as the ledger keeps it.
+fn kept(state: &StreamState) -> KeptState {
+    KeptState { clean: state.clean, bytes: state.encode() }
 }

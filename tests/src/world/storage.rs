@@ -48,7 +48,14 @@ impl World {
         match self.disk.open() {
             Ok((ledger, report)) => {
                 let readers = self.ledger_opened(&ledger, &report);
-                let mut state = ledger.state().cloned();
+                let kept = ledger.state().map(|kept| StreamState::decode(&kept.bytes)).transpose();
+                let mut state = match kept {
+                    Ok(state) => state,
+                    Err(error) => {
+                        self.broken(format!("the state cannot be read: {error:?}"));
+                        return None;
+                    }
+                };
                 if let Some(state) = &mut state {
                     state.clean = report.start == Start::Clean;
                     if self.plan.naive == Some(Naive::AdoptAfterCrash) {

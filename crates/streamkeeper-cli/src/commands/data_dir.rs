@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use clap::Args;
 use streamkeeper::LedgerError;
 use streamkeeper::config::Config;
-use streamkeeper::ledgers;
+use streamkeeper::ledgers::{self, StatsError};
 
 use super::config_file;
 use crate::exit::{CONFIGURATION, Failure, GENERAL, PERMISSION, TRY_AGAIN};
@@ -74,6 +74,14 @@ impl Ledgers {
 /// A ledger's error as the command's.
 pub(super) fn failed(error: &LedgerError) -> Failure {
     Failure::new(code(error), in_words(error))
+}
+
+/// The same for what a ledger holds.
+pub(super) fn failed_stats(error: &StatsError) -> Failure {
+    match error {
+        StatsError::Ledger(error) => failed(error),
+        StatsError::State { .. } => Failure::new(GENERAL, error),
+    }
 }
 
 /// How a ledger's error ends a command.

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand, ValueEnum};
 use streamkeeper::ledgers::{self, ExportError};
 
-use super::data_dir::{DataDir, Ledgers, code, failed, in_words};
+use super::data_dir::{DataDir, Ledgers, code, failed, failed_stats, in_words};
 use super::output::{Output, quiet_at_the_end, say};
 use crate::exit::{Failure, GENERAL, Outcome};
 
@@ -122,7 +122,8 @@ impl Stats {
     fn run(self) -> Outcome {
         let Ledgers { data_dir, streams } = Ledgers::find(self.data_dir.find()?, &self.streams)?;
         let stats = streams.iter().map(|stream| ledgers::stats(&data_dir, stream));
-        let stats: Vec<_> = stats.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+        let stats: Vec<_> =
+            stats.collect::<Result<_, _>>().map_err(|error| failed_stats(&error))?;
         self.output.write(&stats, |stats| text::stats(stats))?;
         Ok(ExitCode::SUCCESS)
     }

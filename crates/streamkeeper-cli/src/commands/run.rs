@@ -236,6 +236,7 @@ const fn start_code(error: &StartError) -> u8 {
             LedgerError::Io { .. } => CANNOT_CREATE,
             _ => GENERAL,
         },
+        StartError::Stream(StreamError::State { .. }) => GENERAL,
         _ => INTERNAL,
     }
 }

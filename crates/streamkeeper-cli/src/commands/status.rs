@@ -13,7 +13,7 @@ use serde::Serialize;
 use streamkeeper::control::{self, ControlError, ProcessStatus};
 use streamkeeper::ledgers::{self, LedgerStats};
 
-use super::data_dir::{DataDir, Ledgers, failed};
+use super::data_dir::{DataDir, Ledgers, failed_stats};
 use super::output::Output;
 use crate::exit::{Failure, GENERAL, Outcome, PERMISSION, TRY_AGAIN};
 
@@ -86,7 +86,8 @@ impl Status {
             ) => {
                 let Ledgers { data_dir, streams } = Ledgers::find(data_dir, &self.streams)?;
                 let stats = streams.iter().map(|stream| ledgers::stats(&data_dir, stream));
-                let stats = stats.collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+                let stats =
+                    stats.collect::<Result<_, _>>().map_err(|error| failed_stats(&error))?;
                 Ok(Found::on_disk(stats, &error))
             }
             Err(error) => Err(unanswered(&error)),

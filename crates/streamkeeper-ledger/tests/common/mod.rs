@@ -12,10 +12,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::{Accepted, Verdict, Version};
 use streamkeeper_ledger::fs::FaultyFs;
-use streamkeeper_ledger::{Config, Entry, Incoming, Ledger, LedgerError, OpenReport};
+use streamkeeper_ledger::{Config, Entry, Incoming, KeptState, Ledger, LedgerError, OpenReport};
 
 pub const DAY: i64 = 86_400_000_000;
 
@@ -60,6 +61,11 @@ impl Event {
             && &entry.head[..] == b"head"
             && entry.payload == self.payload
     }
+}
+
+/// A state as the ledger keeps it.
+pub fn kept(state: &StreamState) -> KeptState {
+    KeptState { clean: state.clean, bytes: state.encode() }
 }
 
 /// A small ledger: segments of a few commits, keys sealed all the time.

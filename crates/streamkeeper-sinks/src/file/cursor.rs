@@ -3,7 +3,7 @@
 //! It stands beside the output as `<file>.cursor` and is replaced as a whole. Two lines:
 //!
 //! ```text
-//! {"version":1,"file":{"inode":7,"created":null,"length":90,"tail_crc":5},"next":{"acme":43}}
+//! {"version":2,"file":{"inode":7,"created":null,"length":90,"tail_crc":5},"places":{"acme":{"ledger":"5f…","next":43}}}
 //! crc32 1a2b3c4d
 //! ```
 //!
@@ -11,13 +11,18 @@
 //!   (`null` where the file system knows none), its length in bytes up to which it is on disk
 //!   and ours, and the CRC-32 of the last 4 KiB before that. Device numbers are left out on
 //!   purpose: they may change with every boot, and a power cut is what this file is for.
-//! - `next` holds, for each stream, the first sequence number that is not in the output.
+//! - `places` holds, for each stream, the first sequence number that is not in the output, and the
+//!   identity of the ledger whose number that is; `null` where it is not known.
 //! - The second line is the CRC-32 of the first, without its end, in hexadecimal.
 //!
-//! A file that cannot be read so, or has another version, is refused: guessing could cut off
-//! or leave out events.
+//! Version 1 had `next` in the place of `places`, a number for each stream: it is read, as numbers of a
+//! ledger that is not known, and replaced with the next batch. A file that cannot be read so, or has a
+//! later version, is refused: guessing could cut off or leave out events.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use streamkeeper_sink::OwnPlace;
 
 use super::lines::Places;
 
@@ -28,7 +33,24 @@ pub(super) struct Cursor {
     version: u32,
     /// The output, up to where it is ours.
     pub(super) file: Mark,
-    pub(super) next: Places,
+    pub(super) places: Places,
+}
+
+/// What the first version said.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct First {
+    #[serde(rename = "version")]
+    _version: u32,
+    file: Mark,
+    next: BTreeMap<String, u64>,
+}
+
+impl From<First> for Cursor {
+    fn from(First { file, next, .. }: First) -> Self {
+        let unknown = |(source, next)| (source, OwnPlace { ledger: None, next });
+        Self::new(file, next.into_iter().map(unknown).collect())
+    }
 }
 
 /// An end of lines in a file, and how to know it again.
@@ -58,8 +80,8 @@ impl Mark {
 }
 
 impl Cursor {
-    pub(super) const fn new(file: Mark, next: Places) -> Self {
-        Self { version: VERSION, file, next }
+    pub(super) const fn new(file: Mark, places: Places) -> Self {
+        Self { version: VERSION, file, places }
     }
 
     #[expect(clippy::expect_used, reason = "numbers and text keys are serializable")]
@@ -73,15 +95,19 @@ impl Cursor {
         let end = text.iter().position(|byte| *byte == b'\n').ok_or(CursorError::Damaged)?;
         let (line, rest) = text.split_at(end);
         // A later version may be checked in another way, but will still say so.
-        if let Ok(Versioned { version }) = serde_json::from_slice(line)
-            && version != VERSION
-        {
+        let version = serde_json::from_slice(line).map(|Versioned { version }| version).ok();
+        if let Some(version) = version.filter(|version| ![FIRST, VERSION].contains(version)) {
             return Err(CursorError::Version(version));
         }
         if rest != format!("\ncrc32 {:08x}\n", crc32fast::hash(line)).as_bytes() {
             return Err(CursorError::Damaged);
         }
-        serde_json::from_slice(line).map_err(|_| CursorError::Damaged)
+        let parsed = if version == Some(FIRST) {
+            serde_json::from_slice::<First>(line).map(Self::from)
+        } else {
+            serde_json::from_slice(line)
+        };
+        parsed.map_err(|_| CursorError::Damaged)
     }
 }
 
@@ -90,7 +116,8 @@ struct Versioned {
     version: u32,
 }
 
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const FIRST: u32 = 1;
 
 /// Why a side file cannot be used; read after its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -112,22 +139,37 @@ mod tests {
     use super::*;
 
     /// Version 1, as it is on disk. It must be read for ever.
-    const FIXTURE: &str = concat!(
+    const FIXTURE_1: &str = concat!(
         r#"{"version":1,"file":{"inode":7,"created":1760000000123456789,"length":90,"#,
         r#""tail_crc":3421780262},"next":{"acme":43,"other":18446744073709551615}}"#,
         "\ncrc32 192aaf99\n"
     );
 
-    fn cursor() -> Cursor {
+    /// Version 2, as it is on disk. It must be read for ever.
+    const FIXTURE: &str = concat!(
+        r#"{"version":2,"file":{"inode":7,"created":1760000000123456789,"length":90,"#,
+        r#""tail_crc":3421780262},"places":{"acme":{"ledger":"5f0e1d2c3b4a59687786950f00c33d17","#,
+        r#""next":43},"other":{"ledger":null,"next":18446744073709551615}}}"#,
+        "\ncrc32 353fd706\n"
+    );
+
+    fn cursor(acme: Option<&str>) -> Cursor {
         let identity = Identity { inode: 7, created: Some(1_760_000_000_123_456_789) };
-        let next = [("acme".to_owned(), 43), ("other".to_owned(), u64::MAX)].into();
-        Cursor::new(Mark::new(identity, 90, b"123456789"), next)
+        let place = |ledger: Option<&str>, next| {
+            let ledger = ledger.map(str::to_owned);
+            OwnPlace { ledger, next }
+        };
+        let places = [("acme", place(acme, 43)), ("other", place(None, u64::MAX))];
+        let places = places.map(|(source, place)| (source.to_owned(), place)).into();
+        Cursor::new(Mark::new(identity, 90, b"123456789"), places)
     }
 
     #[test]
-    fn the_fixture_is_read_back() {
-        assert_eq!(cursor().to_text(), FIXTURE);
-        assert_eq!(Cursor::from_text(FIXTURE.as_bytes()), Ok(cursor()));
+    fn the_fixtures_are_read_back() {
+        let known = cursor(Some("5f0e1d2c3b4a59687786950f00c33d17"));
+        assert_eq!(known.to_text(), FIXTURE);
+        assert_eq!(Cursor::from_text(FIXTURE.as_bytes()), Ok(known));
+        assert_eq!(Cursor::from_text(FIXTURE_1.as_bytes()), Ok(cursor(None)));
     }
 
     #[test]
@@ -144,7 +186,7 @@ mod tests {
 
     #[test]
     fn a_later_version_is_told_from_damage() {
-        let later = b"{\"version\":2,\"files\":[]}\nchecked otherwise";
-        assert_eq!(Cursor::from_text(later), Err(CursorError::Version(2)));
+        let later = b"{\"version\":3,\"files\":[]}\nchecked otherwise";
+        assert_eq!(Cursor::from_text(later), Err(CursorError::Version(3)));
     }
 }

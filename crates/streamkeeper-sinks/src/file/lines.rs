@@ -7,12 +7,12 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamkeeper_sink::Envelope;
+use streamkeeper_sink::{Envelope, OwnPlace};
 
 use crate::Format;
 
-/// For each stream, the first sequence number that is not in the file.
-pub(super) type Places = BTreeMap<String, u64>;
+/// For each stream, the first sequence number that is not in the file, and of which ledger.
+pub(super) type Places = BTreeMap<String, OwnPlace>;
 
 /// The lines of a batch, each of them ended.
 #[derive(Debug, Default)]
@@ -55,10 +55,17 @@ impl Lines {
     pub(super) fn after(&self, places: &Places) -> (Cow<'_, [u8]>, usize, Places) {
         let (mut places, mut missing, mut start) = (places.clone(), Vec::new(), 0);
         for line in &self.lines {
-            let place = places.get(&*line.source).copied().unwrap_or(0);
-            if line.sequence >= place {
-                missing.push(start..line.end);
-                places.insert(line.source.to_string(), line.sequence + 1);
+            match places.get_mut(&*line.source) {
+                Some(place) if line.sequence < place.next => {}
+                Some(place) => {
+                    missing.push(start..line.end);
+                    place.next = line.sequence + 1;
+                }
+                None => {
+                    missing.push(start..line.end);
+                    let place = OwnPlace { ledger: None, next: line.sequence + 1 };
+                    places.insert(line.source.to_string(), place);
+                }
             }
             start = line.end;
         }

@@ -19,11 +19,14 @@ use std::collections::BTreeSet;
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 
-use streamkeeper_sink::Resume;
+use streamkeeper_sink::{Judged, OwnPlace, Resume};
 
 use super::cursor::{Cursor, Mark};
 use super::lines::{Lines, Places};
 use super::storage::Storage;
+
+/// The sequence number of a ledger's first event.
+const FIRST_SEQUENCE: u64 = 1;
 
 #[derive(Debug)]
 pub(super) struct Log<S> {
@@ -57,7 +60,7 @@ impl<S: Storage> Log<S> {
         let storage = S::open(&path)?;
         let cursor = S::load(&path)?;
         let (mark, places) = match cursor {
-            Some(Cursor { file, next, .. }) => (Some(file), next),
+            Some(Cursor { file, places, .. }) => (Some(file), places),
             None => (None, Places::new()),
         };
         let unconfirmed = places.keys().cloned().collect();
@@ -70,35 +73,43 @@ impl<S: Storage> Log<S> {
     }
 
     /// The place in each stream.
-    pub(super) fn places(&self) -> Vec<(String, u64)> {
-        self.places.iter().map(|(source, place)| (source.clone(), *place)).collect()
+    pub(super) fn places(&self) -> Vec<(String, OwnPlace)> {
+        self.places.iter().map(|(source, place)| (source.clone(), place.clone())).collect()
     }
 
     /// Holds the place in a stream against the ledger's.
     pub(super) fn resume(&mut self, resume: Resume<'_>) -> io::Result<()> {
-        let own = self.places.get(resume.source).copied();
-        let place = resume.place(own);
-        if let Some(own) = own.filter(|own| *own != place) {
-            self.say_what_does_not_fit(resume, own);
-            // The ledger is ahead: lines that it has seen acknowledged may be behind the mark.
-            if own < resume.next && self.end == End::Unknown {
-                self.mark = None;
-            }
-            // The ledger was replaced, and will grow: one day the old place would fit.
-            if let (true, Some(mark)) = (own > resume.end, &self.mark) {
-                let mut places = self.places.clone();
-                places.insert(resume.source.to_owned(), place);
-                S::save(&self.path, &Cursor::new(mark.clone(), places))?;
-            }
+        self.hold_against(resume, Some(resume.ledger.to_owned()))
+    }
+
+    /// `ledger` is the identity of the ledger, where it is known.
+    fn hold_against(&mut self, resume: Resume<'_>, ledger: Option<String>) -> io::Result<()> {
+        let own = self.places.get(resume.source);
+        let place = OwnPlace { ledger, next: resume.place(own) };
+        let judged = own.map_or(Judged::Fits, |own| resume.judge(own));
+        if let Some(own) = own.filter(|_| judged != Judged::Fits) {
+            self.say_what_does_not_fit(resume, own.next, judged);
+        }
+        // Lines that this ledger has seen acknowledged may be behind the mark. Of another one nothing
+        // is known but that it has seen none before its first event.
+        let is_ahead =
+            judged == Judged::Behind || judged == Judged::Foreign && resume.next > FIRST_SEQUENCE;
+        if is_ahead && self.end == End::Unknown {
+            self.mark = None;
         }
         self.places.insert(resume.source.to_owned(), place);
+        // The ledger will grow: one day the old place would fit.
+        if let (Judged::Ahead, Some(mark)) = (judged, &self.mark) {
+            S::save(&self.path, &Cursor::new(mark.clone(), self.places.clone()))?;
+        }
         self.unconfirmed.remove(resume.source);
         Ok(())
     }
 
     /// The lines may be there for all that, behind the mark: giving them again could double them.
-    fn say_what_does_not_fit(&self, Resume { source, next, .. }: Resume<'_>, own: u64) {
-        if own < next {
+    fn say_what_does_not_fit(&self, resume: Resume<'_>, own: u64, judged: Judged) {
+        let Resume { source, next, .. } = resume;
+        if judged == Judged::Behind {
             let (last, count) = (next - 1, next - own);
             tracing::warn!(
                 sink = %self.name, stream = source, first = own, last,
@@ -123,7 +134,9 @@ impl<S: Storage> Log<S> {
         // A stream that nobody spoke of is taken as it comes.
         for (source, next) in lines.events() {
             if self.unconfirmed.contains(source) {
-                self.resume(Resume { source, next, end: next })?;
+                let ledger = self.places.get(source).and_then(|place| place.ledger.clone());
+                let id = ledger.clone().unwrap_or_default();
+                self.hold_against(Resume { source, ledger: &id, next, end: next }, ledger)?;
             }
         }
         self.make_ready()?;

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use streamkeeper_sink::{BoxFuture, Envelope, Resume, Sink, SinkError};
+use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Sink, SinkError};
 
 use super::FileConfig;
 use super::lines::Lines;
@@ -38,7 +38,7 @@ impl Sink for FileSink {
         self.0.deliver(batch)
     }
 
-    fn places(&self) -> Vec<(String, u64)> {
+    fn places(&self) -> Vec<(String, OwnPlace)> {
         self.0.places()
     }
 
@@ -64,17 +64,19 @@ impl<S: Storage> Appender<S> {
 }
 
 impl<S: Storage> Sink for Appender<S> {
-    fn places(&self) -> Vec<(String, u64)> {
+    fn places(&self) -> Vec<(String, OwnPlace)> {
         lock(&self.log).places()
     }
 
     fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
-            let (log, source) = (Arc::clone(&self.log), resume.source.to_owned());
+            let log = Arc::clone(&self.log);
+            let (source, ledger) = (resume.source.to_owned(), resume.ledger.to_owned());
             let Resume { next, end, .. } = resume;
             // Waits for a write that a dropped `deliver` left behind.
-            let resumed =
-                blocking(move || lock(&log).resume(Resume { source: &source, next, end })).await?;
+            let resume =
+                move || lock(&log).resume(Resume { source: &source, ledger: &ledger, next, end });
+            let resumed = blocking(resume).await?;
             resumed.map_err(|error| SinkError::retryable(reason(&error)).with_source(error))
         })
     }

@@ -7,7 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamkeeper_sink::{Sink, SinkFactory};
+use streamkeeper_ledger::Given;
+use streamkeeper_sink::{OwnPlace, Sink, SinkFactory};
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -39,7 +40,7 @@ pub(crate) struct GivenSink {
 struct RunningSink {
     wants: Wants,
     /// Its own places when it was made.
-    places: Vec<(String, u64)>,
+    places: Vec<(String, OwnPlace)>,
     changes: mpsc::UnboundedSender<Change>,
     task: JoinHandle<()>,
 }
@@ -136,11 +137,15 @@ impl Consumers {
         wanting.map(|sink| sink.wants.name().to_owned()).collect()
     }
 
-    /// A consumer of the stream has everything before this, by its own account.
-    pub(crate) fn given(&self, stream: &str) -> u64 {
+    /// What the consumers of the stream have by their own account.
+    pub(crate) fn given(&self, stream: &str) -> Vec<Given> {
         let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
         let places = wanting.flat_map(|sink| &sink.places).filter(|(source, _)| source == stream);
-        places.map(|(_, place)| *place).max().unwrap_or(0)
+        let given = |(_, OwnPlace { ledger, next }): &(String, OwnPlace)| Given {
+            ledger: ledger.clone(),
+            next: *next,
+        };
+        places.map(given).collect()
     }
 
     /// Gives streams to their consumers: all at once, so that a sink knows all its places before it
@@ -276,22 +281,66 @@ mod tests {
         }
     }
 
+    /// Has a place in the first stream, and says of which ledger it is told.
+    struct Keeps(mpsc::UnboundedSender<String>);
+
+    impl Sink for Keeps {
+        fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+            self.0.send(format!("{} {}", resume.source, resume.ledger)).unwrap();
+            Box::pin(async { Ok(()) })
+        }
+
+        fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+            Box::pin(async { Ok(()) })
+        }
+
+        fn places(&self) -> Vec<(String, OwnPlace)> {
+            vec![("0".into(), OwnPlace { ledger: Some("5f0e".into()), next: 7 })]
+        }
+
+        fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+            Box::pin(async { Ok(()) })
+        }
+    }
+
+    #[test]
+    fn a_sink_is_told_which_ledger_it_is_and_a_ledger_which_one_the_sink_has_a_place_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let entries = [0, 1].map(|number| entry(folder.path(), number, "keeps"));
+        let (told, mut when_told) = mpsc::unbounded_channel();
+        let given = vec![GivenSink { name: "keeps".into(), sink: Box::new(Keeps(told)) }];
+        let (stop, _) = watch::channel(SinkStop::No);
+        actix_rt::System::new().block_on(async {
+            let registry = Registry::default();
+            let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
+            let (mut consumers, _) = started.unwrap();
+            let place = Given { ledger: Some("5f0e".into()), next: 7 };
+            assert_eq!((consumers.given("0"), consumers.given("1")), (vec![place], vec![]));
+            consumers.add(entries.iter());
+            for entry in &entries {
+                let of_it = format!("{} {}", entry.name, entry.outbox.identity());
+                assert_eq!(when_told.recv().await, Some(of_it));
+            }
+        });
+    }
+
+    fn entry(folder: &std::path::Path, number: usize, sink: &str) -> Arc<StreamEntry> {
+        let config = streamkeeper_ledger::Config {
+            sinks: vec![sink.into()],
+            ..streamkeeper_ledger::Config::default()
+        };
+        let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
+        let place = folder.join(number.to_string());
+        let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, &place, config).unwrap();
+        let name = number.to_string().as_str().into();
+        let consumers = vec![Consumer::new(sink)];
+        Arc::new(StreamEntry::new(name, ledger.outbox(), Budget::new(1), consumers))
+    }
+
     #[test]
     fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
         let folder = tempfile::tempdir().unwrap();
-        let entry = |number: usize| {
-            let config = streamkeeper_ledger::Config {
-                sinks: vec!["hangs".into()],
-                ..streamkeeper_ledger::Config::default()
-            };
-            let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
-            let place = folder.path().join(number.to_string());
-            let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, &place, config).unwrap();
-            let consumers = vec![Consumer::new("hangs")];
-            let name = number.to_string().as_str().into();
-            Arc::new(StreamEntry::new(name, ledger.outbox(), Budget::new(1), consumers))
-        };
-        let entries: Vec<_> = (0..10).map(entry).collect();
+        let entries: Vec<_> = (0..10).map(|number| entry(folder.path(), number, "hangs")).collect();
         let (asked, mut when_asked) = mpsc::unbounded_channel();
         let given = vec![GivenSink { name: "hangs".into(), sink: Box::new(Hangs(asked)) }];
         let (stop, _) = watch::channel(SinkStop::No);

@@ -132,7 +132,9 @@ impl Feed {
         if !self.resumed {
             let source = &self.source;
             let (next, end) = (source.cursor(), source.entry.outbox.end());
-            sink.resume(Resume { source: &source.entry.name, next, end }).await?;
+            let ledger = source.entry.outbox.identity().to_string();
+            let resume = Resume { source: &source.entry.name, ledger: &ledger, next, end };
+            sink.resume(resume).await?;
             self.resumed = true;
         }
         Ok(())

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::{Input, Span};
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_ledger::{Ledger, LedgerError};
+use streamkeeper_ledger::{KeptState, Ledger, LedgerError};
 use tokio::sync::oneshot;
 
 use crate::base::budget::Budget;
@@ -182,7 +182,8 @@ impl Desk {
                     continue;
                 }
                 Job::Persist { number, state, asker } => {
-                    self.tools.ledger.persist(state)?;
+                    let kept = KeptState { clean: state.clean, bytes: state.encode() };
+                    self.tools.ledger.persist(&kept)?;
                     asker.send(Input::Persisted(*number));
                 }
                 Job::Flush { asker } => asker.send(Input::Flushed),

@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use streamkeeper_core::marked::{Phase, StreamState};
+use streamkeeper_core::state::StateError;
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Contents, SinkPlace};
+use streamkeeper_ledger::{Contents, KeptState, SinkPlace};
 use streamkeeper_sink::Envelope;
 
 use crate::base::rfc3339::rfc3339;
@@ -132,6 +133,22 @@ pub fn export(
     unknown.map_or(Ok(()), |sequence| Err(ExportError::NewerVersion { sequence }))
 }
 
+/// Why it cannot be said what a ledger holds.
+#[derive(Debug, thiserror::Error)]
+pub enum StatsError {
+    /// The ledger cannot be read.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// What it keeps of the stream's state cannot be read here.
+    #[error("stream `{stream}`: {source}")]
+    State {
+        /// The stream.
+        stream: String,
+        /// What is wrong, and what to do.
+        source: StateError,
+    },
+}
+
 /// What a stream's ledger holds. Times are RFC 3339, UTC.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LedgerStats {
@@ -139,6 +156,9 @@ pub struct LedgerStats {
     pub stream: String,
     /// The ledger's folder.
     pub folder: PathBuf,
+    /// Which ledger it is: places that sinks keep of their own name it. `None` before the first start of a
+    /// version that gives it one.
+    pub identity: Option<String>,
     /// `running` or `recovering`, as it was written last; `None` before the first time.
     pub phase: Option<&'static str>,
     /// The low-water mark: everything before it has been accepted.
@@ -171,7 +191,7 @@ pub struct LedgerStats {
     pub key_file_bytes_per_million_keys: Option<u64>,
     /// Accepted events whose keys are in the segments only: a start reads them from there.
     pub keys_in_segments: u64,
-    /// The bytes of the state and the checkpoint.
+    /// The bytes of the state, the checkpoint and the identity.
     pub state_bytes: u64,
     /// The sinks, by name.
     pub sinks: Vec<SinkStats>,
@@ -213,11 +233,22 @@ pub struct SinkStats {
 /// that it wrote last, some seconds ago.
 ///
 /// # Errors
-/// [`LedgerError::Io`], [`LedgerError::Damaged`], [`LedgerError::NewerVersion`].
-pub fn stats(data_dir: &Path, stream: &str) -> Result<LedgerStats, LedgerError> {
+/// See [`StatsError`]; of the ledger: [`LedgerError::Io`], [`LedgerError::Damaged`],
+/// [`LedgerError::NewerVersion`].
+pub fn stats(data_dir: &Path, stream: &str) -> Result<LedgerStats, StatsError> {
     let folder = existing(data_dir, stream)?;
     let contents = streamkeeper_ledger::inspect(&RealFs, &folder)?;
-    Ok(LedgerStats::new(stream, folder, contents))
+    let state = state(stream, contents.state.as_ref())?;
+    Ok(LedgerStats::new(stream, folder, contents, state.as_ref()))
+}
+
+/// The state that was kept, in the core's words.
+fn state(stream: &str, kept: Option<&KeptState>) -> Result<Option<StreamState>, StatsError> {
+    let Some(KeptState { clean, bytes }) = kept else { return Ok(None) };
+    match StreamState::decode(bytes) {
+        Ok(state) => Ok(Some(StreamState { clean: *clean, ..state })),
+        Err(source) => Err(StatsError::State { stream: stream.to_owned(), source }),
+    }
 }
 
 /// The ids of the streams on the service that are known to be this one's: the one that is read, and
@@ -225,20 +256,20 @@ pub fn stats(data_dir: &Path, stream: &str) -> Result<LedgerStats, LedgerError> 
 ///
 /// # Errors
 /// Those of [`stats`].
-pub fn made(data_dir: &Path, stream: &str) -> Result<Vec<String>, LedgerError> {
+pub fn made(data_dir: &Path, stream: &str) -> Result<Vec<String>, StatsError> {
     let folder = existing(data_dir, stream)?;
-    let state = streamkeeper_ledger::inspect(&RealFs, &folder)?.state;
+    let kept = streamkeeper_ledger::inspect(&RealFs, &folder)?.state;
+    let state = state(stream, kept.as_ref())?;
     let ids =
         state.into_iter().flat_map(|state| state.left_behind.into_iter().chain(state.stream_id));
     Ok(ids.map(|id| id.0).collect())
 }
 
 impl LedgerStats {
-    fn new(stream: &str, folder: PathBuf, contents: Contents) -> Self {
+    fn new(stream: &str, folder: PathBuf, contents: Contents, state: Option<&StreamState>) -> Self {
         let Contents { next_sequence, oldest_sequence, .. } = contents;
         let events_on_disk = next_sequence.saturating_sub(oldest_sequence);
         let (segment_bytes, key_file_bytes) = (contents.segment_bytes, contents.key_file_bytes);
-        let state = contents.state.as_ref();
         let sink = |SinkPlace { sink, next, active }| SinkStats {
             name: sink,
             next,
@@ -248,6 +279,7 @@ impl LedgerStats {
         Self {
             stream: stream.to_owned(),
             folder,
+            identity: contents.identity.map(|identity| identity.to_string()),
             phase: state.map(|state| match state.phase {
                 Phase::Running => "running",
                 Phase::Recovering => "recovering",

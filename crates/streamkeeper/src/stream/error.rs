@@ -20,6 +20,14 @@ pub enum StreamError {
         /// What is wrong.
         source: streamkeeper_ledger::LedgerError,
     },
+    /// What its ledger keeps of its state cannot be gone on from: the error says what to do.
+    #[error("stream `{stream}`: {source}")]
+    State {
+        /// The stream.
+        stream: String,
+        /// What is wrong.
+        source: streamkeeper_core::state::StateError,
+    },
     /// The threads that write ledgers have ended.
     #[error("stream `{stream}`: the threads that write ledgers have ended; this is a bug")]
     NoWriter {

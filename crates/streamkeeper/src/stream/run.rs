@@ -17,7 +17,7 @@ use rustls::RootCertStore;
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::{Input, Policy};
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Ledger, Start};
+use streamkeeper_ledger::{Given, Ledger, Start};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -62,12 +62,12 @@ pub(crate) struct Prepared {
 
 impl Prepared {
     /// Opens a stream's ledger below `data_dir`, for these consumers, and says what was found.
-    /// One of them has everything before `given`, by its own account.
+    /// What they have by their own account is `given`.
     pub(crate) fn new(
         config: &StreamConfig,
         data_dir: &Path,
         consumers: Vec<String>,
-        given: u64,
+        given: Vec<Given>,
     ) -> Result<Self, StreamError> {
         let transport = transport(config)?;
         let settings = &config.ledger;
@@ -84,11 +84,11 @@ impl Prepared {
         let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)
             .map_err(|source| StreamError::Ledger { stream: config.name.clone(), source })?;
         tell_opened(&config.name, &report);
-        let mut state = ledger.state().cloned();
-        if let Some(state) = &mut state {
-            // Also not after a torn tail: whatever wrote it did not end as it should.
-            state.clean = report.start == Start::Clean;
-        }
+        let state = ledger.state().map(|kept| StreamState::decode(&kept.bytes)).transpose();
+        let state =
+            state.map_err(|source| StreamError::State { stream: config.name.clone(), source })?;
+        // Also not after a torn tail: whatever wrote it did not end as it should.
+        let state = state.map(|state| StreamState { clean: report.start == Start::Clean, ..state });
         Ok(Self { config: config.clone(), transport, ledger, state, consumers })
     }
 

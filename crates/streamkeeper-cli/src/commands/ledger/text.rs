@@ -87,6 +87,9 @@ fn table(ledger: &LedgerStats) -> String {
         ),
     );
     row("state", &HumanBytes(ledger.state_bytes).to_string());
+    if let Some(identity) = &ledger.identity {
+        row("identity", identity);
+    }
     for known in &ledger.sinks {
         row("sink", &sink(known));
     }
@@ -120,6 +123,7 @@ mod tests {
         LedgerStats {
             stream: "acme".into(),
             folder: "data/streams/acme".into(),
+            identity: Some("5f0e1d2c3b4a59687786950f00c33d17".into()),
             phase: Some("recovering"),
             mark: Some("2026-11-21T08:58:03Z".into()),
             clean: false,
@@ -167,6 +171,7 @@ stream acme in data/streams/acme
   outbox    150.00 MiB in 3 segments, 150.00 MiB per million events
   keys      20.00 MiB in 2 files: 0 keys; 7 more in the segments
   state     321 B
+  identity  5f0e1d2c3b4a59687786950f00c33d17
   sink      archive: backlog 1,200, next is event 9
   sink      old: backlog 5, next is event 1; not configured any more, holds nothing back
   note      phase, mark and sinks as they were written last; a running process is ahead
@@ -177,6 +182,7 @@ stream acme in data/streams/acme
     #[test]
     fn a_ledger_without_a_past_says_so() {
         let new = LedgerStats {
+            identity: None,
             phase: None,
             mark: None,
             suspects: 0,
@@ -187,6 +193,7 @@ stream acme in data/streams/acme
         let text = stats(&[new.clone(), new]);
         assert!(text.contains("phase     not read yet\n  clean     no: "), "{text}");
         assert!(text.contains("mark      none yet\n  events"), "{text}");
+        assert!(!text.contains("identity"), "{text}");
         assert_eq!(text.matches("stream acme").count(), 2);
         let stopped = stats(&[LedgerStats { clean: true, segments: 1, ..ledger() }]);
         assert!(stopped.contains("clean     yes: the next start goes on from here"), "{stopped}");

@@ -220,7 +220,8 @@ fn one_life(sources: &mut [Source; 2], rng: &mut Rng) -> bool {
         let index = rng.usize(..2);
         let source = &mut sources[index];
         if !std::mem::replace(&mut resumed[index], true) {
-            log.resume(Resume { source: source.name, next: source.next, end: EVENTS + 1 }).unwrap();
+            let (next, end) = (source.next, EVENTS + 1);
+            log.resume(Resume { source: source.name, ledger: "one", next, end }).unwrap();
         }
         let end = (source.next + rng.u64(0..5)).min(EVENTS + 1);
         lines.fill(Format::Raw, &testkit::envelopes_of(source.name, source.next..end));

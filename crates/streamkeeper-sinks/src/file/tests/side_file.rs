@@ -6,8 +6,13 @@ use streamkeeper_sink::Resume;
 impl TestFile {
     /// A start: where the ledger is, and what it gives.
     async fn live(&mut self, next: u64, end: u64, batch: &[Envelope]) {
+        self.live_of("one", next, end, batch).await;
+    }
+
+    /// A start with the ledger of this identity.
+    async fn live_of(&mut self, ledger: &str, next: u64, end: u64, batch: &[Envelope]) {
         let mut sink = self.open();
-        sink.resume(Resume { source: "testkit", next, end }).await.unwrap();
+        sink.resume(Resume { source: "testkit", ledger, next, end }).await.unwrap();
         deliver(&mut *sink, batch).await;
     }
 
@@ -140,7 +145,7 @@ async fn streams_have_places_of_their_own() {
     let mut destination = TestFile::new(Format::CloudEvents, "");
     destination.live(1, 4, &first[..2]).await;
     let mut sink = destination.open();
-    sink.resume(Resume { source: "other", next: 1, end: 6 }).await.unwrap();
+    sink.resume(Resume { source: "other", ledger: "one", next: 1, end: 6 }).await.unwrap();
     deliver(&mut *sink, &second).await;
     drop(sink);
     // The first stream's place has been kept, though nobody spoke of it.
@@ -155,10 +160,57 @@ async fn a_place_of_a_replaced_ledger_stays_forgotten_when_the_new_one_has_grown
     destination.live(1, 9, &events).await;
     // A new ledger, and a process that ends before anything was delivered.
     let mut sink = destination.open();
-    sink.resume(Resume { source: "testkit", next: 1, end: 1 }).await.unwrap();
+    sink.resume(Resume { source: "testkit", ledger: "one", next: 1, end: 1 }).await.unwrap();
     drop(sink);
     destination.live(1, 51, &events).await;
     destination.has(&[&events[..], &events[..]].concat());
+}
+
+#[tokio::test]
+async fn a_place_of_another_ledger_is_never_taken_for_one_of_this() {
+    let events = testkit::envelopes(1..9);
+    let mut destination = TestFile::new(Format::Raw, "");
+    destination.live_of("one", 1, 9, &events[..4]).await;
+    // Another ledger, which had grown past the place before this sink was asked.
+    destination.live_of("two", 1, 9, &events).await;
+    destination.has(&[&events[..4], &events[..]].concat());
+}
+
+#[tokio::test]
+async fn a_torn_batch_of_another_ledger_is_cut_before_the_first_event_of_this() {
+    let events = testkit::envelopes(1..4);
+    let mut destination = TestFile::new(Format::Raw, "");
+    destination.live_of("one", 1, 3, &events[..2]).await;
+    let whole = destination.text();
+    for (next, tail) in [(1, ""), (2, "torn\n")] {
+        destination.overwrite(format!("{whole}torn").as_bytes());
+        let side = fs::read(destination.side_file()).unwrap();
+        destination.live_of("two", next, 4, &events[2..]).await;
+        let line = str::from_utf8(&events[2].data).unwrap();
+        // Where this ledger has seen lines acknowledged, they may be the ones behind the mark.
+        assert_eq!(destination.text(), format!("{whole}{tail}{line}\n"), "from {next}");
+        fs::write(destination.side_file(), side).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_side_file_of_version_1_is_judged_by_its_number_and_taken_over() {
+    let events = testkit::envelopes(1..9);
+    let mut destination = TestFile::new(Format::Raw, "");
+    destination.live(1, 5, &events[..4]).await;
+    let line = fs::read_to_string(destination.side_file()).unwrap();
+    let (line, _) = line.split_once('\n').unwrap();
+    let old = line.replace("\"version\":2", "\"version\":1");
+    let old =
+        old.replace(r#""places":{"testkit":{"ledger":"one","next":5}}"#, r#""next":{"testkit":5}"#);
+    let crc = crc32fast::hash(old.as_bytes());
+    fs::write(destination.side_file(), format!("{old}\ncrc32 {crc:08x}\n")).unwrap();
+    // It fits, whichever ledger it is.
+    destination.live_of("new", 3, 7, &events[2..6]).await;
+    destination.has(&events[..6]);
+    // From here on it is a place of that ledger.
+    destination.live_of("other", 1, 9, &events).await;
+    destination.has(&[&events[..6], &events[..]].concat());
 }
 
 #[tokio::test]
@@ -166,7 +218,7 @@ async fn a_file_made_after_a_rotation_is_known_before_its_first_line() {
     let events = testkit::envelopes(1..4);
     let mut destination = TestFile::new(Format::Raw, "write");
     let mut sink = destination.open();
-    sink.resume(Resume { source: "testkit", next: 1, end: 4 }).await.unwrap();
+    sink.resume(Resume { source: "testkit", ledger: "one", next: 1, end: 4 }).await.unwrap();
     deliver(&mut *sink, &events[..1]).await;
     fs::rename(destination.path(), destination.path().with_extension("1")).unwrap();
     let fault = destination.path().with_extension("fault");
