@@ -6,16 +6,17 @@
 //! [`Policy`](crate::policy::Policy), and every `Call` is answered by one `Answered`, every `Count` by one
 //! `Counted`.
 //!
-//! Where things are. Each part owns its data and says what happened; the [`Marked`] composes them:
+//! Where things are. Each part owns its data and says what happened:
 //! - of [`policy`]: slots and admission (who connects and rests), what is refused;
 //! - `remote` (the stream on the service) with `left_behind` (streams that are not read any more) and
 //!   `lost_history` (what the service does not keep); `census` (whose its clients are);
 //! - `reading` (how far it has been read) with `proof` (what committed frames prove) and `absence`;
-//! - `incident` (what is being recovered from), `widening`, `verify` (suspects read again), `record` (what is
-//!   written down, and the stop).
+//! - `incident` (what is being recovered from), `widening`, `verify` (suspects read again, by a `reread`), `record`
+//!   (what is written down, and the stop).
 //!
 //! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery), `steering`
-//! (what an operator asks), and here what every input leads to.
+//! (what an operator asks), and here what every input leads to. Beside it stands [`Replay`], a machine of its own
+//! for what an operator asks to be read again.
 
 mod cause;
 mod census;
@@ -31,6 +32,8 @@ mod reading;
 mod record;
 mod recover;
 mod remote;
+mod replay;
+mod reread;
 mod settings;
 mod steering;
 mod verify;
@@ -50,6 +53,7 @@ pub use self::cause::{Cause, IncidentSummary, Lost};
 pub use self::input::{Input, Members};
 pub use self::lost_history::HISTORY_DAYS;
 pub use self::output::{Output, Report, Target};
+pub use self::replay::{Replay, ReplayOutput};
 pub use self::settings::{MarkedConfig, OpenIncident, Phase, StreamState};
 
 use self::census::Census;

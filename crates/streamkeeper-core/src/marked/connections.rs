@@ -1,7 +1,5 @@
 //! What the reports of the slots' connections mean for the stream.
 
-use std::time::Duration;
-
 use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Reader};
 use crate::policy::slots::Ended;
@@ -81,21 +79,14 @@ impl Marked {
         }
     }
 
-    /// From how long on a block unsettles: a queue that is full for moments, again and again, is how a
-    /// backlog is read, and would never let it settle.
-    fn long_block(&self) -> Duration {
-        self.config.position.settle / 16
-    }
-
     pub(super) fn blocked(&mut self, connection: ConnectionId, is_blocked: bool, now: Instant) {
-        let long = self.long_block();
         if connection.reader == Reader::Replay {
-            self.verification.blocked(connection, is_blocked, long, now);
+            self.verification.blocked(connection, is_blocked, now);
             return;
         }
         let reads = self.is_running();
         let lasted = self.slots.blocked(connection, is_blocked, reads, now);
-        if lasted.is_some_and(|lasted| lasted >= long) {
+        if lasted.is_some_and(|lasted| lasted >= self.config.position.long_block()) {
             self.reading.changed(now);
         }
     }

@@ -32,6 +32,13 @@ pub struct PositionConfig {
 }
 
 impl PositionConfig {
+    /// From how long on a block unsettles: a queue that is full for moments, again and again, is how a
+    /// backlog is read, and would never let it settle.
+    #[must_use]
+    pub fn long_block(&self) -> Duration {
+        self.settle / 16
+    }
+
     /// After so long a reading is no longer held back by what it has not shown.
     #[must_use]
     pub const fn forced_open(&self) -> Duration {

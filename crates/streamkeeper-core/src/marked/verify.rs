@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use crate::backoff::{Backoff, BackoffConfig};
 use crate::classify::{End, Refusal};
-use crate::id::{ConnectionId, Epoch, Reader};
-use crate::marked::low_water::{Gate, Position};
+use crate::id::{ConnectionId, Reader};
 use crate::policy::effects::Effects;
-use crate::policy::{Output, Span};
+use crate::policy::{Datum, Output, Span};
 use crate::time::{Instant, Timestamp, UtcDay};
 
 use super::lost_history::HISTORY_DAYS;
+use super::reread::Reread;
 use super::{Lost, Marked, Report, Target};
 
 /// The verification of one stream.
@@ -55,22 +55,13 @@ impl Refusals {
 
 #[derive(Clone, Debug)]
 struct Run {
-    epoch: Epoch,
+    reread: Reread,
+    /// It is done when it has read up to there.
     started: Timestamp,
+    /// What was suspected up to then is verified by it.
     covers: Timestamp,
-    opened: Option<Instant>,
-    position: Position,
-    blocked_since: Option<Instant>,
-    new: u64,
-    duplicate: u64,
     /// It brought a record that a stream cut by start time would not have.
     early_span: bool,
-}
-
-impl Run {
-    const fn connection(&self) -> ConnectionId {
-        ConnectionId { reader: Reader::Replay, epoch: self.epoch }
-    }
 }
 
 impl Verification {
@@ -100,7 +91,7 @@ impl Verification {
     }
 
     pub(super) fn blocked_since(&self) -> Option<Instant> {
-        self.run.as_ref().and_then(|run| run.blocked_since)
+        self.run.as_ref().and_then(|run| run.reread.blocked_since())
     }
 
     /// Whether a connection of the verification is open, or not gone yet.
@@ -111,8 +102,8 @@ impl Verification {
     /// Ends a run.
     pub(super) fn abort(&mut self, effects: &mut Effects) {
         if let Some(run) = self.run.take() {
-            self.closing = Some(run.connection());
-            effects.kill(run.connection());
+            self.closing = Some(run.reread.connection());
+            effects.kill(run.reread.connection());
         }
     }
 
@@ -133,40 +124,28 @@ impl Verification {
     }
 
     fn run_of(&mut self, connection: ConnectionId) -> Option<&mut Run> {
-        self.run.as_mut().filter(|run| run.connection() == connection)
+        self.run.as_mut().filter(|run| run.reread.connection() == connection)
     }
 
     /// `/replay` is open.
     pub(super) fn opened(&mut self, connection: ConnectionId, now: Instant) {
         if let Some(run) = self.run_of(connection) {
-            run.opened = Some(now);
-            run.position.opened(now);
-            run.position.changed(now);
+            run.reread.opened(now);
             self.refusals = Refusals::default();
         }
     }
 
-    /// The queue is full for its connection, or is no more; a block that is `long` unsettles.
-    pub(super) fn blocked(
-        &mut self,
-        connection: ConnectionId,
-        is_blocked: bool,
-        long: Duration,
-        now: Instant,
-    ) {
+    /// The queue is full for its connection, or is no more.
+    pub(super) fn blocked(&mut self, connection: ConnectionId, is_blocked: bool, now: Instant) {
         if let Some(run) = self.run_of(connection) {
-            let since = run.blocked_since.take();
-            run.blocked_since = is_blocked.then(|| since.unwrap_or(now));
-            if !is_blocked && since.is_some_and(|since| now.since(since) >= long) {
-                run.position.changed(now);
-            }
+            run.reread.blocked(is_blocked, now);
         }
     }
 
-    /// Our process was away: what it did not read says nothing about position.
+    /// Our process was away.
     pub(super) fn unsettled(&mut self, now: Instant) {
         if let Some(run) = &mut self.run {
-            run.position.changed(now);
+            run.reread.unsettled(now);
         }
     }
 
@@ -235,19 +214,11 @@ impl Marked {
         let service_now = self.reading.time(now);
         let covers = service_now.minus(self.reading.margin());
         let date = self.verify_from(covers, service_now);
-        let run = Run {
-            epoch: self.slots.new_epoch(),
-            started: service_now,
-            covers,
-            opened: None,
-            position: self.reading.verification(date, now),
-            blocked_since: None,
-            new: 0,
-            duplicate: 0,
-            early_span: false,
-        };
-        let connection = run.connection();
-        self.verification.run = Some(run);
+        let connection = ConnectionId { reader: Reader::Replay, epoch: self.slots.new_epoch() };
+        let position = self.reading.verification(date, now);
+        let reread = Reread::new(self.config.position, connection, position);
+        self.verification.run =
+            Some(Run { reread, started: service_now, covers, early_span: false });
         self.effects.report(Report::VerificationStarted { date });
         self.effects.push(Output::Connect { connection, target: Target::Replay(date).into() });
     }
@@ -278,47 +249,30 @@ impl Marked {
         self.verification.refusals.lasting && self.suspects() > 0
     }
 
-    /// Frames of the replay are durable: see how far it has come.
+    /// Frames of a replay are durable: see how far the verification has come.
     pub(super) fn verification_committed(
         &mut self,
         connection: ConnectionId,
         span: &Span,
         now: Instant,
     ) {
-        let margin = self.reading.margin();
-        let stream_start = self.remote.start();
         for datum in &span.data {
             self.widening.replayed(datum);
         }
+        let stream_start = self.remote.start();
         let Some(run) = self.verification.run_of(connection) else { return };
-        run.position.frame(span.arrived);
-        for datum in &span.data {
-            run.position.data(span.arrived, datum);
-            // Cut by `created_at`, the stream has it too; cut by start time, it has not.
-            if let (Some(start_day), Some(first)) = (datum.start_day, stream_start) {
-                run.early_span |= start_day < first && datum.created_at >= first.start();
-            }
-        }
-        run.new += span.new;
-        run.duplicate += span.duplicate;
-        let evidence = run.position.evidence();
-        let settled =
-            run.blocked_since.is_none() && run.opened.is_some() && run.position.is_settled();
-        let missing = match run.position.gate() {
-            _ if !settled => return,
-            Gate::Closed => return,
-            Gate::Open => 0,
-            Gate::Forced { missing } => missing,
+        run.reread.committed(span);
+        run.early_span |= span.data.iter().any(|datum| is_early(datum, stream_start));
+        let Some(reached) = run.reread.reached(self.reading.clock(), self.reading.margin()) else {
+            return;
         };
-        let reached = run.position.reached(self.reading.clock(), evidence, margin);
-        let done = reached.is_some_and(|reached| reached >= run.started);
-        let (covers, new, duplicate) = (run.covers, run.new, run.duplicate);
-        let early_span = run.early_span;
-        if !done {
+        if reached.at < run.started {
             return;
         }
-        if missing > 0 {
-            self.effects.report(Report::WitnessesMissing { count: missing });
+        let (covers, early_span) = (run.covers, run.early_span);
+        let (new, duplicate) = run.reread.counts();
+        if reached.missing > 0 {
+            self.effects.report(Report::WitnessesMissing { count: reached.missing });
         }
         self.effects.report(Report::VerificationDone { new, duplicate });
         if early_span {
@@ -330,6 +284,15 @@ impl Marked {
         self.reading.verified(covers);
         self.verification.done(&mut self.effects, now);
     }
+}
+
+/// Whether a replay brings a record that a stream from that day on has if it is cut by `created_at`, and has
+/// not if it is cut by start time.
+fn is_early(datum: &Datum, stream_start: Option<UtcDay>) -> bool {
+    datum
+        .start_day
+        .zip(stream_start)
+        .is_some_and(|(start_day, first)| start_day < first && datum.created_at >= first.start())
 }
 
 /// A refusal that is none of the moment (404, 403) is one that lasts when it comes the third time.
