@@ -76,6 +76,26 @@ impl Disk {
             payload: &payload(place),
         })
     }
+
+    /// What the ledger would say to an event of the service; it takes nothing.
+    ///
+    /// # Errors
+    /// As [`Ledger::judge`].
+    pub fn judge(
+        &self,
+        ledger: &Ledger,
+        event: &Event,
+        arrived: Timestamp,
+    ) -> Result<Verdict, LedgerError> {
+        ledger.judge(&Incoming {
+            kind: kind(event),
+            key: &key(event),
+            version: version(event),
+            arrived,
+            head: &[],
+            payload: &[],
+        })
+    }
 }
 
 fn open(fs: &FaultyFs, config: &Config) -> Result<(Ledger, OpenReport), LedgerError> {

@@ -152,6 +152,8 @@ pub enum Fault {
     Pause { lasts: Millis },
     /// The operator wants every connection opened afresh.
     Reconnect,
+    /// The operator wants what was created in the last days read again beside the stream.
+    Replay { days: u64, dry_run: bool },
 }
 
 impl Fault {
@@ -246,6 +248,12 @@ impl Fault {
             0 => Self::Reconnect,
             _ => Self::Pause { lasts: Self::draw_down(rng, scale) },
         }
+    }
+
+    /// Draws a replay that an operator asks for.
+    #[must_use]
+    pub fn draw_replay(rng: &mut fastrand::Rng) -> Self {
+        Self::Replay { days: rng.u64(0..=3), dry_run: rng.u8(..3) == 0 }
     }
 
     /// Draws a frame that takes long: at a rate that is life, or at one that is none.

@@ -10,8 +10,8 @@
 //!
 //! - [`plan`]: everything drawn from the seed; [`fault`]: what goes wrong, and when.
 //! - [`world`]: the event loop; its parts are `network` (connections), `service` (calls and
-//!   attempts), `shell` (the process), `desk` (its queue), `storage` (disk and sinks), `trouble`
-//!   (carries the faults out), `phases` (when is it over).
+//!   attempts), `shell` (the process), `desk` (its queue), `storage` (disk and sinks), `replays`
+//!   (what an operator asks to be read again), `trouble` (carries the faults out), `phases` (when is it over).
 //! - [`disk`]: what survives a crash; [`storage`]: how it is bounded. [`checkers`]: what must hold.
 //! - [`naive`]: the rules that lose events, to show that they do.
 

@@ -126,6 +126,7 @@ impl Plan {
         if before.iter().any(|(_, fault)| matches!(fault, Fault::Foreign { .. })) {
             plan.faults = before;
         }
+        plan.draw_replays(rng);
         plan
     }
 
@@ -284,6 +285,15 @@ impl Plan {
             let at = rng.u64(..self.faults_end);
             self.faults.push((at, Fault::draw_refusal(rng, self.scale)));
             self.faults.push((at + 1, Fault::Hang { which: Which::One, deaf: rng.bool() }));
+        }
+        self.faults.sort_by_key(|&(at, _)| at);
+    }
+
+    /// Now and then an operator wants something read again.
+    fn draw_replays(&mut self, rng: &mut fastrand::Rng) {
+        for _ in 0..one_of(rng, [0, 0, 1, 3]) {
+            let at = rng.u64(..self.faults_end);
+            self.faults.push((at, Fault::draw_replay(rng)));
         }
         self.faults.sort_by_key(|&(at, _)| at);
     }

@@ -188,3 +188,27 @@ fn production_times_hold_too() {
         *plan = Plan { faults: plan.faults.clone(), faults_end: HOUR, ..calm };
     });
 }
+
+#[test]
+fn an_operators_replay_reads_everything_beside_the_stream() {
+    for dry_run in [false, true] {
+        let outcomes = heals_from(&[(LATER, Fault::Replay { days: 1, dry_run })], |_| {});
+        assert!(outcomes.iter().all(|outcome| outcome.replays == 1 && outcome.recoveries == 0));
+    }
+}
+
+#[test]
+fn an_operators_replay_that_is_disturbed_comes_to_an_end() {
+    let replay = (LATER, Fault::Replay { days: 1, dry_run: false });
+    let soon = LATER + 30 * SECOND;
+    for trouble in [
+        Fault::Hang { which: Which::All, deaf: true },
+        Fault::NetworkCut { lasts: MINUTE },
+        Fault::Crash { kind: CrashKind::Power, down: SECOND },
+        Fault::Restart { down: SECOND },
+        Fault::Pause { lasts: MINUTE },
+        Fault::SlowCommits { each: 2 * SECOND, lasts: MINUTE },
+    ] {
+        heals_from(&[replay, (soon, trouble)], |plan| plan.queue_frames = 16);
+    }
+}

@@ -34,6 +34,7 @@ struct Totals {
     accepted: usize,
     recoveries: usize,
     verifications: usize,
+    replays: usize,
     rests: usize,
     clean_stops: usize,
     hours: u64,
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     let seconds = started.elapsed().as_secs_f64();
     println!(
         "{} seeds, {} failed; {:.1} seeds/s; {} simulated hours, {} versions accepted, {} \
-         recoveries, {} verifications, {} rests, {} clean stops",
+         recoveries, {} verifications, {} replays, {} rests, {} clean stops",
         arguments.runs,
         totals.failed.len(),
         arguments.runs as f64 / seconds,
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         totals.accepted,
         totals.recoveries,
         totals.verifications,
+        totals.replays,
         totals.rests,
         totals.clean_stops,
     );
@@ -88,6 +90,7 @@ fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
     totals.accepted += outcome.accepted;
     totals.recoveries += outcome.recoveries;
     totals.verifications += outcome.verifications;
+    totals.replays += outcome.replays;
     totals.rests += outcome.rests;
     totals.clean_stops += outcome.clean_stops;
     totals.hours += outcome.lasted / 3_600_000;

@@ -73,6 +73,11 @@ impl Events {
         self.missing.first().copied()
     }
 
+    /// The places of those that are missing and were created in that time.
+    pub fn missing_between(&self, from: Millis, until: Millis) -> impl Iterator<Item = usize> {
+        self.missing.range((from, 0)..(until, 0)).map(|(_, place)| *place)
+    }
+
     /// How many are missing.
     #[must_use]
     pub fn missing(&self) -> usize {

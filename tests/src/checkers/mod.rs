@@ -9,6 +9,7 @@ pub mod events;
 pub mod incidents;
 pub mod lag;
 pub mod mark;
+pub mod replays;
 pub mod sinks;
 
 /// What a checker says: all is well, or this is broken.

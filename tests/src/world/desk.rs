@@ -13,9 +13,11 @@ use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_ledger::{KeptState, Ledger, LedgerError};
 use streamkeeper_simulator::model::{Frame, Millis};
 
+use crate::checkers::replays;
 use crate::naive::Naive;
 use crate::plan::micros;
 
+use super::replays::{Running, is_replay};
 use super::{ForShell, Happening, World};
 
 /// A frame that was read and is not yet durable.
@@ -30,8 +32,13 @@ pub(super) struct Queued {
 #[derive(Debug)]
 enum Job {
     Frame(Queued),
-    Persist { number: u64, state: StreamState },
+    Persist {
+        number: u64,
+        state: StreamState,
+    },
     Flush,
+    /// The operator's replay has read what is before.
+    FlushReplay,
 }
 
 /// The ledger of one process, and what waits for it.
@@ -93,6 +100,12 @@ impl World {
         self.work_if_idle();
     }
 
+    pub(super) fn flush_replay(&mut self) {
+        let Some(process) = &mut self.process else { return };
+        process.desk.jobs.push_back(Job::FlushReplay);
+        self.work_if_idle();
+    }
+
     fn work_if_idle(&mut self) {
         let Some(desk) = self.process.as_mut().map(|process| &mut process.desk) else { return };
         if desk.busy {
@@ -107,7 +120,7 @@ impl World {
                 self.draw(self.plan.commit_takes) + more
             }
             Job::Persist { .. } => self.draw(self.plan.persist_takes),
-            Job::Flush => 0,
+            Job::Flush | Job::FlushReplay => 0,
         };
         self.work_after(takes);
     }
@@ -153,7 +166,7 @@ impl World {
                     if let Some(shadow) = &mut self.shadow {
                         shadow.committed(connection, &span);
                     }
-                    self.handle(Input::Committed { connection, span });
+                    self.committed(connection, span);
                 }
                 return error.map_or(Ok(()), Err);
             }
@@ -168,18 +181,42 @@ impl World {
                 desk.jobs.pop_front();
                 self.report(Input::Flushed);
             }
+            Some(Job::FlushReplay) => {
+                desk.jobs.pop_front();
+                self.replay_hears(&Input::Flushed);
+            }
             None => {}
         }
         Ok(())
+    }
+
+    /// Frames are durable, or judged at least.
+    fn committed(&mut self, connection: ConnectionId, span: Span) {
+        let committed = Input::Committed { connection, span };
+        if is_replay(connection) {
+            let dry = self.runs_dry();
+            self.replay_hears(&committed);
+            if dry {
+                return;
+            }
+        }
+        self.handle(committed);
+    }
+
+    /// Whether an operator's replay runs that takes nothing.
+    fn runs_dry(&self) -> bool {
+        let replay = self.process.as_ref().and_then(|process| process.replay.as_ref());
+        replay.is_some_and(Running::is_dry)
     }
 
     /// Commits a group from the front of the queue.
     fn commit(&mut self) -> Result<Group, LedgerError> {
         let arrived = self.plan.wall(self.now);
         let own_clock = self.plan.naive == Some(Naive::OwnClock);
+        let dry = self.runs_dry();
         let Some(process) = &mut self.process else { return Ok((Vec::new(), None)) };
         let mut spans: Vec<(ConnectionId, Span)> = Vec::new();
-        let (mut taken, mut full) = (0, None);
+        let (mut taken, mut accepted, mut full) = (0, 0, None);
         for job in process.desk.jobs.iter().take(self.plan.commit_frames) {
             let Job::Frame(queued) = job else { break };
             let mut datum = None;
@@ -187,8 +224,15 @@ impl World {
                 && let Some(event) = self.model.event(id)
             {
                 let ledger = &mut process.desk.ledger;
-                match self.disk.accept(ledger, id.index(), event, arrived) {
+                let looks = dry && is_replay(queued.connection);
+                let verdict = if looks {
+                    self.disk.judge(ledger, event, arrived)
+                } else {
+                    self.disk.accept(ledger, id.index(), event, arrived)
+                };
+                match verdict {
                     Ok(verdict) => {
+                        accepted += u64::from(!looks && verdict.is_new());
                         datum = Some(Datum {
                             user: UserKey(u64::from(event.user)),
                             created_at: Timestamp::from_micros(micros(event.created_at)),
@@ -226,9 +270,10 @@ impl World {
             }
             taken += 1;
         }
-        process.desk.ledger.commit()?;
+        let sequences = process.desk.ledger.commit()?.sequences;
         process.desk.jobs.drain(..taken);
         process.desk.frames -= taken;
+        self.check(replays::committed(accepted, sequences.end - sequences.start));
         Ok((spans, full))
     }
 
@@ -264,7 +309,9 @@ impl World {
                     desk.jobs.pop_front();
                     done
                 }
-                Some(Job::Flush) | None => desk.jobs.pop_front().map_or(Ok(()), |_| Ok(())),
+                Some(Job::Flush | Job::FlushReplay) | None => {
+                    desk.jobs.pop_front().map_or(Ok(()), |_| Ok(()))
+                }
             };
             if done.is_err() {
                 return;

@@ -8,6 +8,7 @@
 mod desk;
 mod network;
 mod phases;
+mod replays;
 mod service;
 mod shell;
 mod storage;
@@ -105,6 +106,8 @@ pub struct Outcome {
     pub recoveries: usize,
     /// Verifications done.
     pub verifications: usize,
+    /// Operators' replays that read everything.
+    pub replays: usize,
     /// Rests.
     pub rests: usize,
     /// Resets that a connection of ours saw.

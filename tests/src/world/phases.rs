@@ -99,7 +99,8 @@ impl World {
                 crate::plan::micros(self.now - process.lag.bound()) <= mark.as_micros()
             });
         let arrived = self.events.missing() == 0 && self.sinks.have_everything();
-        arrived && verified && marked && policy.health() == Health::Live
+        let over = process.replay.is_none();
+        arrived && verified && marked && over && policy.health() == Health::Live
     }
 
     fn state(&self) -> String {
@@ -109,8 +110,9 @@ impl World {
         let lag = policy.mark().map(|m| self.now as i64 - m.as_micros() / 1_000);
         let suspects = policy.suspects();
         format!(
-            "{:?}, {missing} events missing, {suspects} suspects, mark {lag:?} ms ago, {}",
+            "{:?}, {missing} events missing, {suspects} suspects, mark {lag:?} ms ago, {}{}",
             policy.health(),
+            if process.replay.is_some() { "a replay runs, " } else { "" },
             if self.sinks.have_everything() { "sinks have it all" } else { "sinks lag" }
         )
     }

@@ -18,6 +18,7 @@ use crate::fault::{CallKind, Refused};
 use crate::plan::micros;
 
 use super::network::{Connection, Stage};
+use super::replays::is_replay;
 use super::{ForShell, Happening, Place, World};
 
 use std::collections::VecDeque;
@@ -266,7 +267,9 @@ impl World {
         if let Some(shadow) = &mut self.shadow {
             shadow.opened(id);
         }
-        if let Some(process) = &mut self.process {
+        if !is_replay(id)
+            && let Some(process) = &mut self.process
+        {
             process.calls.succeeded(self.now);
         }
         self.report(Input::Opened(id));

@@ -18,6 +18,7 @@ use crate::checkers::lag::Lag;
 use crate::plan::millis;
 
 use super::desk::Desk;
+use super::replays::{Running, is_of_replay};
 use super::storage::Readers;
 use super::{ForShell, Happening, World};
 
@@ -36,6 +37,8 @@ pub(super) struct Process {
     started: Millis,
     pub(super) desk: Desk,
     pub(super) readers: Readers,
+    /// The operator's, if one runs.
+    pub(super) replay: Option<Running>,
     pub(super) was_full: bool,
 }
 
@@ -80,6 +83,7 @@ impl World {
             started: self.now,
             desk: Desk::new(ledger),
             readers,
+            replay: None,
             was_full: false,
         });
         self.model.set_rate(self.plan.rate, self.now);
@@ -102,6 +106,7 @@ impl World {
 
     pub(super) fn happen_to_shell(&mut self, what: ForShell) {
         match what {
+            ForShell::Report(input) if is_of_replay(&input) => self.replay_hears(&input),
             ForShell::Report(input) => self.handle(input),
             ForShell::Answer(answer) => self.answered(answer),
             ForShell::Work => self.work(),

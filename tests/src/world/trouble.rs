@@ -13,6 +13,7 @@ use crate::fault::{CrashKind, Fault, Which};
 use crate::plan::millis;
 
 use super::network::{Dribble, Item, Stage, Wrong};
+use super::replays::is_replay;
 use super::{ForShell, Happening, Place, World};
 
 impl World {
@@ -110,6 +111,7 @@ impl World {
             Fault::Recover => self.report(Input::Recover),
             Fault::Pause { lasts } => self.pause_keeper(lasts),
             Fault::Reconnect => self.report(Input::Reconnect),
+            Fault::Replay { days, dry_run } => self.ask_for_replay(days, dry_run),
         }
     }
 
@@ -344,6 +346,7 @@ impl World {
         process.stopping = Some(down);
         let late = Happening::Shell(process.number, ForShell::StopTimesOut);
         self.agenda.add(self.now + patience, late);
+        self.abort_replay();
         self.report(Input::Stop { drain });
     }
 
@@ -356,7 +359,8 @@ impl World {
             self.disk_dies(kind);
         }
         self.stopped_clean = clean;
-        if !self.open.is_empty() {
+        let ours = |place: &Place| self.connections.get(*place).is_some_and(|c| !is_replay(c.id));
+        if self.open.iter().any(ours) {
             self.broken("stopped with connections open".into());
         }
         self.outcome.clean_stops += usize::from(clean);
