@@ -11,7 +11,7 @@ use std::sync::Arc;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::{Verdict, Version};
 use streamkeeper_ledger::fs::FaultyFs;
-use streamkeeper_ledger::{Config, Entry, Incoming, Ledger, LedgerError, OpenReport};
+use streamkeeper_ledger::{Entry, Incoming, Ledger, LedgerConfig, LedgerError, OpenReport};
 use streamkeeper_simulator::model::{Event, Kind};
 
 use crate::plan::micros;
@@ -21,7 +21,7 @@ use crate::plan::micros;
 pub struct Disk {
     /// The file system.
     pub fs: FaultyFs,
-    config: Config,
+    config: LedgerConfig,
     // For the naive rule: everything ever seen of a record, by checksum.
     checksums: HashSet<(u32, u64, bool)>,
     by_checksum: bool,
@@ -30,7 +30,7 @@ pub struct Disk {
 impl Disk {
     /// An empty disk. `by_checksum`: de-duplicate naively, by id and checksum alone.
     #[must_use]
-    pub fn new(seed: u64, config: Config, by_checksum: bool) -> Self {
+    pub fn new(seed: u64, config: LedgerConfig, by_checksum: bool) -> Self {
         Self { fs: FaultyFs::new(seed), config, checksums: HashSet::new(), by_checksum }
     }
 
@@ -98,7 +98,7 @@ impl Disk {
     }
 }
 
-fn open(fs: &FaultyFs, config: &Config) -> Result<(Ledger, OpenReport), LedgerError> {
+fn open(fs: &FaultyFs, config: &LedgerConfig) -> Result<(Ledger, OpenReport), LedgerError> {
     Ledger::open(Arc::new(fs.clone()), Path::new("/ledger"), config.clone())
 }
 

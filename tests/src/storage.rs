@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use streamkeeper_ledger::Config;
+use streamkeeper_ledger::LedgerConfig;
 use streamkeeper_ledger::fs::Lie;
 use streamkeeper_simulator::model::{MINUTE, Millis, SECOND, Span};
 
@@ -16,7 +16,7 @@ use crate::plan::one_of;
 #[derive(Clone, Debug)]
 pub struct Storage {
     /// The ledger's bounds; the names of its sinks are those of `sinks`.
-    pub ledger: Config,
+    pub ledger: LedgerConfig,
     /// Who reads the outbox.
     pub sinks: Vec<Sink>,
     /// Between two sweeps.
@@ -46,7 +46,11 @@ impl Storage {
     pub fn calm(scale: u64) -> Self {
         let sink = Sink { takes: Span::exactly(5), events: 500, fails_permille: 0 };
         let mut storage = Self {
-            ledger: Config { retention_days: 32, segment_bytes: 64 << 10, ..Config::default() },
+            ledger: LedgerConfig {
+                retention_days: 32,
+                segment_bytes: 64 << 10,
+                ..LedgerConfig::default()
+            },
             sinks: Vec::new(),
             sweep_every: MINUTE / scale,
             pauses: ((SECOND / 4 / scale).max(1), 5 * SECOND / scale),

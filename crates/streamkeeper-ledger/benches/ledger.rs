@@ -25,7 +25,7 @@ use serde_json::json;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Version;
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Config, Incoming, Ledger};
+use streamkeeper_ledger::{Incoming, Ledger, LedgerConfig};
 
 use crate::report::{
     Goal, Report, Rows, anonymous_mib, answer, child, rounds, row, size, task, timed,
@@ -136,7 +136,7 @@ fn accept_duplicates(ledger: &mut Ledger, records: &[Record]) {
 }
 
 fn ledger_workload(dir: &Path, events: usize) -> Rows {
-    let config = Config { sinks: vec!["a".to_owned()], ..Config::default() };
+    let config = LedgerConfig { sinks: vec!["a".to_owned()], ..LedgerConfig::default() };
     let (mut ledger, _) = Ledger::open(Arc::new(RealFs), dir, config).unwrap();
     let new = groups(0..events, events, true, |records| accept_new(&mut ledger, records));
     let mut rows = figures("ledger, new", events, new);
@@ -171,7 +171,7 @@ fn ledger_workload(dir: &Path, events: usize) -> Rows {
 
 /// A day of so many keys: look-ups within the memory bound, and a start after a kill.
 fn day(dir: &Path, keys: usize) -> Rows {
-    let config = Config { sinks: Vec::new(), ..Config::default() };
+    let config = LedgerConfig { sinks: Vec::new(), ..LedgerConfig::default() };
     let (mut ledger, _) = Ledger::open(Arc::new(RealFs), dir, config.clone()).unwrap();
     let new = groups(0..keys, keys, false, |records| accept_new(&mut ledger, records));
     let mut rows = figures("day, new", keys, new);

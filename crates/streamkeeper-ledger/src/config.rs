@@ -16,7 +16,7 @@ pub struct Given {
 
 /// The bounds of a ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
+pub struct LedgerConfig {
     /// The sinks that have to acknowledge an event before it leaves the outbox. A cursor of a sink
     /// that is not named stays, but holds nothing back.
     pub sinks: Vec<String>,
@@ -49,7 +49,7 @@ pub struct Config {
     pub outbox_age_max: Option<Duration>,
 }
 
-impl Config {
+impl LedgerConfig {
     /// Some sink has everything before this, of the ledger with this identity.
     pub(crate) fn given_by(&self, identity: Option<LedgerIdentity>) -> u64 {
         let identity = identity.map(|identity| identity.to_string());
@@ -58,7 +58,7 @@ impl Config {
     }
 }
 
-impl Default for Config {
+impl Default for LedgerConfig {
     /// 64 MiB segments, 192 MiB of memory (256 MiB with what sealing needs), 35 days, 16 GiB.
     fn default() -> Self {
         Self {

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 
-use crate::config::Config;
+use crate::config::LedgerConfig;
 use crate::error::{Bound, Context, LedgerError};
 use crate::event::{EVENT_BYTES_MAX, Incoming, KEY_BYTES_MAX};
 use crate::fs::{Access, Fs, Guard};
@@ -29,7 +29,10 @@ use crate::open::{Loaded, OpenReport, load};
 use crate::outbox::{Outbox, Shared};
 use crate::segment::Segment;
 use crate::state::KeptState;
-use crate::upkeep::Swept;
+
+mod upkeep;
+
+pub use self::upkeep::Swept;
 
 /// The ledger of one stream.
 ///
@@ -38,11 +41,11 @@ use crate::upkeep::Swept;
 /// use streamkeeper_core::time::Timestamp;
 /// use streamkeeper_core::version::{Verdict, Version};
 /// use streamkeeper_ledger::fs::RealFs;
-/// use streamkeeper_ledger::{Config, Incoming, Ledger, Start};
+/// use streamkeeper_ledger::{LedgerConfig, Incoming, Ledger, Start};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # let dir = dir.path();
-/// let config = Config { sinks: vec!["archive".to_owned()], ..Config::default() };
+/// let config = LedgerConfig { sinks: vec!["archive".to_owned()], ..LedgerConfig::default() };
 /// let (mut ledger, report) = Ledger::open(Arc::new(RealFs), dir, config)?;
 /// assert_eq!(report.start, Start::First);
 ///
@@ -66,7 +69,7 @@ pub struct Ledger {
     pub(crate) fs: Arc<dyn Fs>,
     pub(crate) dir: PathBuf,
     identity: LedgerIdentity,
-    pub(crate) config: Config,
+    pub(crate) config: LedgerConfig,
     pub(crate) keys: Keys,
     pub(crate) group: Group,
     pub(crate) segment: Segment,
@@ -104,7 +107,7 @@ impl Ledger {
     pub fn open(
         fs: Arc<dyn Fs>,
         dir: &Path,
-        mut config: Config,
+        mut config: LedgerConfig,
     ) -> Result<(Self, OpenReport), LedgerError> {
         fs.create_dir_all(dir).context("create", dir)?;
         let guard = lock::take(fs.as_ref(), dir)?;
@@ -304,7 +307,7 @@ impl Ledger {
     }
 
     fn look_for_room(&mut self, now: Timestamp) {
-        let Config { outbox_bytes_max, outbox_age_max, .. } = self.config;
+        let LedgerConfig { outbox_bytes_max, outbox_age_max, .. } = self.config;
         self.full = self.shared.lock().bound(outbox_bytes_max, outbox_age_max, now);
     }
 
@@ -341,7 +344,7 @@ impl Ledger {
     }
 }
 
-fn group(next_sequence: u64, config: &Config, dir: &Path) -> Result<Group, LedgerError> {
+fn group(next_sequence: u64, config: &LedgerConfig, dir: &Path) -> Result<Group, LedgerError> {
     Group::new(next_sequence, config.frame_bytes, config.compression_level)
         .context("set up compression for", dir)
 }

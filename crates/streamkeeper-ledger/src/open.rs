@@ -19,7 +19,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
-use crate::config::Config;
+use crate::config::LedgerConfig;
 use crate::error::{Context, LedgerError};
 use crate::fs::{Access, Fs};
 use crate::identity::{IDENTITY, LedgerIdentity};
@@ -83,7 +83,7 @@ pub(crate) struct Loaded {
 }
 
 /// Opens what is in `dir`, which is locked.
-pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &Config) -> Result<Loaded, LedgerError> {
+pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &LedgerConfig) -> Result<Loaded, LedgerError> {
     let names = fs.list(dir).context("list", dir)?;
     let checkpoint = Checkpoint::read(fs, dir)?.unwrap_or_default();
     let saved = Saved::read(fs, dir)?;
@@ -165,7 +165,7 @@ fn floor(checkpoint: &Checkpoint, saved: Option<&Saved>) -> u64 {
 /// The places of the sinks, and who missed how much.
 fn cursors(
     known: &BTreeMap<String, Cursor>,
-    config: &Config,
+    config: &LedgerConfig,
     oldest: u64,
     end: u64,
 ) -> (BTreeMap<String, Cursor>, Vec<(String, u64)>) {

@@ -12,13 +12,14 @@
 //!
 //! Versions 1 and 2 had the state's parts in the place of clean flag, length and bytes: see `old_state`.
 
+mod old_state;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::codec::{Take, put_string};
 use crate::error::LedgerError;
 use crate::fs::Fs;
-use crate::old_state;
 use crate::outbox::Cursor;
 use crate::small_file::{self, Kind};
 

@@ -10,7 +10,7 @@ use common::{DAY, Event, Model, NOON, open, read_all, small};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
-use streamkeeper_ledger::{Bound, Config, Incoming, LedgerError};
+use streamkeeper_ledger::{Bound, Incoming, LedgerConfig, LedgerError};
 
 fn event(number: u32, day: i64) -> Event {
     Event::new(&format!("{number:032x}"), Some(NOON + day * DAY), 1)
@@ -23,7 +23,7 @@ fn at(day: i64) -> Timestamp {
 #[test]
 fn a_full_outbox_refuses_what_is_new_and_judges_what_is_not() {
     let fs = FaultyFs::new(1);
-    let config = Config { outbox_bytes_max: 2_000, ..small() };
+    let config = LedgerConfig { outbox_bytes_max: 2_000, ..small() };
     let (mut ledger, _) = open(&fs, &config).unwrap();
     let mut number = 0;
     let error = loop {
@@ -50,7 +50,7 @@ fn a_full_outbox_refuses_what_is_new_and_judges_what_is_not() {
 fn an_outbox_that_is_too_old_refuses_what_is_new() {
     let fs = FaultyFs::new(1);
     let age = Duration::from_secs(2 * 86_400);
-    let config = Config { outbox_age_max: Some(age), ..small() };
+    let config = LedgerConfig { outbox_age_max: Some(age), ..small() };
     let (mut ledger, _) = open(&fs, &config).unwrap();
     let arriving = |number: u32, day: i64| {
         let event = event(number, 0);
@@ -72,7 +72,7 @@ fn an_outbox_that_is_too_old_refuses_what_is_new() {
 #[test]
 fn acknowledged_payloads_are_deleted_by_the_sweep_after_their_segment_is_a_day_old() {
     let fs = FaultyFs::new(1);
-    let config = Config { sinks: vec!["a".to_owned()], ..Config::default() };
+    let config = LedgerConfig { sinks: vec!["a".to_owned()], ..LedgerConfig::default() };
     let (mut ledger, _) = open(&fs, &config).unwrap();
     ledger.accept(&event(1, 0).incoming()).unwrap();
     ledger.commit().unwrap();
@@ -127,7 +127,7 @@ fn keys_are_forgotten_after_the_retention_and_not_before() {
 #[test]
 fn what_arrived_while_our_clock_was_weeks_ahead_is_deleted_and_its_key_stays() {
     let fs = FaultyFs::new(1);
-    let config = Config { sinks: vec!["a".to_owned()], ..Config::default() };
+    let config = LedgerConfig { sinks: vec!["a".to_owned()], ..LedgerConfig::default() };
     let (mut ledger, _) = open(&fs, &config).unwrap();
     let undated = Event::new("a rule", None, 1);
     let ahead = Incoming { arrived: at(60), ..undated.incoming() };
@@ -148,7 +148,8 @@ fn what_arrived_while_our_clock_was_weeks_ahead_is_deleted_and_its_key_stays() {
 fn memory_stays_within_its_bound_and_files_stay_few() {
     let fs = FaultyFs::new(1);
     let bound = 1 << 20;
-    let config = Config { sinks: Vec::new(), memory_bytes_max: bound, ..Config::default() };
+    let config =
+        LedgerConfig { sinks: Vec::new(), memory_bytes_max: bound, ..LedgerConfig::default() };
     let (mut ledger, _) = open(&fs, &config).unwrap();
     let mut model = Model::default();
     for number in 0..60_000_u32 {
@@ -212,7 +213,7 @@ fn a_sink_that_comes_back_is_told_what_it_missed() {
     let (mut ledger, _) = open(&fs, &small()).unwrap();
     ledger.outbox().acknowledge("b", 1);
     drop(ledger);
-    let only_a = Config { sinks: vec!["a".to_owned()], ..small() };
+    let only_a = LedgerConfig { sinks: vec!["a".to_owned()], ..small() };
     (ledger, _) = open(&fs, &only_a).unwrap();
     for number in 0..40 {
         ledger.accept(&event(number, 0).incoming()).unwrap();

@@ -73,15 +73,15 @@ fn write_a_fixture() {
     let version = "v3";
     let dir = fixture(version);
     std::fs::remove_dir_all(&dir).unwrap_or_default();
-    let config = streamkeeper_ledger::Config { memory_bytes_max: 1, ..small() };
+    let config = streamkeeper_ledger::LedgerConfig { memory_bytes_max: 1, ..small() };
     let (mut ledger, _) = Ledger::open(Arc::new(RealFs), &dir, config.clone()).unwrap();
     for (number, event) in events().iter().enumerate() {
         if number == 100 {
             ledger.commit().unwrap();
             drop(ledger);
             // From here on keys stay in the log.
-            let config = streamkeeper_ledger::Config { replay_bytes_max: 1 << 20, ..small() };
-            let config = streamkeeper_ledger::Config { memory_bytes_max: 1 << 20, ..config };
+            let config = streamkeeper_ledger::LedgerConfig { replay_bytes_max: 1 << 20, ..small() };
+            let config = streamkeeper_ledger::LedgerConfig { memory_bytes_max: 1 << 20, ..config };
             (ledger, _) = Ledger::open(Arc::new(RealFs), &dir, config).unwrap();
         }
         assert!(ledger.accept(&event.incoming()).unwrap().is_new());

@@ -8,11 +8,11 @@ use std::path::Path;
 
 use common::{Event, NOON, dir, open};
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs};
-use streamkeeper_ledger::{Config, Given, Ledger, LedgerError, verify};
+use streamkeeper_ledger::{Given, Ledger, LedgerConfig, LedgerError, verify};
 
 /// Large bounds: one segment, nothing sealed.
-fn large() -> Config {
-    Config { sinks: vec!["a".to_owned()], ..Config::default() }
+fn large() -> LedgerConfig {
+    LedgerConfig { sinks: vec!["a".to_owned()], ..LedgerConfig::default() }
 }
 
 /// A ledger that holds so many events.
@@ -29,7 +29,7 @@ fn filled(fs: &FaultyFs, events: u32) -> Ledger {
 /// A start for a sink that has everything before `next` of this ledger.
 fn open_given(fs: &FaultyFs, ledger: Option<&str>, next: u64) -> Result<Ledger, LedgerError> {
     let given = vec![Given { ledger: ledger.map(str::to_owned), next }];
-    open(fs, &Config { given, ..large() }).map(|(ledger, _)| ledger)
+    open(fs, &LedgerConfig { given, ..large() }).map(|(ledger, _)| ledger)
 }
 
 fn remove_all(fs: &FaultyFs) {

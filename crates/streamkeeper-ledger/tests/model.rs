@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use streamkeeper_core::marked::{Cause, Lost, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
-use streamkeeper_ledger::{Config, KeptState, Ledger, LedgerError, LedgerIdentity};
+use streamkeeper_ledger::{KeptState, Ledger, LedgerConfig, LedgerError, LedgerIdentity};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -72,7 +72,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 /// A ledger, and what is known of it.
 struct Run {
     fs: FaultyFs,
-    config: Config,
+    config: LedgerConfig,
     ledger: Option<Ledger>,
     /// With everything that was taken, committed or not.
     model: Model,

@@ -11,7 +11,7 @@ use common::{Event, NOON, dir, kept, open, read_all, small};
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
-use streamkeeper_ledger::{Config, Given, KeptState, Ledger, LedgerError, Start};
+use streamkeeper_ledger::{Given, KeptState, Ledger, LedgerConfig, LedgerError, Start};
 
 fn event(number: u32) -> Event {
     Event::new(&format!("{number:032x}"), Some(NOON + i64::from(number)), 1)
@@ -22,7 +22,7 @@ fn state(clean: bool) -> KeptState {
 }
 
 /// A ledger with so many events, in commits of four.
-fn filled(fs: &FaultyFs, events: u32, config: &Config) -> Ledger {
+fn filled(fs: &FaultyFs, events: u32, config: &LedgerConfig) -> Ledger {
     let (mut ledger, report) = open(fs, config).unwrap();
     assert_eq!(report.start, Start::First);
     for number in 0..events {
@@ -36,8 +36,8 @@ fn filled(fs: &FaultyFs, events: u32, config: &Config) -> Ledger {
 }
 
 /// Large bounds: one segment, nothing sealed.
-fn large() -> Config {
-    Config { sinks: vec!["a".to_owned()], ..Config::default() }
+fn large() -> LedgerConfig {
+    LedgerConfig { sinks: vec!["a".to_owned()], ..LedgerConfig::default() }
 }
 
 fn file(fs: &FaultyFs, prefix: &str) -> PathBuf {
@@ -193,7 +193,7 @@ fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
         assert!(fs.flip_bit(&path, usize::try_from(whole).unwrap() - 1));
         // The file sink's own place: it has some of the frame.
         let given = |next| vec![Given { ledger: None, next }];
-        let error = open(&fs, &Config { given: given(to + 1), ..large() }).unwrap_err();
+        let error = open(&fs, &LedgerConfig { given: given(to + 1), ..large() }).unwrap_err();
         let LedgerError::Damaged { path: named, offset, .. } = &error else { panic!("{error}") };
         assert_eq!((named, *offset), (&path, last));
         for advice in ["Restore the directory", "an older copy", "`<path>.cursor`"] {
@@ -201,7 +201,7 @@ fn a_damaged_last_frame_that_a_sink_has_had_is_damage_and_not_a_torn_tail() {
         }
         assert_eq!(fs.open(&path, Access::Read).unwrap().len().unwrap(), whole, "nothing is cut");
         // Whoever has nothing of it proves nothing.
-        let (_, report) = open(&fs, &Config { given: given(5), ..large() }).unwrap();
+        let (_, report) = open(&fs, &LedgerConfig { given: given(5), ..large() }).unwrap();
         assert!(report.torn.is_some());
     }
 }
@@ -280,7 +280,7 @@ fn a_state_that_was_not_finished_is_no_obstacle_to_another_list_of_sinks() {
     let fs = FaultyFs::new(1);
     drop(filled(&fs, 8, &large()));
     fs.create(&dir().join("state.tmp")).unwrap();
-    let config = Config { sinks: vec!["a".to_owned(), "another".to_owned()], ..large() };
+    let config = LedgerConfig { sinks: vec!["a".to_owned(), "another".to_owned()], ..large() };
     let (ledger, _) = open(&fs, &config).unwrap();
     assert_eq!(ledger.outbox().cursor("another"), Some(1));
 }

@@ -35,7 +35,7 @@ use launchdarkly_sdk_transport::HyperTransport;
 use serde_json::json;
 use streamkeeper::config::StreamConfig;
 use streamkeeper::{Secret, Streamkeeper};
-use streamkeeper_ledger::Config;
+use streamkeeper_ledger::LedgerConfig;
 use streamkeeper_sse::{Decoder, Frame, Limits};
 use tempfile::TempDir;
 use zstd::bulk::Compressor;
@@ -145,7 +145,7 @@ fn bare(service: &Service, mut each: impl FnMut(&[u8])) {
 fn stored(service: &Service) -> u64 {
     let dir = directory();
     let mut file = File::create(dir.path().join("frames")).unwrap();
-    let Config { frame_bytes, compression_level, .. } = Config::default();
+    let LedgerConfig { frame_bytes, compression_level, .. } = LedgerConfig::default();
     let mut zstd = Compressor::new(compression_level).unwrap();
     // As the ledger does for its fast levels.
     zstd.set_parameter(CParameter::HashLog(12)).unwrap();

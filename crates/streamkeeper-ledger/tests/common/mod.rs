@@ -16,7 +16,9 @@ use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::{Accepted, Verdict, Version};
 use streamkeeper_ledger::fs::FaultyFs;
-use streamkeeper_ledger::{Config, Entry, Incoming, KeptState, Ledger, LedgerError, OpenReport};
+use streamkeeper_ledger::{
+    Entry, Incoming, KeptState, Ledger, LedgerConfig, LedgerError, OpenReport,
+};
 
 pub const DAY: i64 = 86_400_000_000;
 
@@ -69,14 +71,14 @@ pub fn kept(state: &StreamState) -> KeptState {
 }
 
 /// A small ledger: segments of a few commits, keys sealed all the time.
-pub fn small() -> Config {
-    Config {
+pub fn small() -> LedgerConfig {
+    LedgerConfig {
         sinks: vec!["a".to_owned(), "b".to_owned()],
         segment_bytes: 1_500,
         frame_bytes: 200,
         memory_bytes_max: 64 << 10,
         replay_bytes_max: 4_000,
-        ..Config::default()
+        ..LedgerConfig::default()
     }
 }
 
@@ -84,7 +86,7 @@ pub fn dir() -> &'static Path {
     Path::new("/data/streams/test")
 }
 
-pub fn open(fs: &FaultyFs, config: &Config) -> Result<(Ledger, OpenReport), LedgerError> {
+pub fn open(fs: &FaultyFs, config: &LedgerConfig) -> Result<(Ledger, OpenReport), LedgerError> {
     Ledger::open(Arc::new(fs.clone()), dir(), config.clone())
 }
 

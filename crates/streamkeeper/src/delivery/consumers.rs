@@ -325,9 +325,9 @@ mod tests {
     }
 
     fn entry(folder: &std::path::Path, number: usize, sink: &str) -> Arc<StreamEntry> {
-        let config = streamkeeper_ledger::Config {
+        let config = streamkeeper_ledger::LedgerConfig {
             sinks: vec![sink.into()],
-            ..streamkeeper_ledger::Config::default()
+            ..streamkeeper_ledger::LedgerConfig::default()
         };
         let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
         let place = folder.join(number.to_string());

@@ -71,14 +71,14 @@ impl Prepared {
     ) -> Result<Self, StreamError> {
         let transport = transport(config)?;
         let settings = &config.ledger;
-        let ledger_config = streamkeeper_ledger::Config {
+        let ledger_config = streamkeeper_ledger::LedgerConfig {
             sinks: consumers.clone(),
             given,
             memory_bytes_max: settings.memory_bytes / 4 * 3,
             retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
             outbox_bytes_max: settings.outbox_bytes,
             outbox_age_max: settings.outbox_age,
-            ..streamkeeper_ledger::Config::default()
+            ..streamkeeper_ledger::LedgerConfig::default()
         };
         let folder = ledgers::folder(data_dir, &config.name);
         let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)

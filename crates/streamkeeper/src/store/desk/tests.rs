@@ -57,12 +57,12 @@ struct Bench {
 impl Bench {
     fn new(outbox_bytes_max: u64) -> Self {
         let disk = FaultyFs::new(1);
-        let config = streamkeeper_ledger::Config {
+        let config = streamkeeper_ledger::LedgerConfig {
             sinks: vec!["sink".into()],
             outbox_bytes_max,
             frame_bytes: 1,
             segment_bytes: 1,
-            ..streamkeeper_ledger::Config::default()
+            ..streamkeeper_ledger::LedgerConfig::default()
         };
         let (ledger, _) =
             Ledger::open(Arc::new(disk.clone()), Path::new("/ledger"), config).unwrap();
@@ -289,9 +289,9 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     desk.close();
     assert_eq!(closed.blocking_recv(), Ok(()));
     disk.power_cut();
-    let config = streamkeeper_ledger::Config {
+    let config = streamkeeper_ledger::LedgerConfig {
         sinks: vec!["sink".into()],
-        ..streamkeeper_ledger::Config::default()
+        ..streamkeeper_ledger::LedgerConfig::default()
     };
     let (ledger, _) = Ledger::open(Arc::new(disk), Path::new("/ledger"), config).unwrap();
     assert_eq!(ledger.outbox().cursor("sink"), Some(3));

@@ -7,7 +7,7 @@ use actix::Actor as _;
 use actix_rt::{Arbiter, System};
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_ledger::fs::FaultyFs;
-use streamkeeper_ledger::{Config, Ledger};
+use streamkeeper_ledger::{Ledger, LedgerConfig};
 
 use crate::base::budget::Budget;
 use crate::base::clock::Clock;
@@ -25,7 +25,7 @@ use super::*;
 #[test]
 fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
     let disk = Arc::new(FaultyFs::new(1));
-    let (ledger, _) = Ledger::open(disk, Path::new("/ledger"), Config::default()).unwrap();
+    let (ledger, _) = Ledger::open(disk, Path::new("/ledger"), LedgerConfig::default()).unwrap();
     let (reports, receiver) = Reports::channel(Clock::start());
     let budget = Budget::new(100_000);
     let entry = StreamEntry::new("s".into(), ledger.outbox(), budget.clone(), Vec::new());

@@ -21,7 +21,7 @@ use super::*;
 fn registry() -> Registry {
     let registry = Registry::default();
     let config =
-        streamkeeper_ledger::Config { sinks: vec!["archive".into()], ..Default::default() };
+        streamkeeper_ledger::LedgerConfig { sinks: vec!["archive".into()], ..Default::default() };
     let disk = Arc::new(FaultyFs::new(1));
     let (ledger, _) = Ledger::open(disk, Path::new("/ledger"), config).unwrap();
     let consumers = vec![Consumer::new("archive")];

@@ -19,9 +19,9 @@ use super::*;
 fn registry(streams: usize) -> Registry {
     let registry = Registry::default();
     let folder = tempfile::tempdir().unwrap();
-    let config = streamkeeper_ledger::Config {
+    let config = streamkeeper_ledger::LedgerConfig {
         sinks: vec!["archive".into()],
-        ..streamkeeper_ledger::Config::default()
+        ..streamkeeper_ledger::LedgerConfig::default()
     };
     let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
     let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, folder.path(), config).unwrap();
