@@ -10,6 +10,7 @@ pub mod incidents;
 pub mod lag;
 pub mod mark;
 pub mod sinks;
+pub mod turns;
 
 /// What a checker says: all is well, or this is broken.
 pub type Verdict = Result<(), String>;
