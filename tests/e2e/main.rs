@@ -17,6 +17,7 @@
     reason = "tests"
 )]
 
+mod cost;
 mod deployment;
 mod disk;
 mod embedded;

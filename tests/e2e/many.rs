@@ -1,8 +1,9 @@
 //! Many organizations in one process: every stream live, every event there once, and what it costs.
 //!
 //! `make many` is the long form: `MANY_ORGANIZATIONS` says how many there are, with five streams of two
-//! slots each. It prints memory, threads, and how long an answer of the endpoint takes; none of that
-//! is asserted, since it says as much about the machine and the profile as about the program.
+//! slots each; before them it takes a fiftieth and a fifth of them, at the same total rate. It prints memory,
+//! threads, how long an answer of the endpoint takes, and the CPU time of an event and of a poke; none of
+//! that is asserted, since it says as much about the machine and the profile as about the program.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use streamkeeper_simulator::checker::{self, Expected};
 
+use super::cost::{Cpu, Proc, syncs};
 use super::support::{Keeper, Service, Settings, request, wait_for_within};
 
 /// What the service allows an organization.
@@ -22,14 +24,31 @@ const SLOTS: usize = 2;
 /// Opening a thousand connections takes a while on two cores.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Accepted events a second, of all streams together. Each stream of an organization has all its events.
+const RATE: usize = 500;
+
 #[test]
 fn many_organizations_in_one_process() {
     let given = std::env::var("MANY_ORGANIZATIONS").ok().map(|text| text.parse().unwrap());
-    let organizations: usize = given.unwrap_or(10);
+    let Some(organizations): Option<usize> = given else {
+        keep(10, None);
+        return;
+    };
+    let sizes = [organizations / 50, organizations / 5, organizations];
+    let shares = sizes.map(|size| keep(size.max(1), Some(Duration::from_secs(20))));
+    let (least, most) = shares
+        .iter()
+        .fold((f64::MAX, 0.0_f64), |(least, most), share| (least.min(*share), most.max(*share)));
+    eprintln!("the sinks' share of an event at these sizes differs by {:.2} ×", most / least);
+}
+
+/// Keeps so many organizations in one process, looks at each of its costs for so long, if at all, and checks that
+/// nothing is lost. Answers what an event costs in the sinks, in microseconds of CPU time.
+fn keep(organizations: usize, measured: Option<Duration>) -> f64 {
     let streams = organizations * STREAMS;
     let slots = streams * SLOTS;
     allow_files(8 * slots + 1_000);
-    let rate = format!("--rate={}", 5 * organizations);
+    let rate = format!("--rate={}", RATE / STREAMS);
     let service = Service::process(&[&format!("--organizations={organizations}"), &rate]);
     let mut keeper = Keeper::start_with::<&str>(&configuration(&service.url, organizations), &[]);
     let url = keeper.endpoint();
@@ -44,18 +63,82 @@ fn many_organizations_in_one_process() {
     });
     eprintln!("{organizations} organizations × {STREAMS} streams × {SLOTS} slots");
     eprintln!("all live after {:.1} s", began.elapsed().as_secs_f64());
+    say_sizes(&keeper, &url, slots);
+    let share = measured.map_or(0.0, |measured| {
+        let share = say_cost_of_events(&keeper, &service, measured);
+        stop_events(&service, organizations);
+        say_cost_of_pokes(&keeper, &service, measured);
+        say_sizes(&keeper, &url, slots);
+        share
+    });
+    stop_events(&service, organizations);
+    nothing_is_lost(&keeper, &service, organizations);
+    keeper.stop();
+    share
+}
+
+fn say_sizes(keeper: &Keeper, url: &str, slots: usize) {
     let process = Proc::read(keeper.process());
     let each = process.resident_kib / slots;
     eprintln!("memory: {} MiB, {each} KiB for each slot", process.resident_kib / 1024);
     eprintln!("threads: {}, open files: {}", process.threads, process.files);
     for path in ["/metrics", "/status"] {
-        let (bytes, took) = median_of_five(&url, path);
+        let (bytes, took) = median_of_five(url, path);
         eprintln!("{path}: {:.1} ms, {} KiB", took.as_secs_f64() * 1e3, bytes / 1024);
     }
+}
 
+/// Looks for so long at a steady rate; what an event costs in the sinks.
+fn say_cost_of_events(keeper: &Keeper, service: &Service, measured: Duration) -> f64 {
+    let (process, url) = (keeper.process(), &keeper.endpoint());
+    service.wait_time(SETTLED);
+    let (events, before) = (count(url, "accepted"), Cpu::read(process));
+    service.wait_time(measured);
+    let (events, after) = (count(url, "accepted") - events, Cpu::read(process));
+    let of = |name: &str| each(after.of(name).saturating_sub(before.of(name)), events);
+    let sinks = of("sk-sinks");
+    eprintln!(
+        "{events} events, µs of CPU each: {:.0}, of which sinks {sinks:.0}, writers {:.0}",
+        each(after.all().saturating_sub(before.all()), events),
+        of("sk-writer"),
+    );
+    let before = count(url, "accepted");
+    let synced = syncs(process, service, measured / 4);
+    let events = (count(url, "accepted") - before).max(1);
+    eprintln!("syncs of a file for each event: {:.2}", synced as f64 / events as f64);
+    sinks
+}
+
+fn say_cost_of_pokes(keeper: &Keeper, service: &Service, measured: Duration) {
+    let (process, url) = (keeper.process(), &keeper.endpoint());
+    service.wait_time(SETTLED);
+    let (pokes, before) = (count(url, "pokes"), Cpu::read(process));
+    service.wait_time(measured);
+    let (pokes, after) = (count(url, "pokes") - pokes, Cpu::read(process));
+    let spent = after.all().saturating_sub(before.all());
+    eprintln!("{pokes} pokes, µs of CPU each: {:.0}", each(spent, pokes));
+}
+
+/// What was there before has come in by then.
+const SETTLED: Duration = Duration::from_secs(5);
+
+fn each(spent: Duration, count: u64) -> f64 {
+    spent.as_secs_f64() * 1e6 / count.max(1) as f64
+}
+
+fn stop_events(service: &Service, organizations: usize) {
     for organization in 1..=organizations {
         service.generate_for(organization, 0.0);
     }
+}
+
+/// A count, over all streams.
+fn count(url: &str, name: &str) -> u64 {
+    status(url).iter().map(|stream| stream[name].as_u64().unwrap()).sum()
+}
+
+fn nothing_is_lost(keeper: &Keeper, service: &Service, organizations: usize) {
+    let streams = organizations * STREAMS;
     let truths: Vec<_> = (1..=organizations).map(|number| service.truth_of(number)).collect();
     let mut seen = None;
     wait_for_within(PATIENCE, "every event of every stream", || {
@@ -63,7 +146,7 @@ fn many_organizations_in_one_process() {
         if seen.replace(now) != Some(now) {
             return None;
         }
-        let lines = by_stream(&keeper);
+        let lines = by_stream(keeper);
         let complete = (0..streams).all(|stream| {
             let lines = lines.get(&name(stream)).map_or(&[][..], Vec::as_slice);
             let truth = &truths[stream / STREAMS];
@@ -77,7 +160,6 @@ fn many_organizations_in_one_process() {
         });
         complete.then_some(())
     });
-    keeper.stop();
 }
 
 /// The name of a stream, numbered from 0 over all organizations.
@@ -149,24 +231,5 @@ fn allow_files(count: usize) {
     let soft = current.split_whitespace().nth(3).unwrap();
     if soft.parse::<usize>().is_ok_and(|soft| soft < count) {
         limit(format!("--nofile={count}:"));
-    }
-}
-
-/// What the system says of a process.
-struct Proc {
-    resident_kib: usize,
-    threads: usize,
-    files: usize,
-}
-
-impl Proc {
-    fn read(process: u32) -> Self {
-        let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-        let number = |key: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(key)).unwrap();
-            line.split_whitespace().next().unwrap().parse().unwrap()
-        };
-        let files = fs::read_dir(format!("/proc/{process}/fd")).unwrap().count();
-        Self { resident_kib: number("VmRSS:"), threads: number("Threads:"), files }
     }
 }

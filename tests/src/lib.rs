@@ -12,11 +12,13 @@
 //! - [`world`]: the event loop; its parts are `network` (connections), `service` (calls and
 //!   attempts), `shell` (the process), `desk` (its queue), `storage` (disk and sinks), `replays`
 //!   (what an operator asks to be read again), `trouble` (carries the faults out), `phases` (when is it over).
+//! - [`delivery`]: a world of its own, in which many streams take turns at one sink.
 //! - [`disk`]: what survives a crash; [`storage`]: how it is bounded. [`checkers`]: what must hold.
 //! - [`naive`]: the rules that lose events, to show that they do.
 
 pub mod agenda;
 pub mod checkers;
+pub mod delivery;
 pub mod disk;
 pub mod fault;
 pub mod naive;

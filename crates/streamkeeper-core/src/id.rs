@@ -69,3 +69,7 @@ impl fmt::Display for IncidentId {
         self.0.fmt(f)
     }
 }
+
+/// The number of a stream's way through one sink; never used twice there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FeedId(pub u64);

@@ -20,6 +20,7 @@
 //! - [`policy`]: the policies of a stream, a closed family: their contract, and what all have in common.
 //! - [`marked`]: the family of streams that are read again from a mark.
 //! - [`state`]: what is written down of a stream, as bytes.
+//! - [`turns`] (one per sink): which streams a delivery carries, and when again after a failure.
 
 pub mod backoff;
 pub mod classify;
@@ -31,5 +32,6 @@ pub mod restart;
 pub mod service_clock;
 pub mod state;
 pub mod time;
+pub mod turns;
 pub mod version;
 pub mod watchdog;

@@ -130,13 +130,20 @@ impl Outbox {
     }
 
     /// `sink` has everything before `next`. Going back is not possible; what is not committed yet
-    /// cannot be acknowledged; an unknown sink is ignored.
+    /// cannot be acknowledged.
+    ///
+    /// # Panics
+    /// If the ledger was not opened for that sink: its acknowledgements would vanish.
     pub fn acknowledge(&self, sink: &str, next: u64) {
         let mut log = self.shared.lock();
         let end = log.end;
-        if let Some(cursor) = log.cursors.get_mut(sink) {
+        let cursor = log.cursors.get_mut(sink);
+        let is_known = cursor.is_some();
+        if let Some(cursor) = cursor {
             cursor.next = cursor.next.max(next.min(end));
         }
+        drop(log);
+        assert!(is_known, "the ledger was not opened for the sink {sink}");
     }
 
     /// The first event that `sink` has not acknowledged.

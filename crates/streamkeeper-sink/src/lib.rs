@@ -6,9 +6,10 @@
 //! depends on no more than this crate. Read [`Sink`] and [`Envelope`] first.
 //!
 //! Invariants, which [`testkit`] checks for any sink:
-//! - a sink is given one batch at a time, in the stream's order, and keeps it;
+//! - a sink is given one batch at a time, in each stream's order, and keeps it;
 //! - `Ok` means that the sink has the whole batch, as durably as it promises;
-//! - after an error the same events are given again: at least once, never less;
+//! - after an error the same events are given again: at least once, never less. [`SinkError`] says what
+//!   helps, and whom it blames: who is not blamed is not delayed;
 //! - after a crash, too; a sink that keeps its own place drops what it has ([`Sink::resume`]), and
 //!   names the ledger in it, so that another one's numbers are not taken for its own ([`OwnPlace`]).
 //!
@@ -16,13 +17,15 @@
 //! sink wants (the library); the sinks themselves (`streamkeeper-sinks`).
 
 mod envelope;
+mod error;
 mod factory;
 mod sink;
 mod table;
 pub mod testkit;
 
 pub use envelope::Envelope;
+pub use error::{Blame, Failure, SinkError};
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;
-pub use sink::{Judged, OwnPlace, Resume, Sink, SinkError};
+pub use sink::{Judged, OwnPlace, Resume, Shape, Sink};
 pub use table::{SinkTable, unknown_key};

@@ -1,14 +1,13 @@
-//! What a sink promises, and how it fails.
+//! What a sink promises.
 //!
-//! The caller owns the retries: a sink tries once and says how it went. Nothing of an
-//! event may be in an error: its text goes to logs and its reason is a metric label.
+//! The caller owns the retries: a sink tries once and says how it went ([`SinkError`]).
 
-use std::error::Error;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::Envelope;
+use crate::{Envelope, SinkError};
 
 /// A place where events go. At least once, in order, one batch at a time.
 ///
@@ -47,21 +46,28 @@ pub trait Sink: Send {
     ///
     /// # Errors
     ///
-    /// When the sink cannot find its place now: nothing is delivered, and it is asked again.
+    /// When the sink cannot find its place now: it is asked again, and nothing of the stream is
+    /// delivered before. Nothing of any other stream, either, unless the error blames this one.
     fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         let _ = resume;
         Box::pin(async { Ok(()) })
     }
 
-    /// Delivers a batch, in order. `Ok` means that the sink has all of it, as durably as
-    /// it promises: the events will not be given again. An empty batch is `Ok`.
+    /// Delivers a batch, in order: of one stream, or of several one after the other, if the sink
+    /// [takes that](Shape::several). `Ok` means that the sink has all of it, as durably as it
+    /// promises: the events will not be given again. An empty batch is `Ok`.
     ///
     /// # Errors
     ///
-    /// After an error, or if the future is dropped before its end, any part of the batch
-    /// may have arrived; the caller gives the events again, from the first one on, in a
-    /// batch that may be cut differently.
+    /// After an error, or if the future is dropped before its end (it is after the sink's
+    /// [time limit](Shape::time_limit)), any part of the batch may have arrived; the caller gives the
+    /// events again, from each stream's first one on, in a batch that may be cut differently.
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>>;
+
+    /// How the sink wants its deliveries; asked once, before the first.
+    fn shape(&self) -> Shape {
+        Shape::default()
+    }
 
     /// The sink's own places when it was made, by stream. Asked before a ledger is opened, so that a ledger
     /// that has lost what the sink has is found damaged. The default knows of none.
@@ -76,6 +82,32 @@ pub trait Sink: Send {
     ///
     /// When the end was not in order; there is nothing left to retry.
     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>>;
+}
+
+/// How a sink wants its deliveries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// A batch has at most so many events.
+    pub events_max: usize,
+    /// A batch has at most so many bytes, or one event.
+    pub bytes_max: usize,
+    /// A batch may carry several streams. Then what a batch costs is paid once, however many streams
+    /// have something new.
+    pub several: bool,
+    /// A delivery that takes longer is given up, and counts as [broken](crate::Failure::Broken).
+    /// `None`: it may take as long as it likes, and one that hangs is not found.
+    pub time_limit: Option<Duration>,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            events_max: 1_000,
+            bytes_max: 4 << 20,
+            several: false,
+            time_limit: Some(Duration::from_secs(60)),
+        }
+    }
 }
 
 /// Where the ledger is in one stream, as [`Sink::resume`] is told.
@@ -152,46 +184,5 @@ impl Resume<'_> {
     #[must_use]
     pub fn place(&self, own: Option<&OwnPlace>) -> u64 {
         own.filter(|own| self.judge(own) == Judged::Fits).map_or(self.next, |own| own.next)
-    }
-}
-
-/// Why a delivery failed.
-///
-/// ```
-/// use streamkeeper_sink::SinkError;
-///
-/// let error = SinkError::retryable("write_failed")
-///     .with_source(std::io::Error::from(std::io::ErrorKind::StorageFull));
-/// assert!(error.retryable);
-/// assert_eq!(error.to_string(), "write_failed");
-/// ```
-#[derive(Debug, thiserror::Error)]
-#[error("{reason}")]
-pub struct SinkError {
-    /// Whether the same batch may succeed later without anybody's help. If not, the
-    /// sink is stopped until an operator acts; the events wait.
-    pub retryable: bool,
-    /// A short `snake_case` word from a fixed set: a metric label and a log field.
-    pub reason: &'static str,
-    /// The error below, if there is one. Must not quote an event.
-    #[source]
-    pub source: Option<Box<dyn Error + Send + Sync>>,
-}
-
-impl SinkError {
-    /// An error that the next try may overcome.
-    pub fn retryable(reason: &'static str) -> Self {
-        Self { retryable: true, reason, source: None }
-    }
-
-    /// An error that no retry overcomes.
-    pub fn permanent(reason: &'static str) -> Self {
-        Self { retryable: false, reason, source: None }
-    }
-
-    /// The same error with the one below it.
-    #[must_use]
-    pub fn with_source(self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { source: Some(source.into()), ..self }
     }
 }

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::{Envelope, Resume, Sink};
+use crate::{Envelope, Failure, Resume, Sink};
 
 /// Where the sink under test delivers to.
 pub trait Destination {
@@ -19,7 +19,7 @@ pub trait Destination {
     /// The records that have arrived, in order, repetitions included.
     fn received(&mut self) -> Vec<Bytes>;
 
-    /// Makes the next delivery of the open sink fail part-way with a retryable error; `false` if
+    /// Makes the next delivery of the open sink fail part-way, with what passes by itself; `false` if
     /// the destination cannot be made to fail in a test.
     fn fail_next(&mut self) -> bool;
 
@@ -43,6 +43,7 @@ pub async fn check<D: Destination>(mut fresh: impl FnMut() -> D) {
     resumes_after_a_crash(&mut fresh()).await;
     takes_everything_of_another_ledger(&mut fresh()).await;
     takes_everything_of_a_copy(&mut fresh()).await;
+    takes_several_streams_at_once(&mut fresh()).await;
 }
 
 /// Every record arrives once, unchanged and in order, whatever the size of the batches.
@@ -79,7 +80,7 @@ pub async fn delivers_again_after_an_error(destination: &mut impl Destination) {
     }
     match sink.deliver(&batch).await {
         Ok(()) => panic!("the delivery was made to fail and did not"),
-        Err(error) => assert!(error.retryable, "not retryable: {error}"),
+        Err(error) => assert_ne!(error.failure, Failure::Poisoned, "does not pass: {error}"),
     }
     deliver(&mut *sink, &batch).await;
     deliver(&mut *sink, &after).await;
@@ -156,6 +157,26 @@ pub async fn takes_everything_of_a_copy(destination: &mut impl Destination) {
         deliver(&mut *sink, events).await;
     }
     assert_same(&destination.received(), &[before, after].concat(), "a copy");
+}
+
+/// A batch of several streams arrives as each stream's own would, if the sink takes such batches; after a
+/// crash, too.
+pub async fn takes_several_streams_at_once(destination: &mut impl Destination) {
+    let of = |numbers: std::ops::Range<u64>| {
+        [envelopes_of("testkit", numbers.clone()), envelopes_of("other", numbers)].concat()
+    };
+    for (numbers, next) in [(1..4, 1), (3..7, if destination.remembers() { 3 } else { 4 })] {
+        let mut sink = destination.open();
+        if !sink.shape().several {
+            return;
+        }
+        for source in ["testkit", "other"] {
+            resume(&mut *sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
+        }
+        deliver(&mut *sink, &of(numbers.start.max(next)..numbers.end)).await;
+        // No `close`: this is the crash.
+    }
+    assert_same(&destination.received(), &[of(1..4), of(4..7)].concat(), "several streams");
 }
 
 /// Envelopes with distinct, awkward records; `numbers` are their sequence numbers.

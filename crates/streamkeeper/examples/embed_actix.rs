@@ -18,7 +18,7 @@ impl Sink for Counting {
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             // An error leaves the batch in the outbox: it comes again.
-            self.0.send(batch.len()).await.map_err(|_| SinkError::permanent("nobody listens"))
+            self.0.send(batch.len()).await.map_err(|_| SinkError::broken("nobody_listens"))
         })
     }
 

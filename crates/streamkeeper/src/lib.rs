@@ -51,7 +51,9 @@ pub use requests::{ControlRequest, ReloadError, ReloadReport, StartError, StopRe
 pub use store::ledgers;
 pub use stream::StreamError;
 pub use streamkeeper_ledger::LedgerError;
-pub use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError, SinkFactory};
+pub use streamkeeper_sink::{
+    Blame, BoxFuture, Envelope, Failure, Resume, Shape, Sink, SinkError, SinkFactory,
+};
 pub use surface::control;
 
 /// The HTTP endpoint: metrics, health, status and steering, also in an application's own server.

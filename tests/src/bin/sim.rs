@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use streamkeeper_tests::{Plan, run};
+use streamkeeper_tests::{Plan, delivery, run};
 
 /// The seeded simulation of streamkeeper-core, in virtual time.
 #[derive(Debug, Parser)]
@@ -83,8 +83,9 @@ fn main() -> ExitCode {
 #[expect(clippy::print_stdout, reason = "the program's output")]
 fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
     let outcome = run(Plan::draw(seed), arguments.trace);
+    let turns = delivery::run(delivery::DeliveryPlan::draw(seed));
     if arguments.each {
-        println!("{seed} {outcome:?}");
+        println!("{seed} {outcome:?} {turns:?}");
     }
     let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     totals.accepted += outcome.accepted;
@@ -101,5 +102,12 @@ fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
             violation.what
         );
         totals.failed.push((seed, violation.what));
+    }
+    if let Some((after, what)) = turns.violation {
+        let after = after as f64 / 1_000.0;
+        println!(
+            "seed {seed} after {after:.3} s, at a sink: {what}\n    make sim SEED={seed} RUNS=1"
+        );
+        totals.failed.push((seed, what));
     }
 }

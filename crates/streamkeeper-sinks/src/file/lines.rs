@@ -51,20 +51,19 @@ impl Lines {
     }
 
     /// The lines of events that are not in the file yet, how many others there are, and the
-    /// places once the former have been written.
+    /// places that are others once the former have been written.
     pub(super) fn after(&self, places: &Places) -> (Cow<'_, [u8]>, usize, Places) {
-        let (mut places, mut missing, mut start) = (places.clone(), Vec::new(), 0);
+        let (mut changed, mut missing, mut start) = (Places::new(), Vec::new(), 0);
         for line in &self.lines {
-            match places.get_mut(&*line.source) {
-                Some(place) if line.sequence < place.next => {}
-                Some(place) => {
-                    missing.push(start..line.end);
-                    place.next = line.sequence + 1;
-                }
-                None => {
-                    missing.push(start..line.end);
-                    let place = OwnPlace { ledger: None, next: line.sequence + 1 };
-                    places.insert(line.source.to_string(), place);
+            let (source, next) = (&*line.source, line.sequence + 1);
+            let known = changed.get(source).or_else(|| places.get(source));
+            if known.is_none_or(|place| line.sequence >= place.next) {
+                missing.push(start..line.end);
+                if let Some(place) = changed.get_mut(source) {
+                    place.next = next;
+                } else {
+                    let ledger = places.get(source).and_then(|place| place.ledger.clone());
+                    changed.insert(source.to_owned(), OwnPlace { ledger, next });
                 }
             }
             start = line.end;
@@ -76,6 +75,6 @@ impl Lines {
             let line = |range| self.bytes.get(range).unwrap_or_default();
             Cow::Owned(missing.into_iter().flat_map(line).copied().collect())
         };
-        (bytes, known, places)
+        (bytes, known, changed)
     }
 }

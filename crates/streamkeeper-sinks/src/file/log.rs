@@ -10,6 +10,9 @@
 //! a side file, or with one that the ledger is ahead of, lines go behind what is there, and a
 //! line without its end is ended first.
 //!
+//! The side file is added to with each batch; it is replaced as a whole when it has grown, and whenever
+//! adding to it has failed or it is not as it was left, so that nothing stands behind what was not finished.
+//!
 //! If the lines cannot be made durable they are cut off at once, or before anything else is
 //! written: that makes every page of the batch dirty anew, so that the next sync is a true one.
 //! Once they are durable they stay, whatever happens to the side file: a replacement that
@@ -21,7 +24,7 @@ use std::path::PathBuf;
 
 use streamkeeper_sink::{Judged, OwnPlace, Resume};
 
-use super::cursor::{Cursor, Mark};
+use super::cursor::{Counted, Cursor, Mark};
 use super::lines::{Lines, Places};
 use super::storage::Storage;
 
@@ -35,11 +38,29 @@ pub(super) struct Log<S> {
     path: PathBuf,
     storage: S,
     end: End,
+    /// The side file, if it is as it was left: it may be added to.
+    side: Option<Side>,
     /// Where the output ends, as the side file says or is to say next.
     mark: Option<Mark>,
     places: Places,
     /// Streams whose place is from the side file and has not been held against the ledger.
     unconfirmed: BTreeSet<String>,
+}
+
+/// How long the side file is, in bytes.
+#[derive(Clone, Copy, Debug)]
+struct Side {
+    /// When all was said.
+    whole: u64,
+    /// Now.
+    length: u64,
+}
+
+impl Side {
+    /// Whether it is shorter than what is worth replacing.
+    fn may_grow<S: Storage>(self) -> bool {
+        self.length < S::SIDE_BYTES_MAX.max(4 * self.whole)
+    }
 }
 
 /// What is known about the end of the open output.
@@ -64,7 +85,8 @@ impl<S: Storage> Log<S> {
             None => (None, Places::new()),
         };
         let unconfirmed = places.keys().cloned().collect();
-        let mut log = Self { name, path, storage, end: End::Unknown, mark, places, unconfirmed };
+        let (end, side) = (End::Unknown, None);
+        let mut log = Self { name, path, storage, end, side, mark, places, unconfirmed };
         // With a side file the first batch has to show that the ledger is not ahead of it.
         if log.mark.is_none() {
             log.make_ready()?;
@@ -97,10 +119,12 @@ impl<S: Storage> Log<S> {
         if is_ahead && self.end == End::Unknown {
             self.mark = None;
         }
+        // A place that is another by itself, and not by a batch, is written down with all others.
+        self.side = None;
         self.places.insert(resume.source.to_owned(), place);
         // The ledger will grow: one day the old place would fit.
         if let (Judged::Ahead, Some(mark)) = (judged, &self.mark) {
-            S::save(&self.path, &Cursor::new(mark.clone(), self.places.clone()))?;
+            S::save(&self.path, &Cursor::new(mark.clone(), self.places.clone()).to_text())?;
         }
         self.unconfirmed.remove(resume.source);
         Ok(())
@@ -140,7 +164,7 @@ impl<S: Storage> Log<S> {
             }
         }
         self.make_ready()?;
-        let (bytes, known, places) = lines.after(&self.places);
+        let (bytes, known, changed) = lines.after(&self.places);
         if known > 0 {
             tracing::info!(sink = %self.name, events = known, "dropped what is in the file already");
         }
@@ -153,10 +177,11 @@ impl<S: Storage> Log<S> {
             drop(self.cut_torn());
             return Err(error);
         }
-        (self.end, self.places) = (End::Unknown, places);
+        self.end = End::Unknown;
+        self.places.extend(changed.clone());
         let length = self.mark.take().map_or(0, |mark| mark.length) + bytes.len() as u64;
         self.mark_end(length)?;
-        self.save()
+        self.count_in(changed)
     }
 
     /// Makes the output end at the mark, and the side file say so.
@@ -217,9 +242,29 @@ impl<S: Storage> Log<S> {
         Ok(Mark::new(self.storage.identity()?, length, &self.storage.tail(length)?))
     }
 
+    /// Makes the side file say where the output ends, and what a batch has changed.
+    fn count_in(&mut self, places: Places) -> io::Result<()> {
+        // Whatever comes of it, it is not as it was left.
+        let side = self.side.take().filter(|side| side.may_grow::<S>());
+        if let (Some(Side { whole, length }), Some(mark)) = (side, &self.mark) {
+            let text = Counted { file: mark.clone(), places }.to_text();
+            if S::extend(&self.path, length, &text)? {
+                self.side = Some(Side { whole, length: length + text.len() as u64 });
+                self.end = End::Known;
+                return Ok(());
+            }
+        }
+        self.save()
+    }
+
+    /// Makes the side file say all.
     fn save(&mut self) -> io::Result<()> {
+        self.side = None;
         if let Some(mark) = &self.mark {
-            S::save(&self.path, &Cursor::new(mark.clone(), self.places.clone()))?;
+            let text = Cursor::new(mark.clone(), self.places.clone()).to_text();
+            S::save(&self.path, &text)?;
+            let length = text.len() as u64;
+            self.side = Some(Side { whole: length, length });
             self.end = End::Known;
         }
         Ok(())

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Sink, SinkError};
+use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkError};
 
 use super::FileConfig;
 use super::lines::Lines;
@@ -38,6 +38,10 @@ impl Sink for FileSink {
         self.0.deliver(batch)
     }
 
+    fn shape(&self) -> Shape {
+        self.0.shape()
+    }
+
     fn places(&self) -> Vec<(String, OwnPlace)> {
         self.0.places()
     }
@@ -61,28 +65,43 @@ impl<S: Storage> Appender<S> {
         let log = Log::open(name.to_owned(), config.path)?;
         Ok(Self { format: config.format, log: Arc::new(Mutex::new(log)), lines: Lines::default() })
     }
+
+    /// Whether no dropped `deliver` has left a thread behind that still writes. A second one would only
+    /// wait for it, and while a disk hangs there would be more and more of them.
+    fn is_free(&self) -> Result<(), SinkError> {
+        match self.log.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(SinkError::busy("still_writing", None)),
+            Ok(_) | Err(TryLockError::Poisoned(_)) => Ok(()),
+        }
+    }
 }
 
 impl<S: Storage> Sink for Appender<S> {
+    /// What a batch costs, two syncs of a disk, it costs once for all streams that have something new.
+    fn shape(&self) -> Shape {
+        Shape { several: true, ..Shape::default() }
+    }
+
     fn places(&self) -> Vec<(String, OwnPlace)> {
         lock(&self.log).places()
     }
 
     fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
+            self.is_free()?;
             let log = Arc::clone(&self.log);
             let (source, ledger) = (resume.source.to_owned(), resume.ledger.to_owned());
             let Resume { next, end, .. } = resume;
-            // Waits for a write that a dropped `deliver` left behind.
             let resume =
                 move || lock(&log).resume(Resume { source: &source, ledger: &ledger, next, end });
             let resumed = blocking(resume).await?;
-            resumed.map_err(|error| SinkError::retryable(reason(&error)).with_source(error))
+            resumed.map_err(|error| SinkError::broken(reason(&error)).with_source(error))
         })
     }
 
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
+            self.is_free()?;
             let mut lines = mem::take(&mut self.lines);
             lines.fill(self.format, batch);
             let log = Arc::clone(&self.log);
@@ -92,7 +111,7 @@ impl<S: Storage> Sink for Appender<S> {
             };
             let (lines, appended) = blocking(append).await?;
             self.lines = lines;
-            appended.map_err(|error| SinkError::retryable(reason(&error)).with_source(error))
+            appended.map_err(|error| SinkError::broken(reason(&error)).with_source(error))
         })
     }
 
@@ -107,7 +126,7 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, SinkError> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| SinkError::retryable("interrupted").with_source(error))
+        .map_err(|error| SinkError::broken("interrupted").with_source(error))
 }
 
 fn lock<S>(log: &Mutex<Log<S>>) -> MutexGuard<'_, Log<S>> {

@@ -11,8 +11,11 @@ use std::time::UNIX_EPOCH;
 
 use super::cursor::{Cursor, Identity};
 
-/// An append-only file that can be cut, and a side file that is replaced as a whole.
+/// An append-only file that can be cut, and a side file that is replaced or added to.
 pub(super) trait Storage: Sized + Send + 'static {
+    /// A side file of so many bytes is replaced, if all that is to be said takes less than a quarter.
+    const SIDE_BYTES_MAX: u64 = 64 << 10;
+
     /// Opens or makes the file at `path` for this process alone.
     fn open(path: &Path) -> io::Result<Self>;
     /// Whether `path` still leads to this file.
@@ -34,7 +37,10 @@ pub(super) trait Storage: Sized + Send + 'static {
     fn load(path: &Path) -> io::Result<Option<Cursor>>;
     /// Replaces the side file of the output at `path`, and waits until that is on disk. After
     /// an error it is the old one or the new one.
-    fn save(path: &Path, cursor: &Cursor) -> io::Result<()>;
+    fn save(path: &Path, text: &str) -> io::Result<()>;
+    /// Adds to the side file of the output at `path`, and waits until that is on disk; false, and nothing
+    /// is done, if it is not `length` bytes long. After an error any part of it may have been added.
+    fn extend(path: &Path, length: u64, text: &str) -> io::Result<bool>;
 }
 
 /// How much of the output has to be as it was for a side file to be its own.
@@ -113,7 +119,7 @@ impl Storage for File {
         }
     }
 
-    fn save(path: &Path, cursor: &Cursor) -> io::Result<()> {
+    fn save(path: &Path, text: &str) -> io::Result<()> {
         let side = side_file(path);
         let new = side.with_added_extension("tmp");
         // Made anew, so that its rights are ours, whoever left one behind.
@@ -122,10 +128,23 @@ impl Storage for File {
             _ => {}
         }
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(cursor.to_text().as_bytes())?;
+        file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(&new, &side)?;
         sync_folder(folder_of(&side))
+    }
+
+    fn extend(path: &Path, length: u64, text: &str) -> io::Result<bool> {
+        let mut file = match OpenOptions::new().append(true).open(side_file(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+            file => file?,
+        };
+        if file.metadata()?.len() != length {
+            return Ok(false);
+        }
+        file.write_all(text.as_bytes())?;
+        file.sync_data()?;
+        Ok(true)
     }
 }
 

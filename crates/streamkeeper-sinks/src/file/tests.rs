@@ -79,11 +79,17 @@ impl Storage for Faulty {
     fn load(path: &Path) -> io::Result<Option<Cursor>> {
         File::load(path)
     }
-    fn save(path: &Path, cursor: &Cursor) -> io::Result<()> {
+    fn save(path: &Path, text: &str) -> io::Result<()> {
         let fault = path.with_extension("fault");
         fail_at(&fault, "save")?;
-        File::save(path, cursor)?;
+        File::save(path, text)?;
         fail_at(&fault, "saved")
+    }
+    fn extend(path: &Path, length: u64, text: &str) -> io::Result<bool> {
+        let fault = path.with_extension("fault");
+        fail_at(&fault, "save")?;
+        let extended = File::extend(path, length, text)?;
+        fail_at(&fault, "saved").map(|()| extended)
     }
 }
 

@@ -7,7 +7,7 @@ use std::mem;
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError};
+use streamkeeper_sink::{BoxFuture, Envelope, Shape, Sink, SinkError};
 
 use super::StdoutConfig;
 
@@ -33,6 +33,11 @@ impl StdoutSink {
 }
 
 impl Sink for StdoutSink {
+    /// A reader that is slow is no failure.
+    fn shape(&self) -> Shape {
+        Shape { several: true, time_limit: None, ..Shape::default() }
+    }
+
     fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             let mut buffer = mem::take(&mut self.buffer);
@@ -47,11 +52,11 @@ impl Sink for StdoutSink {
             };
             let (buffer, written) = tokio::task::spawn_blocking(write)
                 .await
-                .map_err(|error| SinkError::retryable("interrupted").with_source(error))?;
+                .map_err(|error| SinkError::broken("interrupted").with_source(error))?;
             self.buffer = buffer;
             written.map_err(|error| match error.kind() {
-                ErrorKind::BrokenPipe => SinkError::permanent("broken_pipe").with_source(error),
-                _ => SinkError::retryable("write_failed").with_source(error),
+                ErrorKind::BrokenPipe => SinkError::broken("broken_pipe").with_source(error),
+                _ => SinkError::broken("write_failed").with_source(error),
             })
         })
     }

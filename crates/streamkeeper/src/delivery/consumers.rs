@@ -5,8 +5,10 @@
 //! its ledger is opened: their names are the names of its cursors.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use streamkeeper_core::id::FeedId;
 use streamkeeper_ledger::Given;
 use streamkeeper_sink::{OwnPlace, Sink, SinkFactory};
 use tokio::runtime::Runtime;
@@ -15,11 +17,13 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::error::BuildError;
+use crate::base::news::{Bell, News};
 use crate::base::threads;
 use crate::config::{Config, SinkConfig};
 use crate::delivery::deliveries::{Deliveries, DeliveriesHub};
-use crate::delivery::feeds::{Change, SinkStop, Source, run_sink};
-use crate::observe::registry::{Registry, StreamEntry};
+use crate::delivery::feeds::Source;
+use crate::delivery::turns::{Change, SinkStop, SinkTask};
+use crate::observe::registry::{Consumer, Registry, StreamEntry};
 use crate::observe::vital::Vital;
 
 /// The consumers of all streams, and the runtime that they run on.
@@ -27,6 +31,8 @@ pub(crate) struct Consumers {
     sinks: Vec<RunningSink>,
     /// Without any sink at all, the embedding application is the one consumer.
     hub: Option<DeliveriesHub>,
+    /// How many feeds there have been.
+    feeds: AtomicU64,
     stop: watch::Sender<SinkStop>,
     _runtime: SinkRuntime,
 }
@@ -41,6 +47,8 @@ struct RunningSink {
     wants: Wants,
     /// Its own places when it was made.
     places: Vec<(String, OwnPlace)>,
+    /// Of the streams it takes.
+    news: Arc<News>,
     changes: mpsc::UnboundedSender<Change>,
     task: JoinHandle<()>,
 }
@@ -117,24 +125,32 @@ impl Consumers {
             let name = wants.name().to_owned();
             let places = sink.places();
             let vital = Vital::new(registry, "sink");
-            let running = run_sink(name, sink, receiver, stop.subscribe());
+            let news = Arc::new(News::default());
+            let running =
+                SinkTask::new(name, sink, Arc::clone(&news)).run(receiver, stop.subscribe());
             let task = runtime.spawn(async move {
                 let _vital = vital;
                 running.await;
             });
-            RunningSink { wants, places, changes, task }
+            RunningSink { wants, places, news, changes, task }
         };
         let sinks = built.into_iter().map(run).collect();
-        Ok((Self { sinks, hub, stop, _runtime: SinkRuntime(Some(runtime)) }, deliveries))
+        let feeds = AtomicU64::new(0);
+        Ok((Self { sinks, hub, feeds, stop, _runtime: SinkRuntime(Some(runtime)) }, deliveries))
     }
 
-    /// The names of a stream's consumers.
-    pub(crate) fn names_of(&self, stream: &str) -> Vec<String> {
+    /// The consumers of a stream that will be opened. They are told of its events once it is
+    /// [added](Self::add).
+    pub(crate) fn of(&self, stream: &str) -> Vec<Arc<Consumer>> {
+        let new = |name: &str, news: Arc<News>| {
+            let feed = FeedId(self.feeds.fetch_add(1, Ordering::Relaxed));
+            Arc::new(Consumer::new(name, Bell::new(feed, news)))
+        };
         if self.hub.is_some() {
-            return vec![DELIVERIES.to_owned()];
+            return vec![new(DELIVERIES, Arc::default())];
         }
         let wanting = self.sinks.iter().filter(|sink| sink.wants.stream(stream));
-        wanting.map(|sink| sink.wants.name().to_owned()).collect()
+        wanting.map(|sink| new(sink.wants.name(), Arc::clone(&sink.news))).collect()
     }
 
     /// What the consumers of the stream have by their own account.
@@ -151,13 +167,17 @@ impl Consumers {
     /// Gives streams to their consumers: all at once, so that a sink knows all its places before it
     /// writes anything.
     pub(crate) fn add<'a>(&mut self, entries: impl Iterator<Item = &'a Arc<StreamEntry>> + Clone) {
+        let sources = entries.flat_map(|entry| {
+            let of = |consumer| Source { entry: Arc::clone(entry), consumer: Arc::clone(consumer) };
+            entry.consumers.iter().map(of)
+        });
         if let Some(hub) = &mut self.hub {
-            entries.clone().for_each(|entry| hub.add(Source::new(entry, DELIVERIES)));
+            sources.for_each(|source| hub.add(source));
+            return;
         }
         for sink in &self.sinks {
-            let wanted = entries.clone().filter(|entry| sink.wants.stream(&entry.name));
-            let sources = wanted.map(|entry| Source::new(entry, sink.wants.name())).collect();
-            self.tell(sink, Change::Add(sources));
+            let is_own = |source: &Source| source.consumer.bell.is_at(&sink.news);
+            self.tell(sink, Change::Add(sources.clone().filter(is_own).collect()));
         }
     }
 
@@ -253,106 +273,4 @@ const SINK_THREADS: usize = 2;
 const BACKLOG_LOOK: Duration = Duration::from_millis(50);
 
 /// How long the sinks have to let go of removed streams.
-const LAST_CALL: Duration = Duration::from_secs(1);
-
-#[cfg(test)]
-mod tests {
-    use streamkeeper_sink::{BoxFuture, Envelope, Resume, SinkError};
-
-    use super::*;
-    use crate::base::budget::Budget;
-    use crate::observe::registry::Consumer;
-
-    /// Says that it is asked, and never comes back.
-    struct Hangs(mpsc::UnboundedSender<()>);
-
-    impl Sink for Hangs {
-        fn resume<'a>(&'a mut self, _: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
-            self.0.send(()).unwrap();
-            Box::pin(std::future::pending())
-        }
-
-        fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
-            Box::pin(std::future::pending())
-        }
-
-        fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-            Box::pin(async { Ok(()) })
-        }
-    }
-
-    /// Has a place in the first stream, and says of which ledger it is told.
-    struct Keeps(mpsc::UnboundedSender<String>);
-
-    impl Sink for Keeps {
-        fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
-            self.0.send(format!("{} {}", resume.source, resume.ledger)).unwrap();
-            Box::pin(async { Ok(()) })
-        }
-
-        fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
-            Box::pin(async { Ok(()) })
-        }
-
-        fn places(&self) -> Vec<(String, OwnPlace)> {
-            vec![("0".into(), OwnPlace { ledger: Some("5f0e".into()), next: 7 })]
-        }
-
-        fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-            Box::pin(async { Ok(()) })
-        }
-    }
-
-    #[test]
-    fn a_sink_is_told_which_ledger_it_is_and_a_ledger_which_one_the_sink_has_a_place_of() {
-        let folder = tempfile::tempdir().unwrap();
-        let entries = [0, 1].map(|number| entry(folder.path(), number, "keeps"));
-        let (told, mut when_told) = mpsc::unbounded_channel();
-        let given = vec![GivenSink { name: "keeps".into(), sink: Box::new(Keeps(told)) }];
-        let (stop, _) = watch::channel(SinkStop::No);
-        actix_rt::System::new().block_on(async {
-            let registry = Registry::default();
-            let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
-            let (mut consumers, _) = started.unwrap();
-            let place = Given { ledger: Some("5f0e".into()), next: 7 };
-            assert_eq!((consumers.given("0"), consumers.given("1")), (vec![place], vec![]));
-            consumers.add(entries.iter());
-            for entry in &entries {
-                let of_it = format!("{} {}", entry.name, entry.outbox.identity());
-                assert_eq!(when_told.recv().await, Some(of_it));
-            }
-        });
-    }
-
-    fn entry(folder: &std::path::Path, number: usize, sink: &str) -> Arc<StreamEntry> {
-        let config = streamkeeper_ledger::LedgerConfig {
-            sinks: vec![sink.into()],
-            ..streamkeeper_ledger::LedgerConfig::default()
-        };
-        let fs = Arc::new(streamkeeper_ledger::fs::RealFs);
-        let place = folder.join(number.to_string());
-        let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, &place, config).unwrap();
-        let name = number.to_string().as_str().into();
-        let consumers = vec![Consumer::new(sink)];
-        Arc::new(StreamEntry::new(name, ledger.outbox(), Budget::new(1), consumers))
-    }
-
-    #[test]
-    fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
-        let folder = tempfile::tempdir().unwrap();
-        let entries: Vec<_> = (0..10).map(|number| entry(folder.path(), number, "hangs")).collect();
-        let (asked, mut when_asked) = mpsc::unbounded_channel();
-        let given = vec![GivenSink { name: "hangs".into(), sink: Box::new(Hangs(asked)) }];
-        let (stop, _) = watch::channel(SinkStop::No);
-        actix_rt::System::new().block_on(async {
-            let registry = Registry::default();
-            let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
-            let (mut consumers, _) = started.unwrap();
-            consumers.add(entries.iter());
-            when_asked.recv().await.unwrap();
-            let began = Instant::now();
-            consumers.remove(&entries, began).await;
-            assert!(began.elapsed() < LAST_CALL * 5, "{:?}", began.elapsed());
-        });
-    }
-}
+pub(super) const LAST_CALL: Duration = Duration::from_secs(1);

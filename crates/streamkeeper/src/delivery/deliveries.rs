@@ -1,6 +1,6 @@
 //! The events as the embedding application gets them: one by one, each to be acknowledged.
 //!
-//! A cursor in each stream's outbox, as a sink has one ([`crate::delivery::feeds`]), moved by `ack()`.
+//! A cursor in each stream's outbox, as a sink has one ([`crate::delivery::turns`]), moved by `ack()`.
 //! Acknowledgements may come in any order; the cursor moves over what is complete.
 
 use std::collections::{BTreeSet, HashMap};
@@ -13,7 +13,8 @@ use streamkeeper_sink::Envelope;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::delivery::feeds::{Feed, RETRY_MAX, SinkStop, Source, wait_for_now};
+use crate::delivery::feeds::{Feed, Source};
+use crate::delivery::turns::{RETRY_MAX, SinkStop};
 
 /// An event for the embedding application, until it is acknowledged.
 ///
@@ -129,11 +130,15 @@ impl DeliveriesHub {
 async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::Receiver<SinkStop>) {
     let next = source.cursor();
     let acked = Arc::new(Mutex::new(Acked { next, ahead: BTreeSet::new() }));
-    let entry = Arc::clone(&source.entry);
+    let consumer = Arc::clone(&source.consumer);
     let mut feed = Feed::new(source);
+    let mut batch = Vec::new();
     loop {
-        let appended = entry.appended.notified();
-        if let Err(reason) = feed.fill() {
+        // Before it is read: what is committed before a stop is read, too.
+        let stopping = *stop.borrow_and_update() != SinkStop::No;
+        consumer.bell.answer();
+        let read = || feed.take(BATCH_EVENTS_MAX, BATCH_BYTES_MAX, &mut batch);
+        if let Err(reason) = tokio::task::block_in_place(read) {
             feed.source.failing(Some(reason));
             if tokio::time::timeout(RETRY_MAX, wait_for_now(&mut stop)).await.is_ok() {
                 return;
@@ -141,8 +146,8 @@ async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::R
             continue;
         }
         feed.source.failing(None);
-        let idle = feed.batch.is_empty();
-        for envelope in feed.batch.drain(..) {
+        let idle = batch.is_empty();
+        for envelope in batch.drain(..) {
             let acked = Arc::clone(&acked);
             let delivery = Delivery { envelope, source: feed.source.clone(), acked };
             tokio::select! {
@@ -150,15 +155,26 @@ async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::R
                 () = wait_for_now(&mut stop) => return,
             }
         }
+        if idle && stopping {
+            return;
+        }
         if idle {
-            if *stop.borrow_and_update() != SinkStop::No {
-                return;
-            }
             tokio::select! {
-                () = appended => {}
+                () = consumer.bell.news().some() => drop(consumer.bell.news().take()),
                 () = sender.closed() => return,
                 changed = stop.changed() => if changed.is_err() { return },
             }
         }
     }
 }
+
+async fn wait_for_now(stop: &mut watch::Receiver<SinkStop>) {
+    // An error means that whoever could say so is gone.
+    if stop.wait_for(|state| state.is_now()).await.is_err() {}
+}
+
+/// So much is read from an outbox at once: events …
+const BATCH_EVENTS_MAX: usize = 1_000;
+
+/// … and bytes.
+const BATCH_BYTES_MAX: usize = 4 << 20;

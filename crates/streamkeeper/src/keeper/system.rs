@@ -59,8 +59,8 @@ impl System {
             Consumers::start(&config, &factories, given, sink_stop, registry)?;
         let data_dir = &config.service.data_dir;
         let prepare = |stream: &crate::config::StreamConfig| {
-            let (names, given) = (consumers.names_of(&stream.name), consumers.given(&stream.name));
-            Prepared::new(stream, data_dir, names, given)
+            let (takers, given) = (consumers.of(&stream.name), consumers.given(&stream.name));
+            Prepared::new(stream, data_dir, takers, given)
         };
         let prepared = config.streams.iter().map(prepare).collect::<Result<Vec<_>, _>>()?;
 
@@ -191,7 +191,7 @@ impl System {
     async fn prepare(&self, plan: &Plan, data_dir: &Path) -> Result<Vec<Prepared>, StartError> {
         let named = |config: &crate::config::StreamConfig| {
             let name = &config.name;
-            (config.clone(), self.consumers.names_of(name), self.consumers.given(name))
+            (config.clone(), self.consumers.of(name), self.consumers.given(name))
         };
         let wanted: Vec<_> = plan.added.iter().map(named).collect();
         let data_dir = data_dir.to_owned();

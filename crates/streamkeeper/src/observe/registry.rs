@@ -12,12 +12,13 @@ use std::time::Instant;
 use dashmap::DashMap;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Outbox;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::api::replay::ReplayStatus;
 use crate::api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 use crate::base::budget::Budget;
 use crate::base::clock::wall;
+use crate::base::news::Bell;
 use crate::base::rfc3339::rfc3339;
 use crate::observe::counts::{END_TO_END, Histogram, Measured, Words};
 use crate::observe::history::Recorder;
@@ -68,11 +69,8 @@ pub(crate) struct StreamEntry {
     /// What is read now is a replay.
     pub(crate) replaying: AtomicBool,
     pub(crate) outbox: Outbox,
-    /// Tells the consumers that something has been committed. Create the future, look, then await
-    /// it, or an event slips in between.
-    pub(crate) appended: Notify,
     pub(crate) budget: Budget,
-    pub(crate) consumers: Vec<Consumer>,
+    pub(crate) consumers: Vec<Arc<Consumer>>,
     /// The last hour.
     pub(crate) history: Recorder,
     view: RwLock<View>,
@@ -86,6 +84,8 @@ pub(crate) struct StreamEntry {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) name: String,
+    /// Tells it that something has been committed.
+    pub(crate) bell: Bell,
     pub(crate) delivered: AtomicU64,
     pub(crate) failures: AtomicU64,
     /// The failures by reason.
@@ -96,9 +96,10 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str, bell: Bell) -> Self {
         Self {
             name: name.to_owned(),
+            bell,
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             failed: Words::new(&[]),
@@ -136,7 +137,7 @@ impl StreamEntry {
         name: Arc<str>,
         outbox: Outbox,
         budget: Budget,
-        consumers: Vec<Consumer>,
+        consumers: Vec<Arc<Consumer>>,
     ) -> Self {
         let view = View { state: "starting", ..View::default() };
         Self {
@@ -145,7 +146,6 @@ impl StreamEntry {
             measured: Measured::default(),
             replaying: AtomicBool::new(false),
             outbox,
-            appended: Notify::new(),
             budget,
             consumers,
             history: Recorder::default(),
@@ -244,13 +244,18 @@ impl StreamEntry {
         }
     }
 
+    /// Something has been committed.
+    pub(crate) fn tell_consumers(&self) {
+        self.consumers.iter().for_each(|consumer| consumer.bell.ring());
+    }
+
     /// Whether every consumer has everything that was accepted.
     pub(crate) fn is_delivered(&self) -> bool {
         self.consumers.iter().all(|consumer| self.outbox.backlog(&consumer.name) == 0)
     }
 
     fn consumer_statuses(&self) -> Vec<ConsumerStatus> {
-        let status = |consumer: &Consumer| ConsumerStatus {
+        let status = |consumer: &Arc<Consumer>| ConsumerStatus {
             name: consumer.name.clone(),
             delivered: consumer.delivered.load(Ordering::Relaxed),
             failures: consumer.failures.load(Ordering::Relaxed),

@@ -273,7 +273,7 @@ impl Desk {
             Counters::add(&counters.replayed_duplicate, span.duplicate);
         }
         if span.new > 0 {
-            entry.appended.notify_waiters();
+            entry.tell_consumers();
         }
         self.answer(batch, span);
     }

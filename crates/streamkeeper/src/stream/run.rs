@@ -57,7 +57,7 @@ pub(crate) struct Prepared {
     transport: HttpTransport,
     ledger: Ledger,
     state: Option<StreamState>,
-    consumers: Vec<String>,
+    consumers: Vec<Arc<Consumer>>,
 }
 
 impl Prepared {
@@ -66,13 +66,13 @@ impl Prepared {
     pub(crate) fn new(
         config: &StreamConfig,
         data_dir: &Path,
-        consumers: Vec<String>,
+        consumers: Vec<Arc<Consumer>>,
         given: Vec<Given>,
     ) -> Result<Self, StreamError> {
         let transport = transport(config)?;
         let settings = &config.ledger;
         let ledger_config = streamkeeper_ledger::LedgerConfig {
-            sinks: consumers.clone(),
+            sinks: consumers.iter().map(|consumer| consumer.name.clone()).collect(),
             given,
             memory_bytes_max: settings.memory_bytes / 4 * 3,
             retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
@@ -96,7 +96,6 @@ impl Prepared {
     pub(crate) fn start(self, number: u64, ground: &Ground) -> Result<Stream, StreamError> {
         let Self { config, transport, ledger, state, consumers } = self;
         let budget = Budget::new(config.queue_bytes);
-        let consumers = consumers.iter().map(|name| Consumer::new(name)).collect();
         let name = config.name.as_str().into();
         let entry = Arc::new(StreamEntry::new(name, ledger.outbox(), budget.clone(), consumers));
         ground.registry.insert(Arc::clone(&entry));

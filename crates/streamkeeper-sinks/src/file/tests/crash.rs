@@ -3,7 +3,7 @@
 //! A small ledger gives two streams in batches, gives again what was not acknowledged, and may
 //! forget after a crash how far it had got. In the end every event is in the files once, and in
 //! its stream's order. A crash keeps anything between what was synced and what was written,
-//! zeros included, and either side file if a replacement was under way.
+//! zeros included, of the side file, too, and either side file if a replacement was under way.
 
 use std::cell::RefCell;
 use std::io::{self, ErrorKind};
@@ -26,7 +26,7 @@ enum Fault {
     Crash,
 }
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct File {
     written: Vec<u8>,
     synced: Vec<u8>,
@@ -38,9 +38,9 @@ struct Disk {
     files: Vec<File>,
     /// The file at the path.
     at: Option<usize>,
-    side: Option<Cursor>,
+    side: Option<File>,
     /// What else the side file may be after a crash.
-    side_before: Option<Option<Cursor>>,
+    side_before: Option<Option<File>>,
     steps: usize,
     faults: Vec<(usize, Fault)>,
     crashed: bool,
@@ -63,7 +63,12 @@ impl Disk {
     fn restart(&mut self) {
         self.crashed = false;
         let Self { rng, files, side, side_before, .. } = self;
-        for File { written, synced } in files {
+        if let Some(before) = side_before.take()
+            && rng.bool()
+        {
+            *side = before;
+        }
+        for File { written, synced } in files.iter_mut().chain(side) {
             let same = written.iter().zip(&*synced).take_while(|(a, b)| a == b).count();
             let kept = rng.usize(same..=written.len());
             match rng.u8(0..4) {
@@ -73,11 +78,6 @@ impl Disk {
                 _ => written.clone_from(synced),
             }
             synced.clone_from(written);
-        }
-        if let Some(before) = side_before.take()
-            && rng.bool()
-        {
-            *side = before;
         }
     }
 }
@@ -94,6 +94,8 @@ fn with<T>(work: impl FnOnce(&mut Disk) -> T) -> T {
 struct Memory(usize);
 
 impl Storage for Memory {
+    const SIDE_BYTES_MAX: u64 = 0;
+
     fn open(_: &Path) -> io::Result<Self> {
         with(|disk| {
             disk.step()?;
@@ -150,13 +152,16 @@ impl Storage for Memory {
         })
     }
     fn load(_: &Path) -> io::Result<Option<Cursor>> {
-        with(|disk| Ok(disk.side.clone()))
+        let read = |side: &File| Cursor::from_text(&side.written).expect("it is whole");
+        with(|disk| Ok(disk.side.as_ref().map(read)))
     }
-    fn save(_: &Path, cursor: &Cursor) -> io::Result<()> {
+    fn save(_: &Path, text: &str) -> io::Result<()> {
         with(|disk| {
             let step = disk.step();
             if step.is_ok() || disk.rng.bool() {
-                let before = disk.side.replace(cursor.clone());
+                // Its bytes are synced before it has its name.
+                let text = text.as_bytes().to_vec();
+                let before = disk.side.replace(File { synced: text.clone(), written: text });
                 // Only what was synced with its folder is there for sure.
                 disk.side_before = match step {
                     Ok(()) => None,
@@ -164,6 +169,21 @@ impl Storage for Memory {
                 };
             }
             step
+        })
+    }
+    fn extend(_: &Path, length: u64, text: &str) -> io::Result<bool> {
+        with(|disk| {
+            if disk.side.as_ref().is_none_or(|side| side.written.len() as u64 != length) {
+                return Ok(false);
+            }
+            let step = disk.step();
+            let count = if step.is_ok() { text.len() } else { disk.rng.usize(..=text.len()) };
+            let Some(side) = &mut disk.side else { return Ok(false) };
+            side.written.extend_from_slice(&text.as_bytes()[..count]);
+            if step.is_ok() {
+                side.synced.clone_from(&side.written);
+            }
+            step.map(|()| true)
         })
     }
 }

@@ -8,6 +8,7 @@ use streamkeeper_sse::{Event as SseEvent, Frame};
 
 use crate::api::replay::ReplaySpec;
 use crate::base::clock::Clock;
+use crate::base::news::Bell;
 use crate::base::reports::ReportsReceiver;
 use crate::dialect::event::Event;
 use crate::dialect::{Reading, inform};
@@ -68,7 +69,7 @@ impl Bench {
             Ledger::open(Arc::new(disk.clone()), Path::new("/ledger"), config).unwrap();
         let (reports, receiver) = Reports::channel(Clock::start());
         let budget = Budget::new(100_000);
-        let consumers = vec![Consumer::new("sink")];
+        let consumers = vec![Arc::new(Consumer::new("sink", Bell::of_nobody()))];
         let entry = StreamEntry::new("s".into(), ledger.outbox(), budget.clone(), consumers);
         let entry = Arc::new(entry);
         let now = Instant::now();

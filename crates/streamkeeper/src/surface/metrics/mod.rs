@@ -90,7 +90,7 @@ impl Scrape {
     /// Each sink of each stream, with the names of both.
     fn sinks(&self) -> impl Iterator<Item = ([&str; 2], &StreamEntry, &Consumer)> {
         self.streams.iter().flat_map(|(stream, _)| {
-            stream.consumers.iter().map(|sink| ([&*stream.name, &*sink.name], &**stream, sink))
+            stream.consumers.iter().map(|sink| ([&*stream.name, &*sink.name], &**stream, &**sink))
         })
     }
 }

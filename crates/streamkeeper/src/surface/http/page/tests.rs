@@ -10,6 +10,7 @@ use feed::Feed;
 use serde_json::Value;
 
 use crate::base::budget::Budget;
+use crate::base::news::Bell;
 use crate::observe::history::{Bounds, Sight};
 use crate::observe::registry::{Consumer, StreamEntry};
 
@@ -27,7 +28,7 @@ fn registry(streams: usize) -> Registry {
     let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, folder.path(), config).unwrap();
     for number in 0..streams {
         let name: Arc<str> = format!("stream-{number:03}").into();
-        let consumers = vec![Consumer::new("archive")];
+        let consumers = vec![Arc::new(Consumer::new("archive", Bell::of_nobody()))];
         let entry = StreamEntry::new(name, ledger.outbox(), Budget::new(1 << 20), consumers);
         entry.history.set_bounds(Bounds::default());
         entry.update(|view| {

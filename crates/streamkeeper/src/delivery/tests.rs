@@ -1,0 +1,237 @@
+//! Sinks that hang, refuse and fail, over real ledgers with several streams.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use streamkeeper_core::time::Timestamp;
+use streamkeeper_core::version::Version;
+use streamkeeper_ledger::fs::RealFs;
+use streamkeeper_ledger::{Given, Incoming, Ledger};
+use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkError};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::consumers::{Consumers, GivenSink, LAST_CALL};
+use super::turns::SinkStop;
+use crate::base::budget::Budget;
+use crate::config::Config;
+use crate::observe::registry::{Registry, StreamEntry};
+
+/// A sink made of functions.
+struct Scripted<R, D> {
+    shape: Shape,
+    resume: R,
+    deliver: D,
+}
+
+/// The sink's own place, in the first stream.
+fn own() -> OwnPlace {
+    OwnPlace { ledger: Some("5f0e".into()), next: 7 }
+}
+
+type Answer = BoxFuture<'static, Result<(), SinkError>>;
+
+impl<R: FnMut(&str) -> Answer + Send, D: FnMut(&[Envelope]) -> Answer + Send> Sink
+    for Scripted<R, D>
+{
+    fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        (self.resume)(&format!("{} {}", resume.source, resume.ledger))
+    }
+
+    fn places(&self) -> Vec<(String, OwnPlace)> {
+        vec![("0".into(), own())]
+    }
+
+    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+        (self.deliver)(batch)
+    }
+
+    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+        Box::pin(async { Err(SinkError::broken("not_in_order")) })
+    }
+}
+
+fn answer(answer: Result<(), SinkError>) -> Answer {
+    Box::pin(std::future::ready(answer))
+}
+
+/// Streams, numbered from 0, and a sink of them all.
+struct Stand {
+    folder: tempfile::TempDir,
+    consumers: Consumers,
+    ledgers: Vec<Ledger>,
+    entries: Vec<Arc<StreamEntry>>,
+}
+
+impl Stand {
+    fn new(
+        shape: Shape,
+        resume: impl FnMut(&str) -> Answer + Send + 'static,
+        deliver: impl FnMut(&[Envelope]) -> Answer + Send + 'static,
+    ) -> Self {
+        let sink = Box::new(Scripted { shape, resume, deliver });
+        let given = vec![GivenSink { name: "scripted".into(), sink }];
+        let (stop, _) = watch::channel(SinkStop::No);
+        let registry = Registry::default();
+        let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
+        let (consumers, _) = started.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        Self { folder, consumers, ledgers: Vec::new(), entries: Vec::new() }
+    }
+
+    /// So many streams, each with an event.
+    fn with_streams(mut self, count: usize) -> Self {
+        for number in 0..count {
+            let name = number.to_string();
+            let consumers = self.consumers.of(&name);
+            let config = streamkeeper_ledger::LedgerConfig {
+                sinks: consumers.iter().map(|consumer| consumer.name.clone()).collect(),
+                ..streamkeeper_ledger::LedgerConfig::default()
+            };
+            let place = self.folder.path().join(&name);
+            let (ledger, _) = Ledger::open(Arc::new(RealFs), &place, config).unwrap();
+            let budget = Budget::new(1);
+            let entry = StreamEntry::new(name.as_str().into(), ledger.outbox(), budget, consumers);
+            self.entries.push(Arc::new(entry));
+            self.ledgers.push(ledger);
+            self.commit(number);
+        }
+        self.consumers.add(self.entries.iter());
+        self
+    }
+
+    /// Another event in a stream.
+    fn commit(&mut self, stream: usize) {
+        let key = self.entries[stream].outbox.end().to_string();
+        let version = Version { created_at: None, checksum: 1, withdrawn: false };
+        let arrived = Timestamp::from_micros(1);
+        // Of kind `k`, of no user, not replayed.
+        let head = b"\x01\x01k\x00\x00";
+        let event = Incoming { kind: 0, key: &key, version, arrived, head, payload: b"{}" };
+        self.ledgers[stream].accept(&event).unwrap();
+        self.ledgers[stream].commit().unwrap();
+        self.entries[stream].tell_consumers();
+    }
+
+    fn failing(&self, stream: usize) -> Option<&'static str> {
+        self.entries[stream].consumers[0].failing()
+    }
+}
+
+fn run(test: impl Future<Output = ()>) {
+    actix_rt::System::new().block_on(async {
+        tokio::time::timeout(Duration::from_secs(20), test).await.expect("within its time");
+    });
+}
+
+fn sources(batch: &[Envelope]) -> Vec<String> {
+    batch.iter().map(|envelope| envelope.source.to_string()).collect()
+}
+
+const SEVERAL: Shape =
+    Shape { events_max: 1_000, bytes_max: 1 << 20, several: true, time_limit: None };
+
+#[test]
+fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
+    let (asked, mut when_asked) = mpsc::unbounded_channel();
+    let resume = move |_: &str| {
+        asked.send(()).unwrap();
+        Box::pin(std::future::pending()) as Answer
+    };
+    run(async {
+        let mut stand = Stand::new(SEVERAL, resume, |_| answer(Ok(()))).with_streams(10);
+        when_asked.recv().await.unwrap();
+        let began = Instant::now();
+        stand.consumers.remove(&stand.entries, began).await;
+        assert!(began.elapsed() < LAST_CALL * 5, "{:?}", began.elapsed());
+    });
+}
+
+#[test]
+fn a_sink_is_told_which_ledger_it_is_and_a_ledger_which_one_the_sink_has_a_place_of() {
+    let (told, mut when_told) = mpsc::unbounded_channel();
+    let resume = move |of: &str| {
+        told.send(of.to_owned()).unwrap();
+        answer(Ok(()))
+    };
+    run(async {
+        let stand = Stand::new(SEVERAL, resume, |_| answer(Ok(()))).with_streams(2);
+        let OwnPlace { ledger, next } = own();
+        let given = |stream| stand.consumers.given(stream);
+        assert_eq!((given("0"), given("1")), (vec![Given { ledger, next }], vec![]));
+        for entry in &stand.entries {
+            let of_it = format!("{} {}", entry.name, entry.outbox.identity());
+            assert_eq!(when_told.recv().await, Some(of_it));
+        }
+    });
+}
+
+#[test]
+fn a_stream_that_a_sink_refuses_for_good_or_for_now_delays_no_other() {
+    for error in [SinkError::poisoned, SinkError::broken] {
+        for several in [false, true] {
+            let (given, mut seen) = mpsc::unbounded_channel();
+            let deliver = move |batch: &[Envelope]| {
+                let sources = sources(batch);
+                if sources.iter().any(|source| source == "0") {
+                    return answer(Err(error("refused").of_stream("0")));
+                }
+                given.send(sources).unwrap();
+                answer(Ok(()))
+            };
+            let shape = Shape { several, ..SEVERAL };
+            run(async {
+                let stand = Stand::new(shape, |_| answer(Ok(())), deliver);
+                let mut stand = stand.with_streams(2);
+                for _ in 0..100 {
+                    assert_eq!(seen.recv().await.unwrap(), ["1"]);
+                    stand.commit(0);
+                    stand.commit(1);
+                }
+                assert_eq!((stand.failing(0), stand.failing(1)), (Some("refused"), None));
+            });
+        }
+    }
+}
+
+#[test]
+fn one_delivery_carries_the_streams_that_have_news_and_moves_the_cursor_of_each() {
+    let (given, mut seen) = mpsc::unbounded_channel();
+    let deliver = move |batch: &[Envelope]| {
+        given.send(sources(batch)).unwrap();
+        answer(Ok(()))
+    };
+    run(async {
+        let mut stand = Stand::new(SEVERAL, |_| answer(Ok(())), deliver).with_streams(5);
+        assert_eq!(seen.recv().await.unwrap(), ["0", "1", "2", "3", "4"]);
+        stand.commit(3);
+        assert_eq!(seen.recv().await.unwrap(), ["3"]);
+        let later = Instant::now() + Duration::from_secs(5);
+        stand.commit(1);
+        stand.consumers.stop(later, later).await;
+        assert_eq!(seen.recv().await.unwrap(), ["1"]);
+        assert!(stand.entries.iter().all(|entry| entry.is_delivered()));
+    });
+}
+
+#[test]
+fn a_delivery_that_never_returns_is_given_up_and_given_again() {
+    let (given, mut seen) = mpsc::unbounded_channel();
+    let deliver = move |batch: &[Envelope]| {
+        given.send(sources(batch)).unwrap();
+        Box::pin(std::future::pending()) as Answer
+    };
+    let shape = Shape { time_limit: Some(Duration::from_millis(20)), ..SEVERAL };
+    run(async {
+        let stand = Stand::new(shape, |_| answer(Ok(())), deliver).with_streams(1);
+        for _ in 0..3 {
+            assert_eq!(seen.recv().await.unwrap(), ["0"]);
+        }
+        assert_eq!(stand.failing(0), Some("timed_out"));
+        assert_eq!(stand.entries[0].outbox.backlog("scripted"), 1);
+    });
+}

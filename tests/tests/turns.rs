@@ -1,0 +1,29 @@
+//! Three hundred seeds of the deliveries to one sink; `make sim` runs more.
+
+use streamkeeper_tests::delivery::{DeliveryPlan, run};
+
+#[test]
+fn no_stream_starves_or_delays_another_and_each_event_is_acknowledged_once() {
+    let (mut deliveries, mut failures) = (0, 0);
+    for seed in 1..=300 {
+        let outcome = run(DeliveryPlan::draw(seed));
+        assert_eq!(outcome.violation, None, "seed {seed}");
+        deliveries += outcome.deliveries;
+        failures += outcome.failures;
+    }
+    assert!(
+        deliveries > 100_000 && failures > 1_000,
+        "{deliveries}, {failures}: the seeds are dull"
+    );
+}
+
+#[test]
+fn one_back_off_for_all_is_found_to_delay_others() {
+    let broken = |seed: &u64| {
+        let mut plan = DeliveryPlan::draw(*seed);
+        plan.one_back_off_for_all = true;
+        run(plan).violation.is_some()
+    };
+    let found = (1..=100).filter(broken).count();
+    assert!(found > 20, "{found} of 100 seeds");
+}
