@@ -13,6 +13,12 @@ mod documents;
 mod operations;
 #[path = "tidy/purity.rs"]
 mod purity;
+#[path = "tidy/rooms.rs"]
+mod rooms;
+#[path = "tidy/rust.rs"]
+mod rust;
+#[path = "tidy/shape.rs"]
+mod shape;
 #[path = "tidy/sources.rs"]
 mod sources;
 #[path = "tidy/tree.rs"]

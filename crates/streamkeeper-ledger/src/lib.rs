@@ -63,7 +63,6 @@ mod lock;
 mod mmap;
 mod open;
 mod outbox;
-mod reader;
 mod record;
 mod segment;
 mod small_file;
@@ -78,8 +77,8 @@ pub use identity::LedgerIdentity;
 pub use inspect::{Contents, SinkPlace, inspect};
 pub use ledger::{Committed, Ledger, Swept};
 pub use open::{OpenReport, Start, Torn};
-pub use outbox::Outbox;
-pub use reader::Reader;
+pub use outbox::{Outbox, OutboxReader};
+
 pub use state::KeptState;
 pub use stats::Stats;
 pub use verify::{Verified, export, verify};

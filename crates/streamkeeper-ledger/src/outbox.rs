@@ -4,6 +4,8 @@
 //! It sees an event once its commit is durable, and never before. What the cursors say becomes
 //! durable with the next state record; until then a crash gives the same events again.
 
+mod reader;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +16,8 @@ use streamkeeper_core::time::Timestamp;
 use crate::error::Bound;
 use crate::fs::Fs;
 use crate::identity::LedgerIdentity;
-use crate::reader::Reader;
+
+pub use self::reader::OutboxReader;
 
 /// What ledger, sinks and readers share.
 #[derive(Debug)]
@@ -182,7 +185,7 @@ impl Outbox {
 
     /// Reads from `from` on; from the oldest event that is still there, if that is newer.
     #[must_use]
-    pub fn reader(&self, from: u64) -> Reader {
-        Reader::new(self.clone(), from)
+    pub fn reader(&self, from: u64) -> OutboxReader {
+        OutboxReader::new(self.clone(), from)
     }
 }

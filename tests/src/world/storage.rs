@@ -6,7 +6,7 @@
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::Fault;
-use streamkeeper_ledger::{Entry, Ledger, LedgerError, OpenReport, Outbox, Reader, Start};
+use streamkeeper_ledger::{Entry, Ledger, LedgerError, OpenReport, Outbox, OutboxReader, Start};
 use streamkeeper_simulator::model::Millis;
 
 use crate::disk::{is_unaltered, place_of};
@@ -20,14 +20,14 @@ use super::{ForShell, Happening, World};
 pub(super) struct Readers {
     outbox: Outbox,
     /// Reads for the checkers.
-    log: Reader,
+    log: OutboxReader,
     sinks: Vec<SinkReader>,
 }
 
 #[derive(Debug)]
 struct SinkReader {
     name: String,
-    reader: Reader,
+    reader: OutboxReader,
     /// Its next turn is on the agenda.
     busy: bool,
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_ledger::Reader;
+use streamkeeper_ledger::OutboxReader;
 use streamkeeper_sink::{Envelope, Resume};
 
 use crate::base::clock::wall;
@@ -59,7 +59,7 @@ pub(crate) struct Feed {
     pub(crate) source: Source,
     /// The identity of the ledger, in words.
     ledger: String,
-    reader: Reader,
+    reader: OutboxReader,
     /// What was read and is not delivered.
     kept: VecDeque<Envelope>,
 }

@@ -14,7 +14,7 @@ use crate::segment::{Depth, Fault, SEGMENT_HEADER_BYTES, Scan, Scanned, Segment}
 
 /// A place in the outbox.
 #[derive(Debug)]
-pub struct Reader {
+pub struct OutboxReader {
     outbox: Outbox,
     /// The next event to give.
     next: u64,
@@ -31,13 +31,13 @@ struct Place {
     sequence: u64,
 }
 
-impl Reader {
+impl OutboxReader {
     pub(crate) fn new(outbox: Outbox, from: u64) -> Self {
         let unpacker = Unpacker::default();
         Self { outbox, next: from, ready: VecDeque::new(), place: None, unpacker }
     }
 
-    /// The sequence number of the next event that [`Reader::read`] gives, unless it is gone by then.
+    /// The sequence number of the next event that [`OutboxReader::read`] gives, unless it is gone by then.
     #[must_use]
     pub const fn next_sequence(&self) -> u64 {
         self.next
