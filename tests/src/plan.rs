@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use streamkeeper_core::marked::MarkedConfig;
 use streamkeeper_core::time::Timestamp;
-use streamkeeper_simulator::model::{Config, DAY, HOUR, MINUTE, Millis, Pokes, SECOND, Span};
+use streamkeeper_simulator::model::{
+    Config, DAY, Event, HOUR, MINUTE, Millis, Pokes, SECOND, Span,
+};
 
 use crate::fault::{Fault, Which};
 use crate::naive::Naive;
@@ -310,6 +312,14 @@ impl Plan {
             ends < self.faults_end
                 && others.into_iter().all(|&(then, _)| then + near < at || then > ends)
         });
+    }
+
+    /// Whether a stream that starts on the configured day has this event.
+    #[must_use]
+    pub fn delivers(&self, event: &Event) -> bool {
+        let first = self.policy.start_date.map(|day| day.start().as_micros());
+        self.service.start_date_by_start_time
+            || first.is_none_or(|first| micros(event.created_at) >= first)
     }
 
     /// The service's time, on our wall clock.

@@ -19,7 +19,7 @@ use std::fmt;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::marked::establish::{Answer, Call};
 use streamkeeper_core::policy::Input;
-use streamkeeper_simulator::model::{ClientId, Event, Millis, Model, SECOND, Span};
+use streamkeeper_simulator::model::{ClientId, Millis, Model, SECOND, Span};
 
 use crate::agenda::Agenda;
 use crate::checkers::events::Events;
@@ -293,12 +293,8 @@ impl World {
     }
 
     fn learn(&mut self) {
-        let by_start = self.plan.service.start_date_by_start_time;
-        let first = self.plan.policy.start_date.map(|day| day.start().as_micros());
-        let deliverable = |event: &Event| {
-            by_start || first.is_none_or(|first| crate::plan::micros(event.created_at) >= first)
-        };
-        self.events.learn(self.model.events(), deliverable);
+        let plan = &self.plan;
+        self.events.learn(self.model.events(), |event| plan.delivers(event));
     }
 
     /// Looks at what must hold at any time.
