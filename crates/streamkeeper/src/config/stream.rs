@@ -151,7 +151,7 @@ pub enum Strategy {
     Recreate,
 }
 
-/// The pauses between tries to connect: full jitter, doubled up to a maximum.
+/// The pauses between tries to connect: doubled up to a maximum, half of each drawn.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BackoffTable {
     /// The longest first pause. Default: 1 s.
