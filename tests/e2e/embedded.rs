@@ -38,6 +38,6 @@ fn an_application_that_takes_nothing_fills_the_outbox_and_reading_waits() {
     }
     let report = checker::check(output.as_slice(), &truth, &Expected::default()).unwrap();
     assert!(report.is_clean() && report.duplicate.count == 0, "{report}");
-    wait("the stream to be live", &|stream| stream.state == "live");
+    wait("the stream to be live", &|stream| stream.state.word() == "live");
     keeper.stop_blocking(Duration::from_secs(10));
 }

@@ -41,6 +41,7 @@ mod surface;
 pub mod transport;
 
 pub use api::act::{Act, SteerError};
+pub use api::condition::{SlotCondition, StreamCondition};
 pub use api::replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use base::clock::clock_doubt;

@@ -14,7 +14,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use streamkeeper::config::{Config, SinkConfig, StreamConfig};
 use streamkeeper::transport::Proxy;
-use streamkeeper::{Secret, StreamStatus, Streamkeeper};
+use streamkeeper::{Secret, StreamCondition, StreamStatus, Streamkeeper};
 use streamkeeper_simulator::fault::{Break, ConnectionFault, Fault, Target};
 use streamkeeper_simulator::model;
 use streamkeeper_simulator::server::{RunningSimulator, Simulator, SimulatorConfig};
@@ -130,7 +130,9 @@ struct Show<'a> {
 impl Show<'_> {
     fn perform(&self) -> Result<Hang, anyhow::Error> {
         self.screen.say("three connections to a simulated service");
-        self.wait("reading", |stream| stream.state == "live" && stream.mark.is_some())?;
+        self.wait("reading", |stream| {
+            stream.state == StreamCondition::Live && stream.mark.is_some()
+        })?;
         self.watch(CALM);
 
         self.screen

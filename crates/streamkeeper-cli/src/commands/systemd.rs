@@ -9,7 +9,7 @@ mod socket;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use streamkeeper::{Status, Streamkeeper};
+use streamkeeper::{Status, StreamCondition, Streamkeeper};
 
 use self::socket::Socket;
 
@@ -89,8 +89,17 @@ impl Systemd {
 
 /// One line for people: how many streams are in which state, and which ones are not well.
 fn summary(status: &Status) -> String {
-    let mut line = format!("{} of {} streams live", count(status, "live"), status.streams.len());
-    for stream in status.streams.iter().filter(|stream| stream.state != "live").take(UNWELL_MAX) {
+    let mut line = format!(
+        "{} of {} streams live",
+        count(status, StreamCondition::Live),
+        status.streams.len()
+    );
+    for stream in status
+        .streams
+        .iter()
+        .filter(|stream| stream.state != StreamCondition::Live)
+        .take(UNWELL_MAX)
+    {
         let detail =
             stream.detail.as_ref().map(|detail| format!(" ({detail})")).unwrap_or_default();
         line.push_str(&format!("; {} {}{detail}", stream.name, stream.state));
@@ -98,7 +107,7 @@ fn summary(status: &Status) -> String {
     line
 }
 
-fn count(status: &Status, state: &str) -> usize {
+fn count(status: &Status, state: StreamCondition) -> usize {
     status.streams.iter().filter(|stream| stream.state == state).count()
 }
 

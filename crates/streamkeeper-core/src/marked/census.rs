@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::id::{ConnectionId, Reader, SlotId, StreamId};
-use crate::policy::slots::{Places, SlotState, Slots};
+use crate::policy::slots::{Places, Slot, SlotState, Slots};
 use crate::time::Instant;
 
 use super::reading::SETTLE_EVERY;
@@ -173,7 +173,10 @@ impl Census {
         {
             self.closings.remove(0);
         }
-        self.unsure_since = (left_over > 0).then(|| self.unsure_since.unwrap_or(now));
+        // Whom frames are sent to is counted.
+        let sure = |slot: &&Slot| slot.reads() || slot.is_live_for_longer_than(lately, now);
+        let unsure = count > slots.iter().filter(sure).count();
+        self.unsure_since = unsure.then(|| self.unsure_since.unwrap_or(now));
         let foreign = u32::try_from(excess.saturating_sub(self.closings.len())).unwrap_or(u32::MAX);
         if foreign == 0 {
             let seen = self.foreign_since.take().map(|since| now.since(since));

@@ -103,7 +103,7 @@ impl Slot {
     }
 
     /// Whether frames come on it.
-    const fn reads(&self) -> bool {
+    pub(crate) const fn reads(&self) -> bool {
         matches!(self.state, SlotState::Live) && self.proven
     }
 

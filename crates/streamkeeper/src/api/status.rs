@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::condition::{SlotCondition, StreamCondition};
+
 use crate::api::replay::ReplayStatus;
 
 /// What a running process says of itself.
@@ -43,8 +45,8 @@ pub struct Status {
 pub struct StreamStatus {
     /// The configured name.
     pub name: String,
-    /// `starting`, `live`, `recovering`, `degraded`, `paused`, `stopping`, `stopped`.
-    pub state: Cow<'static, str>,
+    /// In which condition it is.
+    pub state: StreamCondition,
     /// Why it is degraded.
     pub detail: Option<Cow<'static, str>>,
     /// The low-water mark: everything before it has been accepted.
@@ -52,7 +54,7 @@ pub struct StreamStatus {
     /// How many suspects hold the mark down.
     pub suspects: usize,
     /// Each slot's state, in order.
-    pub slots: Vec<Cow<'static, str>>,
+    pub slots: Vec<SlotCondition>,
     /// How many clients the service counts on the stream.
     pub members: Option<u32>,
     /// How many it allows.

@@ -21,6 +21,8 @@ use serde::Serialize;
 use streamkeeper_core::policy::Report;
 use streamkeeper_core::time::{Instant, Timestamp};
 
+use crate::api::condition::SlotCondition;
+
 pub(crate) use self::recorder::Recorder;
 pub(crate) use self::story::IncidentView;
 use self::story::{StepView, Story};
@@ -47,8 +49,8 @@ pub(crate) struct Bounds {
 /// What the stream is like at one moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight<'a> {
-    /// Each slot's state in a word.
-    pub(crate) slots: &'a [&'static str],
+    /// In which condition each slot is.
+    pub(crate) slots: &'a [SlotCondition],
     /// What is read is a replay.
     pub(crate) replaying: bool,
     /// Events read and judged since the start.
@@ -93,7 +95,7 @@ struct Lane {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
     from: Instant,
-    word: &'static str,
+    state: SlotCondition,
     replaying: bool,
 }
 
@@ -107,8 +109,8 @@ impl History {
     pub(crate) fn observe(&mut self, now: Instant, sight: Sight<'_>) {
         let Sight { slots, replaying, events, bytes, lag } = sight;
         self.lanes.resize_with(slots.len(), Lane::default);
-        for (lane, &word) in self.lanes.iter_mut().zip(slots) {
-            lane.observe(Span { from: now, word, replaying });
+        for (lane, &state) in self.lanes.iter_mut().zip(slots) {
+            lane.observe(Span { from: now, state, replaying });
         }
         let less =
             |now: u64, then: u64| u32::try_from(now.saturating_sub(then)).unwrap_or(u32::MAX);
@@ -197,7 +199,7 @@ impl Lane {
             self.spans.pop_front();
         }
         let read = self.reads();
-        let same = |last: &Span| last.word == span.word && last.replaying == span.replaying;
+        let same = |last: &Span| last.state == span.state && last.replaying == span.replaying;
         if !self.spans.back().is_some_and(same) {
             if self.spans.len() == SPANS_MAX {
                 self.spans.pop_front();
@@ -214,7 +216,10 @@ impl Lane {
 
     /// Whether a frame can come in the present state.
     fn reads(&self) -> bool {
-        self.spans.back().is_some_and(|span| matches!(span.word, "live" | "late" | "draining"))
+        self.spans.back().is_some_and(|span| {
+            use SlotCondition::{Draining, Late, Live};
+            matches!(span.state, Live | Late | Draining)
+        })
     }
 
     /// Writes the silence up to now into the buckets it lies in: a slope, as it has grown.
@@ -235,7 +240,8 @@ impl Lane {
     fn spans_since(&self, since: Instant, now: Instant) -> Vec<SpanView> {
         let since = since.max(Instant::ZERO + now.since(Instant::ZERO + KEPT));
         let ended = self.spans.iter().skip(1).take_while(|next| next.from <= since).count();
-        let view = |span: &Span| SpanView(ms(span.from), span.word, u8::from(span.replaying));
+        let view =
+            |span: &Span| SpanView(ms(span.from), span.state.word(), u8::from(span.replaying));
         self.spans.iter().skip(ended).map(view).collect()
     }
 }

@@ -14,6 +14,7 @@ use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::Outbox;
 use tokio::sync::watch;
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use crate::api::replay::ReplayStatus;
 use crate::api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 use crate::base::budget::Budget;
@@ -121,11 +122,11 @@ impl Consumer {
 /// What the supervisor knows, as of its last input.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
-    pub(crate) state: &'static str,
+    pub(crate) state: StreamCondition,
     pub(crate) detail: Option<&'static str>,
     pub(crate) mark: Option<Timestamp>,
     pub(crate) suspects: usize,
-    pub(crate) slots: Vec<&'static str>,
+    pub(crate) slots: Vec<SlotCondition>,
     pub(crate) members: Option<u32>,
     pub(crate) members_max: Option<u32>,
     pub(crate) incident: Option<IncidentStatus>,
@@ -139,7 +140,6 @@ impl StreamEntry {
         budget: Budget,
         consumers: Vec<Arc<Consumer>>,
     ) -> Self {
-        let view = View { state: "starting", ..View::default() };
         Self {
             name,
             counters: Counters::default(),
@@ -149,7 +149,7 @@ impl StreamEntry {
             budget,
             consumers,
             history: Recorder::default(),
-            view: RwLock::new(view),
+            view: RwLock::default(),
             replay: Mutex::default(),
             told: Mutex::default(),
         }
@@ -213,11 +213,11 @@ impl StreamEntry {
         let micros = counters.last_frame.load(Ordering::Relaxed);
         StreamStatus {
             name: self.name.to_string(),
-            state: view.state.into(),
+            state: view.state,
             detail: view.detail.map(Into::into),
             mark: view.mark.and_then(rfc3339),
             suspects: view.suspects,
-            slots: view.slots.into_iter().map(Into::into).collect(),
+            slots: view.slots,
             members: view.members,
             members_max: view.members_max,
             frames: count(&counters.frames),

@@ -22,6 +22,7 @@ use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use tokio::sync::oneshot;
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use crate::base::clock::wall;
 use crate::base::reports::ReportsReceiver;
 use crate::dialect::Dialect;
@@ -246,7 +247,7 @@ impl Supervisor {
         entry.replaying.store(incident.is_some(), Ordering::Relaxed);
         let backing_off = policy.backing_off_until().is_some();
         let slots: Vec<_> =
-            policy.slots().map(|(_, state, late)| word(state, late, backing_off)).collect();
+            policy.slots().map(|(_, state, late)| condition(state, late, backing_off)).collect();
         entry.history.observe(Sight {
             slots: &slots,
             replaying: incident.is_some(),
@@ -256,13 +257,13 @@ impl Supervisor {
         });
         let members = policy.members();
         let (state, detail) = match policy.health() {
-            Health::Starting => ("starting", None),
-            Health::Live => ("live", None),
-            Health::Recovering => ("recovering", None),
-            Health::Degraded(detail) => ("degraded", Some(detail)),
-            Health::Paused => ("paused", None),
-            Health::Stopping => ("stopping", None),
-            Health::Stopped => ("stopped", None),
+            Health::Starting => (StreamCondition::Starting, None),
+            Health::Live => (StreamCondition::Live, None),
+            Health::Recovering => (StreamCondition::Recovering, None),
+            Health::Degraded(detail) => (StreamCondition::Degraded, Some(detail)),
+            Health::Paused => (StreamCondition::Paused, None),
+            Health::Stopping => (StreamCondition::Stopping, None),
+            Health::Stopped => (StreamCondition::Stopped, None),
         };
         let changed = entry.update(|view| {
             view.state = state;
@@ -276,7 +277,7 @@ impl Supervisor {
         });
         if changed {
             let stream: &str = &entry.name;
-            tracing::info!(stream, state, reason = detail, "the stream is {state}");
+            tracing::info!(stream, %state, reason = detail, "the stream is {state}");
         }
     }
 }
@@ -293,18 +294,18 @@ fn lifecycle(tools: &Tools) -> Addr<StreamLifecycle> {
     .start()
 }
 
-/// A slot's state in a word.
-const fn word(state: SlotState, late: bool, backing_off: bool) -> &'static str {
+/// A slot's state for readers.
+const fn condition(state: SlotState, late: bool, backing_off: bool) -> SlotCondition {
     match state {
-        SlotState::Idle if backing_off => "backing_off",
-        SlotState::Idle => "idle",
-        SlotState::Connecting => "connecting",
-        SlotState::Live if late => "late",
-        SlotState::Live => "live",
-        SlotState::Draining { .. } => "draining",
-        SlotState::Closing => "closing",
-        SlotState::Resting { .. } => "resting",
-        SlotState::Limited => "unused",
+        SlotState::Idle if backing_off => SlotCondition::BackingOff,
+        SlotState::Idle => SlotCondition::Idle,
+        SlotState::Connecting => SlotCondition::Connecting,
+        SlotState::Live if late => SlotCondition::Late,
+        SlotState::Live => SlotCondition::Live,
+        SlotState::Draining { .. } => SlotCondition::Draining,
+        SlotState::Closing => SlotCondition::Closing,
+        SlotState::Resting { .. } => SlotCondition::Resting,
+        SlotState::Limited => SlotCondition::Unused,
     }
 }
 

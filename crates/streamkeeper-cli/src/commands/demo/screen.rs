@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use streamkeeper::StreamStatus;
+use streamkeeper::{SlotCondition, StreamCondition, StreamStatus};
 use tracing_subscriber::fmt::{MakeWriter, format};
 
 use crate::commands::say;
@@ -72,14 +72,14 @@ impl Screen {
     /// Shows the state.
     pub(super) fn show(&self, stream: &StreamStatus) {
         let slots = stream.slots.iter().enumerate().map(|(slot, state)| {
-            let sign = match &**state {
-                "live" => '●',
-                "late" => '◐',
-                "resting" => '☾',
-                "connecting" | "draining" => '◌',
+            let sign = match state {
+                SlotCondition::Live => '●',
+                SlotCondition::Late => '◐',
+                SlotCondition::Resting => '☾',
+                SlotCondition::Connecting | SlotCondition::Draining => '◌',
                 _ => '○',
             };
-            format!("slot {slot} {sign} {state:<12}")
+            format!("slot {slot} {sign} {:<12}", state.word())
         });
         let slots = slots.collect::<String>();
         let rate = self.rate(stream.accepted + stream.duplicate);
@@ -125,8 +125,8 @@ impl Screen {
 
 /// What is happening now.
 fn in_words(stream: &StreamStatus) -> String {
-    let late = stream.slots.iter().filter(|state| *state == "late").count();
-    match (&*stream.state, &stream.incident) {
+    let late = stream.slots.iter().filter(|state| **state == SlotCondition::Late).count();
+    match (stream.state, &stream.incident) {
         (_, Some(incident)) => match &incident.start_date {
             None => "recovering: everything is closed, making a new stream".to_owned(),
             Some(day) => format!(
@@ -134,9 +134,11 @@ fn in_words(stream: &StreamStatus) -> String {
                 incident.recovered, incident.duplicate,
             ),
         },
-        ("live", None) if late > 0 => format!("{late} connection(s) silent: waiting to be sure"),
-        ("live", None) => "all is well".to_owned(),
-        (state, None) => stream.detail.as_deref().unwrap_or(state).to_owned(),
+        (StreamCondition::Live, None) if late > 0 => {
+            format!("{late} connection(s) silent: waiting to be sure")
+        }
+        (StreamCondition::Live, None) => "all is well".to_owned(),
+        (state, None) => stream.detail.as_deref().unwrap_or(state.word()).to_owned(),
     }
 }
 

@@ -76,7 +76,7 @@ fn table(stream: &StreamStatus, rate: &str, now: SystemTime) -> String {
     if stream.suspects > 0 {
         row("suspects", &format!("{} hold the mark down", stream.suspects));
     }
-    row("slots", &stream.slots.join(" "));
+    row("slots", &stream.slots.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
     if let (Some(count), Some(max)) = (stream.members, stream.members_max) {
         row("members", &format!("{count} of {max} that the service allows"));
     }

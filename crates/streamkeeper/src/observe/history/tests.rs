@@ -16,7 +16,7 @@ fn at(seconds: f64) -> Instant {
     Instant::ZERO + Duration::from_secs_f64(seconds)
 }
 
-fn sight<'a>(slots: &'a [&'static str], events: u64) -> Sight<'a> {
+fn sight<'a>(slots: &'a [SlotCondition], events: u64) -> Sight<'a> {
     let lag = Some(Duration::from_secs(7));
     Sight { slots, replaying: false, events, bytes: events * 100, lag }
 }
@@ -57,7 +57,7 @@ fn noon() -> Timestamp {
 #[test]
 fn a_lane_is_the_spans_of_its_states() {
     let mut history = history();
-    for (time, word) in [(0.0, "connecting"), (1.0, "live"), (2.0, "live"), (40.0, "late")] {
+    for (time, word) in [(0.0, SlotCondition::Connecting), (1.0, SlotCondition::Live), (2.0, SlotCondition::Live), (40.0, SlotCondition::Late)] {
         history.observe(at(time), sight(&[word], 0));
     }
     let view = whole(&mut history, at(50.0));
@@ -71,14 +71,14 @@ fn a_reader_gets_what_has_changed_and_no_more() {
     let mut history = history();
     let mut cursor = Cursor::default();
     for second in 0..600_u32 {
-        let word = if second % 60 < 50 { "live" } else { "resting" };
+        let word = if second % 60 < 50 { SlotCondition::Live } else { SlotCondition::Resting };
         history.observe(at(f64::from(second)), sight(&[word], u64::from(second)));
     }
     let view = history.view(at(600.0), &mut cursor);
     assert_eq!(view.events.len(), 121);
     assert_eq!(view.lanes[0].spans.len(), 20);
     assert!(view.incidents.is_some());
-    history.observe(at(601.0), sight(&["live"], 700));
+    history.observe(at(601.0), sight(&[SlotCondition::Live], 700));
     let view = history.view(at(601.0), &mut cursor);
     assert_eq!((view.first, view.events.as_slice()), (120, [101].as_slice()));
     let spans = [SpanView(590_000, "resting", 0), SpanView(601_000, "live", 0)];
@@ -91,9 +91,9 @@ fn a_reader_gets_what_has_changed_and_no_more() {
 #[test]
 fn rates_are_what_came_between_two_looks() {
     let mut history = history();
-    history.observe(at(1.0), sight(&["live"], 10));
-    history.observe(at(4.0), sight(&["live"], 25));
-    history.observe(at(6.0), sight(&["live"], 30));
+    history.observe(at(1.0), sight(&[SlotCondition::Live], 10));
+    history.observe(at(4.0), sight(&[SlotCondition::Live], 25));
+    history.observe(at(6.0), sight(&[SlotCondition::Live], 30));
     let view = whole(&mut history, at(6.0));
     assert_eq!(view.events, [25, 5]);
     assert_eq!(view.bytes, [2_500, 500]);
@@ -105,7 +105,7 @@ fn rates_are_what_came_between_two_looks() {
 #[test]
 fn a_silence_is_a_slope_that_ends_with_a_frame() {
     let mut history = history();
-    history.observe(at(0.0), sight(&["live", "live"], 0));
+    history.observe(at(0.0), sight(&[SlotCondition::Live, SlotCondition::Live], 0));
     for second in 1..=20 {
         history.heard(at(f64::from(second)), 0);
     }
@@ -119,10 +119,10 @@ fn a_silence_is_a_slope_that_ends_with_a_frame() {
 #[test]
 fn a_hang_is_visible_though_no_frame_ends_it() {
     let mut history = history();
-    history.observe(at(0.0), sight(&["live"], 0));
+    history.observe(at(0.0), sight(&[SlotCondition::Live], 0));
     history.heard(at(2.0), 0);
     assert_eq!(whole(&mut history, at(12.0)).lanes[0].silences, [3_000, 8_000, 10_000]);
-    history.observe(at(22.0), sight(&["closing"], 0));
+    history.observe(at(22.0), sight(&[SlotCondition::Closing], 0));
     history.heard(at(23.0), 0); // a frame of the connection that is being closed
     let view = whole(&mut history, at(40.0));
     let expected = [3_000, 8_000, 13_000, 18_000, 20_000, 0, 0, 0, 0];
@@ -132,7 +132,7 @@ fn a_hang_is_visible_though_no_frame_ends_it() {
 #[test]
 fn time_in_which_we_do_not_read_is_not_silence() {
     let mut history = history();
-    history.observe(at(0.0), sight(&["live"], 0));
+    history.observe(at(0.0), sight(&[SlotCondition::Live], 0));
     history.heard(at(1.0), 0);
     history.blocked(at(2.0), 0);
     history.heard(at(14.0), 0);
@@ -145,8 +145,8 @@ fn an_hour_is_kept_and_memory_is_bounded() {
     let mut history = history();
     for tick in 0..40_000_u32 {
         let now = at(f64::from(tick) * 0.5);
-        let word = if tick % 2 == 0 { "live" } else { "late" };
-        history.observe(now, sight(&[word, "live"], u64::from(tick)));
+        let word = if tick % 2 == 0 { SlotCondition::Live } else { SlotCondition::Late };
+        history.observe(now, sight(&[word, SlotCondition::Live], u64::from(tick)));
         history.heard(now, 1);
         history.report(now, noon(), &Report::Late(connection((tick % 200) as u8), Lack::Silence));
     }
@@ -158,7 +158,7 @@ fn an_hour_is_kept_and_memory_is_bounded() {
     assert!(history.lanes[1].silences.items.len() <= BUCKETS);
     assert!(view.happenings.unwrap().len() <= 48);
     // A process that was suspended for a day.
-    history.observe(at(110_000.0), sight(&["live", "live"], 50_000));
+    history.observe(at(110_000.0), sight(&[SlotCondition::Live, SlotCondition::Live], 50_000));
     let view = whole(&mut history, at(110_000.0));
     assert_eq!(view.events.iter().filter(|events| **events > 0).count(), 1);
     assert!(history.buckets.items.len() <= BUCKETS);
@@ -167,9 +167,9 @@ fn an_hour_is_kept_and_memory_is_bounded() {
 #[test]
 fn spans_that_ended_an_hour_ago_are_gone() {
     let mut history = history();
-    history.observe(at(0.0), sight(&["connecting"], 0));
-    history.observe(at(1.0), sight(&["live"], 0));
-    history.observe(at(5_000.0), sight(&["late"], 0));
+    history.observe(at(0.0), sight(&[SlotCondition::Connecting], 0));
+    history.observe(at(1.0), sight(&[SlotCondition::Live], 0));
+    history.observe(at(5_000.0), sight(&[SlotCondition::Late], 0));
     let view = whole(&mut history, at(5_001.0));
     assert_eq!(view.lanes[0].spans.len(), 2, "live reaches into the last hour");
     assert_eq!(view.lanes[0].spans[0], SpanView(1_000, "live", 0));

@@ -6,6 +6,7 @@
 
 use std::fmt::Write as _;
 
+use crate::api::condition::StreamCondition;
 use crate::observe::registry::Registry;
 
 /// The outcome of all checks.
@@ -22,9 +23,9 @@ impl Readiness {
         for stream in registry.entries() {
             let view = stream.view();
             let failure = match (view.state, view.detail) {
-                ("live", _) => None,
+                (StreamCondition::Live, _) => None,
                 (state, Some(detail)) => Some(format!("{state}: {detail}")),
-                (state, None) => Some(state.to_owned()),
+                (state, None) => Some(state.to_string()),
             };
             readiness.note(&format!("{}/state", stream.name), failure.as_deref());
             for sink in &stream.consumers {

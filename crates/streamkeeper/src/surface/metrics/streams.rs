@@ -6,28 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use streamkeeper_core::time::Timestamp;
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use crate::observe::registry::{Counters, StreamEntry, View};
 
 use super::{Kind, Metric, Samples, Scrape};
 
 const STREAM: &[&str] = &["stream"];
-
-/// Every state of a stream, by its word.
-pub(super) const STATES: [&str; 7] =
-    ["starting", "live", "recovering", "degraded", "paused", "stopping", "stopped"];
-
-/// Every state of a slot, by its word.
-pub(super) const SLOT_STATES: [&str; 9] = [
-    "idle",
-    "backing_off",
-    "connecting",
-    "live",
-    "late",
-    "draining",
-    "closing",
-    "resting",
-    "unused",
-];
 
 impl Scrape {
     /// One sample for each stream.
@@ -68,11 +52,13 @@ pub(super) const STATE_METRICS: &[Metric] = &[
         kind: Kind::Gauge,
         labels: &["stream", "state"],
         help: "1 for the state that the stream is in, 0 for the others.",
-        more: "`starting`, `live`, `recovering`, `degraded`, `paused`, `stopping` or `stopped`.",
+        more: "`starting`, `live`, `recovering`, `degraded`, `paused`, `ended`, `stopping` or \
+               `stopped`.",
         read: |scrape, samples| {
             scrape.each(|[name], _, view| {
-                let mut states = STATES.into_iter();
-                states.try_for_each(|s| samples.count(&[name, s], u64::from(s == view.state)))
+                StreamCondition::ALL.iter().try_for_each(|state| {
+                    samples.count(&[name, state.word()], u64::from(*state == view.state))
+                })
             })
         },
     },
@@ -97,9 +83,9 @@ pub(super) const STATE_METRICS: &[Metric] = &[
                or `unused` (the service allows fewer than are configured).",
         read: |scrape, samples| {
             scrape.each(|[name], _, view| {
-                SLOT_STATES.into_iter().try_for_each(|state| {
-                    let slots = view.slots.iter().filter(|slot| **slot == state);
-                    samples.count(&[name, state], slots.count() as u64)
+                SlotCondition::ALL.iter().try_for_each(|state| {
+                    let slots = view.slots.iter().filter(|slot| *slot == state);
+                    samples.count(&[name, state.word()], slots.count() as u64)
                 })
             })
         },

@@ -1,5 +1,6 @@
 //! What a scrape says, and that the table and the documentation say the same.
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::Ordering;
@@ -29,10 +30,10 @@ fn registry() -> Registry {
     let entry =
         Arc::new(StreamEntry::new("acme".into(), ledger.outbox(), Budget::new(1_000), consumers));
     entry.update(|view| {
-        view.state = "degraded";
+        view.state = StreamCondition::Degraded;
         view.detail = Some("unreachable");
         view.mark = Some(Timestamp::from_micros(1_500_000));
-        view.slots = vec!["live", "live", "resting"];
+        view.slots = vec![SlotCondition::Live, SlotCondition::Live, SlotCondition::Resting];
         view.members = Some(2);
         view.members_max = Some(3);
     });

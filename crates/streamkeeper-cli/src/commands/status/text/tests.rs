@@ -1,6 +1,7 @@
 //! Tests of the words of `status`.
 
 use super::*;
+use streamkeeper::{SlotCondition, StreamCondition};
 
 fn stream() -> StreamStatus {
     let archive = ConsumerStatus {
@@ -13,11 +14,11 @@ fn stream() -> StreamStatus {
     StreamStatus {
         replay: None,
         name: "acme".into(),
-        state: "degraded".into(),
+        state: StreamCondition::Degraded,
         detail: Some("outbox_full".into()),
         mark: Some("2026-11-21T08:54:03.25Z".into()),
         suspects: 1,
-        slots: vec!["live".into(), "late".into(), "backing_off".into()],
+        slots: vec![SlotCondition::Live, SlotCondition::Late, SlotCondition::BackingOff],
         members: Some(2),
         members_max: Some(20),
         frames: 13_000,
@@ -139,7 +140,7 @@ fn an_incident_is_told_in_words() {
 #[test]
 fn what_is_not_known_is_not_made_up() {
     let text = said(StreamStatus {
-        state: "starting".into(),
+        state: StreamCondition::Starting,
         detail: None,
         mark: None,
         suspects: 0,

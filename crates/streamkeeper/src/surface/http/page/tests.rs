@@ -1,5 +1,6 @@
 //! The page's answers over HTTP, and its feed with one stream and with five hundred.
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use std::time::Instant;
 
 use actix_web::http::StatusCode;
@@ -32,8 +33,8 @@ fn registry(streams: usize) -> Registry {
         let entry = StreamEntry::new(name, ledger.outbox(), Budget::new(1 << 20), consumers);
         entry.history.set_bounds(Bounds::default());
         entry.update(|view| {
-            view.state = "live";
-            view.slots = vec!["live", "resting"];
+            view.state = StreamCondition::Live;
+            view.slots = vec![SlotCondition::Live, SlotCondition::Resting];
         });
         look(&entry, 0);
         registry.insert(Arc::new(entry));
@@ -42,7 +43,7 @@ fn registry(streams: usize) -> Registry {
 }
 
 fn look(entry: &StreamEntry, events: u64) {
-    let slots = ["live", "resting"];
+    let slots = [SlotCondition::Live, SlotCondition::Resting];
     entry.history.observe(Sight { slots: &slots, replaying: false, events, bytes: 0, lag: None });
 }
 
@@ -128,7 +129,7 @@ fn only_changes_follow_the_whole() {
     assert_eq!(whole["sentence"]["mood"], "well");
     assert_eq!(feed.turn(), ": nothing new\n".as_bytes());
     registry.get("stream-001").unwrap().update(|view| {
-        view.state = "degraded";
+        view.state = StreamCondition::Degraded;
         view.detail = Some("disk_full");
     });
     feed.age();

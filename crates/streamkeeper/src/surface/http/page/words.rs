@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use crate::api::condition::{SlotCondition, StreamCondition};
 use crate::api::status::{IncidentStatus, StreamStatus};
 use crate::observe::history::Brief;
 
@@ -25,11 +26,11 @@ pub(super) enum Mood {
 pub(super) struct Line {
     pub(super) name: String,
     pub(super) mood: Mood,
-    state: String,
+    state: StreamCondition,
     detail: Option<String>,
     /// The state in a sentence without the name.
     text: String,
-    slots: Vec<String>,
+    slots: Vec<SlotCondition>,
     mark: Option<String>,
     events_per_second: f64,
 }
@@ -49,10 +50,10 @@ impl Line {
         Self {
             name: status.name.clone(),
             mood,
-            state: status.state.clone().into_owned(),
+            state: status.state,
             detail: status.detail.clone().map(Into::into),
             text,
-            slots: status.slots.iter().map(|word| word.clone().into_owned()).collect(),
+            slots: status.slots.clone(),
             mark: status.mark.clone(),
             events_per_second: brief.events_per_second,
         }
@@ -70,23 +71,29 @@ impl Line {
 
 /// A stream's mood, and its sentence.
 fn describe(status: &StreamStatus, brief: &Brief) -> (Mood, String) {
-    let (mood, text) = match &*status.state {
-        "starting" => (Mood::Busy, "starting: nothing has been read yet".to_owned()),
-        "live" if late(status) > 0 => (Mood::Busy, silent(late(status))),
-        "live" if let Some(lost) = lost(status.last_incident.as_ref()) => {
+    use StreamCondition as Is;
+
+    let (mood, text) = match status.state {
+        Is::Starting => (Mood::Busy, "starting: nothing has been read yet".to_owned()),
+        Is::Live if late(status) > 0 => (Mood::Busy, silent(late(status))),
+        Is::Live if let Some(lost) = lost(status.last_incident.as_ref()) => {
             (Mood::Trouble, format!("live; in the last incident {lost}"))
         }
-        "live" if status.suspects > 0 => (Mood::Well, suspects(status.suspects)),
-        "live" => (Mood::Well, "live, all is read as it comes".to_owned()),
-        "recovering" => (Mood::Busy, recovering(status, brief)),
-        "paused" => (
+        Is::Live if status.suspects > 0 => (Mood::Well, suspects(status.suspects)),
+        Is::Live => (Mood::Well, "live, all is read as it comes".to_owned()),
+        Is::Recovering => (Mood::Busy, recovering(status, brief)),
+        Is::Paused => (
             Mood::Busy,
             "paused by an operator: nothing is read until it is resumed, nothing is lost by it"
                 .to_owned(),
         ),
-        "stopping" => (Mood::Busy, "stopping: reading every connection to its end".to_owned()),
-        "stopped" => (Mood::Busy, "stopped".to_owned()),
-        _ => (Mood::Trouble, degraded(status.detail.as_deref())),
+        Is::Ended => (
+            Mood::Trouble,
+            "ended by the server: nothing is asked for until somebody resumes it".to_owned(),
+        ),
+        Is::Stopping => (Mood::Busy, "stopping: reading every connection to its end".to_owned()),
+        Is::Stopped => (Mood::Busy, "stopped".to_owned()),
+        Is::Degraded | Is::Other => (Mood::Trouble, degraded(status.detail.as_deref())),
     };
     let failing = status.consumers.iter().find_map(|sink| Some((sink, sink.failing.as_deref()?)));
     match failing {
@@ -102,7 +109,7 @@ fn describe(status: &StreamStatus, brief: &Brief) -> (Mood, String) {
 
 /// How many slots are silent for longer than usual, and not yet for too long.
 fn late(status: &StreamStatus) -> usize {
-    status.slots.iter().filter(|slot| *slot == "late").count()
+    status.slots.iter().filter(|slot| **slot == SlotCondition::Late).count()
 }
 
 /// A silence that goes on is no harm yet, and may turn out to have been one.

@@ -39,7 +39,7 @@ fn all_is_well() {
 #[test]
 fn a_slot_that_is_late_is_not_known_to_be_well() {
     let mut status = status("live");
-    status.slots[0] = "late".into();
+    status.slots[0] = SlotCondition::Late;
     let others = [line(&self::status("live")), line(&status)];
     let sentence = Sentence::new(&others);
     assert_eq!(sentence.mood, Mood::Busy);
@@ -48,7 +48,7 @@ fn a_slot_that_is_late_is_not_known_to_be_well() {
         "acme: live, but 1 slot is without a frame for longer than usual: not known yet whether \
          something is missing; if that goes on, all is read again."
     );
-    status.slots[1] = "late".into();
+    status.slots[1] = SlotCondition::Late;
     assert!(line(&status).text.contains("2 slots are without a frame"));
 }
 
@@ -115,7 +115,7 @@ fn numbers_alone_are_no_difference() {
     let before = line(&status);
     status.mark = Some("2026-11-21T14:00:05Z".into());
     assert!(!line(&status).differs(&before));
-    status.slots[1] = "late".into();
+    status.slots[1] = SlotCondition::Late;
     assert!(line(&status).differs(&before));
 }
 
