@@ -67,8 +67,6 @@ pub(crate) struct StreamEntry {
     pub(crate) name: Arc<str>,
     pub(crate) counters: Counters,
     pub(crate) measured: Measured,
-    /// What is read now is a replay.
-    pub(crate) replaying: AtomicBool,
     pub(crate) outbox: Outbox,
     pub(crate) budget: Budget,
     pub(crate) consumers: Vec<Arc<Consumer>>,
@@ -144,7 +142,6 @@ impl StreamEntry {
             name,
             counters: Counters::default(),
             measured: Measured::default(),
-            replaying: AtomicBool::new(false),
             outbox,
             budget,
             consumers,
@@ -178,6 +175,11 @@ impl StreamEntry {
             failure.clone_into(&mut told);
         }
         news
+    }
+
+    /// Something has succeeded: the next failure is news again.
+    pub(crate) fn succeeded(&self) {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// Says once if an answer names a content encoding that is none.

@@ -6,7 +6,7 @@
 //! a panic or the death of the actor is reported like any other end.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
@@ -43,6 +43,8 @@ pub(crate) struct Tools {
     pub(crate) reports: Reports,
     pub(crate) entry: Arc<StreamEntry>,
     pub(crate) clock: Clock,
+    /// What is read now is read again, as the supervisor knows.
+    pub(crate) replaying: Arc<AtomicBool>,
     /// An operator's replay, if it is for one.
     pub(crate) tally: Option<Arc<Tally>>,
 }
@@ -137,7 +139,7 @@ async fn run(tools: Tools, connect: Connect) {
             tools.entry.note_encoding(&tools.transport);
             Counters::add(&tools.entry.counters.connects, 1);
             tools.entry.measured.connects.add(OPENED);
-            tools.entry.is_news("");
+            tools.entry.succeeded();
             tools.reports.send(Input::Opened(connection));
             ReadLoop::new(tools, connection).read(response, &hold).await
         }
@@ -162,7 +164,7 @@ impl Read {
             connection: *connection,
             arrived: tools.clock.now(),
             replayed: connection.reader == Reader::Replay
-                || tools.entry.replaying.load(Ordering::Relaxed),
+                || tools.replaying.load(Ordering::Relaxed),
             poke: None,
             events: Vec::new(),
             tally: tools.tally.clone(),

@@ -320,6 +320,7 @@ fn tools(
         clock: reports.clock(),
         reports,
         entry: Arc::clone(&place.entry),
+        replaying: Arc::default(),
         tally: None,
     }
 }

@@ -244,7 +244,7 @@ impl Supervisor {
         let policy = &self.policy;
         let entry = &self.tools.entry;
         let incident = policy.incident();
-        entry.replaying.store(incident.is_some(), Ordering::Relaxed);
+        self.tools.replaying.store(incident.is_some(), Ordering::Relaxed);
         let backing_off = policy.backing_off_until().is_some();
         let slots: Vec<_> =
             policy.slots().map(|(_, state, late)| condition(state, late, backing_off)).collect();

@@ -57,6 +57,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
         clock: reports.clock(),
         reports,
         entry: Arc::clone(&entry),
+        replaying: Arc::default(),
         tally: Some(Arc::clone(&tally)),
     };
     System::new().block_on(async {
