@@ -302,7 +302,10 @@ impl World {
         });
         let (retry, (feed, stream)) = first?;
         self.watch.sink_is_well();
-        self.watch.failed(self.now, Some(&[stream]), retry);
+        // Who has gone meanwhile is not to blame when it comes again.
+        if self.feeds.contains_key(&feed) {
+            self.watch.failed(self.now, Some(&[stream]), retry);
+        }
         Some((retry, (!self.plan.one_back_off_for_all).then(|| vec![feed])))
     }
 
