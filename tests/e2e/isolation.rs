@@ -77,8 +77,9 @@ fn a_bad_token_a_storm_and_a_full_outbox_slow_no_other_stream() {
     };
     let wait = |name: &str, state: &str, detail: Option<&str>| {
         wait_for(&format!("{name} to be {state}"), || {
-            let is_so =
-                |stream: &StreamStatus| stream.state.word() == state && stream.detail.as_deref() == detail;
+            let is_so = |stream: &StreamStatus| {
+                stream.state.word() == state && stream.detail.as_deref() == detail
+            };
             Some(status(name)).filter(is_so)
         })
     };

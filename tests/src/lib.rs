@@ -14,10 +14,13 @@
 //!   (what an operator asks to be read again), `trouble` (carries the faults out), `phases` (when is it over).
 //! - [`delivery`]: a world of its own, in which many streams take turns at one sink.
 //! - [`disk`]: what survives a crash; [`storage`]: how it is bounded. [`checkers`]: what must hold.
+//! - [`cursored`]: the same for the family that goes on from a cursor, with a server, a world and checkers of
+//!   its own.
 //! - [`naive`]: the rules that lose events, to show that they do.
 
 pub mod agenda;
 pub mod checkers;
+pub mod cursored;
 pub mod delivery;
 pub mod disk;
 pub mod fault;

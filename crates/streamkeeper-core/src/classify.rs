@@ -50,6 +50,9 @@ pub enum Refusal {
         /// The service's `Retry-After`.
         retry_after: Option<Duration>,
     },
+    /// 204: the server has nothing more to say, and wants to be asked no more (the standard of server-sent
+    /// events). No other status says so.
+    NoContent,
     /// 404 or 410: there is no such stream.
     Gone,
     /// 422 on a connect: too many clients. Not fatal: a closed one keeps its place for a while.
@@ -74,6 +77,7 @@ impl Refusal {
     pub const fn from_status(status: u16, retry_after: Option<Duration>) -> Self {
         match status {
             401 | 403 => Self::Token { status, retry_after },
+            204 => Self::NoContent,
             404 | 410 => Self::Gone,
             422 => Self::Crowded { retry_after },
             200..=299 => Self::NotEvents,
@@ -130,6 +134,7 @@ impl End {
             Self::Killed => "killed",
             Self::Panicked => "panic",
             Self::Refused(Refusal::Token { .. }) => "token_refused",
+            Self::Refused(Refusal::NoContent) => "no_content",
             Self::Refused(Refusal::Gone) => "stream_gone",
             Self::Refused(Refusal::Crowded { .. }) => "too_many_clients",
             Self::Refused(Refusal::Unavailable { .. }) => "unavailable",
@@ -170,5 +175,11 @@ mod tests {
         for status in 100..=599 {
             assert!(!End::Refused(Refusal::from_status(status, None)).may_have_lost(false));
         }
+    }
+
+    #[test]
+    fn only_a_204_says_that_nothing_more_comes() {
+        let ends = |status| Refusal::from_status(status, None) == Refusal::NoContent;
+        assert_eq!((100..=599).filter(|status| ends(*status)).collect::<Vec<_>>(), [204]);
     }
 }

@@ -4,6 +4,7 @@
 //! same slot is recognised, however late it comes.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// One of a stream's `connections` places; at most one connection at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,6 +58,42 @@ pub struct StreamId(pub String);
 impl fmt::Display for StreamId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// A place in a stream from which its server can go on: opaque, and shown to nobody.
+///
+/// ```
+/// use streamkeeper_core::id::Cursor;
+///
+/// let cursor = Cursor::new("[{\"offset\":7}]").expect("it is short enough");
+/// assert_eq!(cursor.as_str(), "[{\"offset\":7}]");
+/// assert_eq!(format!("{cursor:?}"), "Cursor(14 bytes)");
+/// assert_eq!(Cursor::new(&"7".repeat(5_000)), None);
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Cursor(Arc<str>);
+
+impl Cursor {
+    /// It is sent in a header or a URL, where a server takes little more.
+    pub const BYTES_MAX: usize = 4096;
+
+    /// The cursor of that text; `None` if it is longer than [`Cursor::BYTES_MAX`].
+    #[must_use]
+    pub fn new(text: &str) -> Option<Self> {
+        (text.len() <= Self::BYTES_MAX).then(|| Self(text.into()))
+    }
+
+    /// Its text, as the server gave it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cursor({} bytes)", self.0.len())
     }
 }
 

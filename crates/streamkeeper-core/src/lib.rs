@@ -19,11 +19,13 @@
 //! - [`service_clock`]: what time it is at the service.
 //! - [`policy`]: the policies of a stream, a closed family: their contract, and what all have in common.
 //! - [`marked`]: the family of streams that are read again from a mark.
+//! - [`cursored`]: the family of streams that go on from a cursor.
 //! - [`state`]: what is written down of a stream, as bytes.
 //! - [`turns`] (one per sink): which streams a delivery carries, and when again after a failure.
 
 pub mod backoff;
 pub mod classify;
+pub mod cursored;
 pub mod hygiene;
 pub mod id;
 pub mod marked;

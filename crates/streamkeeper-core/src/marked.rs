@@ -143,7 +143,10 @@ impl Marked {
             self.try_now(now);
         }
         match input {
-            policy::Input::Start { state, wall } => self.start(state, wall, now),
+            policy::Input::Start { state, wall } => {
+                let state = state.and_then(|state| state.into_marked().ok());
+                self.start(state, wall, now);
+            }
             policy::Input::Opened(connection) => self.opened(connection, now),
             policy::Input::Data(connection) => self.data(connection, now),
             policy::Input::Late(connection, lack) => self.late(connection, lack),
@@ -164,7 +167,7 @@ impl Marked {
             policy::Input::Marked(input) => self.handle_own(input, now),
             policy::Input::Room => self.room(now),
             policy::Input::Flushed => self.flushed(now),
-            policy::Input::Tick | policy::Input::TryNow => {}
+            policy::Input::Tick | policy::Input::TryNow | policy::Input::Cursored(_) => {}
             policy::Input::Recover => self.recover(Cause::Operator, now),
             policy::Input::Pause => self.pause(now),
             policy::Input::Resume => self.resume(now),

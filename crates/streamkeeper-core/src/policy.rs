@@ -1,8 +1,9 @@
 //! The policies of one stream: a closed family, and what its members have in common.
 //!
 //! Servers differ in what they let a client that has lost something do about it. A *marked* stream is read
-//! again from a moment in the service's time, the low-water mark ([`crate::marked`]). Each family is a module
-//! of its own beside the others. What any stream has is here: slots, admission, what is refused; these parts
+//! again from a moment in the service's time, the low-water mark ([`crate::marked`]). A *cursored* stream goes on
+//! from the last cursor that the server gave ([`crate::cursored`]). Each family is a module of its own beside
+//! the others. What any stream has is here: slots, admission, what is refused; these parts
 //! say what happened and know nothing of the family that they are a part of.
 //!
 //! **The contract.** After every [`Policy::handle`], drain [`Policy::poll`] to `None` and carry the outputs
@@ -22,13 +23,14 @@ pub(crate) mod slots;
 
 use std::time::Duration;
 
+use crate::cursored::{Cursored, CursoredConfig};
 use crate::id::SlotId;
-use crate::marked::{IncidentSummary, Marked, MarkedConfig, Members};
+use crate::marked::{Marked, MarkedConfig, Members};
 use crate::time::{Instant, Timestamp};
 
 pub use self::health::Health;
 pub use self::input::{Datum, Input, Span};
-pub use self::output::{Output, Report, Target};
+pub use self::output::{Incident, Output, Report, Target};
 pub use self::slots::SlotState;
 
 /// The policies of one stream. The `Supervisor` actor owns one.
@@ -55,6 +57,8 @@ pub use self::slots::SlotState;
 pub enum Policy {
     /// It is read again from a mark.
     Marked(Box<Marked>),
+    /// It goes on from a cursor.
+    Cursored(Box<Cursored>),
 }
 
 impl Policy {
@@ -64,10 +68,17 @@ impl Policy {
         Self::Marked(Box::new(Marked::new(config, seed)))
     }
 
+    /// The policies of a cursored stream that has not started. `seed` draws every jitter.
+    #[must_use]
+    pub fn cursored(config: CursoredConfig, seed: u64) -> Self {
+        Self::Cursored(Box::new(Cursored::new(config, seed)))
+    }
+
     /// Takes an input that happened at `now`. A `now` earlier than the last counts as the last.
     pub fn handle(&mut self, now: Instant, input: Input) {
         match self {
             Self::Marked(marked) => marked.handle(now, input),
+            Self::Cursored(cursored) => cursored.handle(now, input),
         }
     }
 
@@ -75,6 +86,7 @@ impl Policy {
     pub fn poll(&mut self) -> Option<Output> {
         match self {
             Self::Marked(marked) => marked.poll(),
+            Self::Cursored(cursored) => cursored.poll(),
         }
     }
 
@@ -83,6 +95,7 @@ impl Policy {
     pub fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Marked(marked) => marked.deadline(),
+            Self::Cursored(cursored) => cursored.deadline(),
         }
     }
 
@@ -91,14 +104,17 @@ impl Policy {
     pub fn health(&self) -> Health {
         match self {
             Self::Marked(marked) => marked.health(),
+            Self::Cursored(cursored) => cursored.health(),
         }
     }
 
     /// The slots' states, in order, and whether a live one is late.
     pub fn slots(&self) -> impl Iterator<Item = (SlotId, SlotState, bool)> {
-        match self {
-            Self::Marked(marked) => marked.slots(),
-        }
+        let (marked, cursored) = match self {
+            Self::Marked(marked) => (Some(marked.slots()), None),
+            Self::Cursored(cursored) => (None, Some(cursored.slots())),
+        };
+        marked.into_iter().flatten().chain(cursored.into_iter().flatten())
     }
 
     /// When the next attempt to connect may be made, if attempts are being held back.
@@ -106,6 +122,7 @@ impl Policy {
     pub fn backing_off_until(&self) -> Option<Instant> {
         match self {
             Self::Marked(marked) => marked.backing_off_until(),
+            Self::Cursored(cursored) => cursored.backing_off_until(),
         }
     }
 
@@ -114,14 +131,16 @@ impl Policy {
     pub fn awaits_room(&self) -> bool {
         match self {
             Self::Marked(marked) => marked.awaits_room(),
+            Self::Cursored(_) => false,
         }
     }
 
-    /// The low-water mark.
+    /// The low-water mark; a cursored stream has none.
     #[must_use]
     pub fn mark(&self) -> Option<Timestamp> {
         match self {
             Self::Marked(marked) => marked.mark(),
+            Self::Cursored(_) => None,
         }
     }
 
@@ -130,6 +149,7 @@ impl Policy {
     pub fn lag(&self) -> Option<Duration> {
         match self {
             Self::Marked(marked) => marked.lag(),
+            Self::Cursored(_) => None,
         }
     }
 
@@ -138,6 +158,7 @@ impl Policy {
     pub fn suspects(&self) -> usize {
         match self {
             Self::Marked(marked) => marked.suspects(),
+            Self::Cursored(_) => 0,
         }
     }
 
@@ -146,14 +167,16 @@ impl Policy {
     pub fn members(&self) -> Members {
         match self {
             Self::Marked(marked) => marked.members(),
+            Self::Cursored(_) => Members::default(),
         }
     }
 
     /// The incident under way.
     #[must_use]
-    pub fn incident(&self) -> Option<IncidentSummary> {
+    pub fn incident(&self) -> Option<Incident> {
         match self {
-            Self::Marked(marked) => marked.incident(),
+            Self::Marked(marked) => marked.incident().map(Incident::Marked),
+            Self::Cursored(cursored) => cursored.incident().map(Incident::Cursored),
         }
     }
 }

@@ -106,7 +106,7 @@ impl Watchdog {
     pub fn new(config: WatchdogConfig, now: Instant) -> Self {
         Self {
             config,
-            step: (config.stale_after / 6).max(Duration::from_millis(1)),
+            step: step(config),
             frameless: Duration::ZERO,
             byteless: Duration::ZERO,
             silence: Duration::ZERO,
@@ -116,6 +116,17 @@ impl Watchdog {
             late: false,
             stale: false,
         }
+    }
+
+    /// Other limits hold from now on: the server has announced how often it sends, or it has been learned.
+    /// The silence so far counts.
+    pub fn set_limits(&mut self, config: WatchdogConfig, now: Instant) {
+        // By the old step, in which the shell has ticked until now.
+        let _away = self.count(now);
+        self.config = config;
+        self.step = step(config);
+        // What was said to be late is said again only by a limit that it has not passed yet.
+        self.late &= self.frameless >= config.late_after;
     }
 
     /// A complete frame came. Returns whether it ended a silence that had been reported late.
@@ -215,6 +226,11 @@ impl Watchdog {
         self.frame = self.frame.map(|frame| frame + counts);
         away
     }
+}
+
+/// The longest time between two ticks.
+fn step(config: WatchdogConfig) -> Duration {
+    (config.stale_after / 6).max(Duration::from_millis(1))
 }
 
 #[cfg(test)]

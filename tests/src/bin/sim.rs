@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use clap::Parser;
-use streamkeeper_tests::{Plan, delivery, run};
+use clap::{Parser, ValueEnum};
+use streamkeeper_tests::{Plan, cursored, delivery, run};
 
 /// The seeded simulation of streamkeeper-core, in virtual time.
 #[derive(Debug, Parser)]
@@ -20,12 +20,24 @@ struct Arguments {
     /// How many seeds.
     #[arg(long, default_value_t = 1)]
     runs: u64,
+    /// Which policies.
+    #[arg(long, value_enum, default_value_t = Family::Marked)]
+    family: Family,
     /// Says what happens.
     #[arg(long)]
     trace: bool,
     /// Says what came of each seed: two builds that play the same say the same.
     #[arg(long)]
     each: bool,
+}
+
+/// What a server lets a client do that has lost something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Family {
+    /// To read again from a mark.
+    Marked,
+    /// To go on from a cursor.
+    Cursored,
 }
 
 #[derive(Default)]
@@ -36,8 +48,33 @@ struct Totals {
     verifications: usize,
     replays: usize,
     rests: usize,
+    gaps: usize,
+    connects: usize,
+    processes: u64,
     clean_stops: usize,
     hours: u64,
+}
+
+impl Totals {
+    /// What came of them.
+    fn of(&self, family: Family) -> String {
+        match family {
+            Family::Marked => format!(
+                "{} versions accepted, {} recoveries, {} verifications, {} replays, {} rests, {} \
+                 clean stops",
+                self.accepted,
+                self.recoveries,
+                self.verifications,
+                self.replays,
+                self.rests,
+                self.clean_stops,
+            ),
+            Family::Cursored => format!(
+                "{} events accepted, {} gaps reported, {} connections, {} processes",
+                self.accepted, self.gaps, self.connects, self.processes,
+            ),
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
@@ -56,7 +93,10 @@ fn main() -> ExitCode {
                     if seed >= end {
                         return;
                     }
-                    one(seed, &arguments, &totals);
+                    match arguments.family {
+                        Family::Marked => one(seed, &arguments, &totals),
+                        Family::Cursored => one_cursored(seed, &arguments, &totals),
+                    }
                 }
             });
         }
@@ -64,18 +104,12 @@ fn main() -> ExitCode {
     let totals = totals.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     let seconds = started.elapsed().as_secs_f64();
     println!(
-        "{} seeds, {} failed; {:.1} seeds/s; {} simulated hours, {} versions accepted, {} \
-         recoveries, {} verifications, {} replays, {} rests, {} clean stops",
+        "{} seeds, {} failed; {:.1} seeds/s; {} simulated hours, {}",
         arguments.runs,
         totals.failed.len(),
         arguments.runs as f64 / seconds,
         totals.hours,
-        totals.accepted,
-        totals.recoveries,
-        totals.verifications,
-        totals.replays,
-        totals.rests,
-        totals.clean_stops,
+        totals.of(arguments.family),
     );
     if totals.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
@@ -107,6 +141,27 @@ fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
         let after = after as f64 / 1_000.0;
         println!(
             "seed {seed} after {after:.3} s, at a sink: {what}\n    make sim SEED={seed} RUNS=1"
+        );
+        totals.failed.push((seed, what));
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the program's output")]
+fn one_cursored(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
+    let outcome = cursored::run(cursored::Plan::draw(seed), arguments.trace);
+    if arguments.each {
+        println!("{seed} {outcome:?}");
+    }
+    let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    totals.accepted += outcome.accepted;
+    totals.gaps += outcome.gaps;
+    totals.connects += outcome.connects;
+    totals.processes += outcome.processes;
+    totals.hours += outcome.lasted / 3_600_000;
+    if let Some((after, what)) = outcome.violation {
+        let after = after as f64 / 1_000.0;
+        println!(
+            "seed {seed} after {after:.3} s: {what}\n    make sim FAMILY=cursored SEED={seed} RUNS=1"
         );
         totals.failed.push((seed, what));
     }

@@ -251,7 +251,8 @@ impl World {
             }
             if spans.last().is_none_or(|(connection, _)| *connection != queued.connection) {
                 let arrived = queued.arrived;
-                let span = Span { arrived, poke: None, data: Vec::new(), new: 0, duplicate: 0 };
+                let data = Vec::new();
+                let span = Span { arrived, poke: None, data, cursor: None, new: 0, duplicate: 0 };
                 spans.push((queued.connection, span));
             }
             let Some((_, span)) = spans.last_mut() else { continue };

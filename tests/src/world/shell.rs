@@ -93,7 +93,7 @@ impl World {
         self.mark.begin(state.as_ref().and_then(|state| state.mark));
         self.say(format_args!("process {number} starts with {state:?}"));
         let wall = self.plan.wall(self.now);
-        self.handle(Input::Start { state, wall });
+        self.handle(Input::Start { state: state.map(Into::into), wall });
     }
 
     /// Something goes to the policies, through the mailbox.
@@ -220,8 +220,12 @@ impl World {
                 self.call(call);
             }
             Output::Marked(marked::Output::Count(stream)) => self.count_members(stream),
-            Output::Persist { number, state } => {
-                self.persist(number, state);
+            Output::Persist { number, state } => match state.into_marked() {
+                Ok(state) => self.persist(number, state),
+                Err(error) => self.broken(error.to_string()),
+            },
+            Output::Connect { .. } | Output::Cursored(_) => {
+                self.broken("an output of another family".into());
             }
             Output::Flush => self.flush(),
             Output::Stopped { clean } => self.stopped(clean),

@@ -55,7 +55,7 @@ impl Marked {
             left_behind: ours.left_behind,
             announced: ours.announced,
         };
-        self.effects.push(policy::Output::Persist { number, state });
+        self.effects.push(policy::Output::Persist { number, state: state.into() });
         number
     }
 

@@ -78,6 +78,12 @@ impl Admission {
         self.token_backoff.reset();
     }
 
+    /// The next attempt is one by itself, and not before this instant.
+    pub(crate) const fn hold(&mut self, until: Instant) {
+        self.probing = Some(until);
+        self.probe = None;
+    }
+
     /// Somebody wants an attempt now, whatever it waits for.
     pub(crate) fn try_now(&mut self, now: Instant) {
         self.asked = self.asked.min(now);

@@ -11,6 +11,8 @@ pub enum Health {
     Recovering,
     /// Something is wrong that we cannot mend; the word says what.
     Degraded(&'static str),
+    /// The server has said that nothing more comes: it is not asked until a person acts.
+    Ended,
     /// The operator wants no connection.
     Paused,
     /// Ending its connections.

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::classify::End;
-use crate::id::{ConnectionId, UserKey};
-use crate::marked::{self, StreamState};
+use crate::cursored;
+use crate::id::{ConnectionId, Cursor, UserKey};
+use crate::marked;
+use crate::state::PolicyState;
 use crate::time::{Instant, Timestamp, UtcDay};
 use crate::watchdog::Lack;
 
@@ -13,8 +15,9 @@ use crate::watchdog::Lack;
 pub enum Input {
     /// Begin, with what was persisted (`None`: nothing, the first start) and our own wall clock.
     Start {
-        /// The last state that was persisted.
-        state: Option<StreamState>,
+        /// The last state that was persisted. One of another family counts as none: whoever keeps it refuses
+        /// it before.
+        state: Option<PolicyState>,
         /// Our own wall clock, until a poke says the service's time.
         wall: Timestamp,
     },
@@ -65,6 +68,8 @@ pub enum Input {
     LedgerWell,
     /// What only a marked stream hears.
     Marked(marked::Input),
+    /// What only a cursored stream hears.
+    Cursored(cursored::Input),
     /// There is room in the queue again.
     Room,
     /// Everything read has been committed (the answer to `Flush`).
@@ -104,6 +109,8 @@ pub struct Span {
     pub poke: Option<Timestamp>,
     /// Its records that say when they were created.
     pub data: Vec<Datum>,
+    /// The newest cursor in it, behind its data; `None` if it brought none.
+    pub cursor: Option<Cursor>,
     /// How many events were accepted.
     pub new: u64,
     /// How many were known, or superseded.

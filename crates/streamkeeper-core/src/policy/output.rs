@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use crate::classify::End;
+use crate::cursored;
 use crate::id::{ConnectionId, SlotId};
-use crate::marked::{self, StreamState};
+use crate::marked;
+use crate::state::PolicyState;
 use crate::watchdog::Lack;
 
 /// An effect. The shell carries it out and reports back; it decides nothing.
@@ -23,18 +25,20 @@ pub enum Output {
     Kill(ConnectionId),
     /// What only a marked stream wants.
     Marked(marked::Output),
+    /// What only a cursored stream wants.
+    Cursored(cursored::Output),
     /// Make this state durable; answered by `Persisted`.
     Persist {
         /// The number to answer with.
         number: u64,
         /// What to write.
-        state: StreamState,
+        state: PolicyState,
     },
     /// Answer `Flushed` when everything read so far has been committed.
     Flush,
     /// The stream has stopped; nothing more will come.
     Stopped {
-        /// Whether the service's checkpoint is all a restart needs.
+        /// Whether what is written down, and the server's own memory, are all a restart needs.
         clean: bool,
     },
     /// For logs, metrics and people.
@@ -46,6 +50,8 @@ pub enum Output {
 pub enum Target {
     /// Of a marked stream.
     Marked(marked::Target),
+    /// Of a cursored stream.
+    Cursored(cursored::Target),
 }
 
 /// Something a person or a metric wants to know.
@@ -78,4 +84,15 @@ pub enum Report {
     },
     /// What only a marked stream reports.
     Marked(marked::Report),
+    /// What only a cursored stream reports.
+    Cursored(cursored::Report),
+}
+
+/// What an incident is, or was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Incident {
+    /// Of a marked stream.
+    Marked(marked::IncidentSummary),
+    /// Of a cursored stream.
+    Cursored(cursored::IncidentSummary),
 }

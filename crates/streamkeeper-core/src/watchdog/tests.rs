@@ -175,3 +175,52 @@ fn a_bound_below_stale_after_counts_as_that() {
     }
     assert_eq!(run_until(&mut watchdog, at(31)).len(), 1);
 }
+
+fn limits(late: u64, stale: u64) -> WatchdogConfig {
+    WatchdogConfig {
+        late_after: Duration::from_secs(late),
+        stale_after: Duration::from_secs(stale),
+        ..WatchdogConfig::default()
+    }
+}
+
+#[test]
+fn shorter_limits_count_the_silence_so_far() {
+    let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
+    assert_eq!(run_until(&mut watchdog, at(4)), []);
+    watchdog.set_limits(limits(3, 6), at(4));
+    let signals = run_until(&mut watchdog, at(100));
+    let lack = Lack::Silence;
+    assert_eq!(signals, [(at(4), Signal::Late(lack)), (at(6), Signal::Stale(lack))]);
+}
+
+#[test]
+fn longer_limits_put_off_what_has_not_been_said_and_take_back_what_was_only_late() {
+    let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
+    assert_eq!(run_until(&mut watchdog, at(12)), [(at(10), Signal::Late(Lack::Silence))]);
+    watchdog.set_limits(limits(40, 60), at(12));
+    let signals = run_until(&mut watchdog, at(100));
+    let lack = Lack::Silence;
+    assert_eq!(signals, [(at(40), Signal::Late(lack)), (at(60), Signal::Stale(lack))]);
+}
+
+#[test]
+fn seed_003_in_numbers() {
+    // Announced: the next heartbeat is due within 20 s. After 19 s all is well, after 21 s nothing is.
+    let mut watchdog = Watchdog::new(WatchdogConfig::default(), Instant::ZERO);
+    watchdog.set_limits(limits(13, 20), Instant::ZERO);
+    assert_eq!(run_until(&mut watchdog, at(19)), [(at(13), Signal::Late(Lack::Silence))]);
+    assert!(watchdog.frame(at(19)));
+    let stale = (at(39), Signal::Stale(Lack::Silence));
+    assert_eq!(run_until(&mut watchdog, at(40)).last(), Some(&stale));
+}
+
+#[test]
+fn a_change_of_limits_is_no_suspension() {
+    let mut watchdog = Watchdog::new(limits(20, 60), Instant::ZERO);
+    assert_eq!(run_until(&mut watchdog, at(10)), []);
+    watchdog.set_limits(limits(8, 12), at(19));
+    let signals = run_until(&mut watchdog, at(100));
+    let lack = Lack::Silence;
+    assert_eq!(signals, [(at(19), Signal::Stale(lack))]);
+}

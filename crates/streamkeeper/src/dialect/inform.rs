@@ -43,10 +43,13 @@ impl Inform {
         ApiRequest::replay(&query).path_and_query
     }
 
-    pub(super) fn request(&self, target: &Target) -> String {
+    pub(super) fn request(&self, target: &Target) -> Option<String> {
         match target {
-            Target::Marked(marked::Target::Stream(id)) => ApiRequest::connect(&id.0).path_and_query,
-            Target::Marked(marked::Target::Replay(day)) => self.replay(date(*day), &[]),
+            Target::Marked(marked::Target::Stream(id)) => {
+                Some(ApiRequest::connect(&id.0).path_and_query)
+            }
+            Target::Marked(marked::Target::Replay(day)) => Some(self.replay(date(*day), &[])),
+            Target::Cursored(_) => None,
         }
     }
 }

@@ -48,8 +48,9 @@ impl Dialect {
         }
     }
 
-    /// Path and query of an event stream; whoever connects adds host and secret.
-    pub(crate) fn request(&self, target: &Target) -> String {
+    /// Path and query of an event stream; whoever connects adds host and secret. `None`: the target is of a
+    /// stream of another family.
+    pub(crate) fn request(&self, target: &Target) -> Option<String> {
         match self {
             Self::Inform(inform) => inform.request(target),
         }

@@ -12,7 +12,6 @@ use std::time::Duration;
 use crate::dialect::event::EventKind;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::id::IncidentId;
-use streamkeeper_core::marked::Cause;
 
 /// A histogram of durations.
 #[derive(Debug)]
@@ -184,10 +183,10 @@ impl Measured {
         }
     }
 
-    /// A recovery has started; only the first one of an incident counts as an incident.
-    pub(crate) fn recovery(&self, incident: IncidentId, cause: Cause) {
+    /// Something is done about an incident; only the first time it counts as one.
+    pub(crate) fn incident(&self, incident: IncidentId, reason: &'static str) {
         if self.last_incident.swap(incident.0, Ordering::Relaxed) != incident.0 {
-            self.incidents.add(cause.reason());
+            self.incidents.add(reason);
         }
     }
 }
@@ -196,8 +195,9 @@ impl Measured {
 pub(crate) const OPENED: &str = "opened";
 
 /// The words of `End::reason` for what did not open, and the one for what did.
-const CONNECTS: [&str; 7] = [
+const CONNECTS: [&str; 8] = [
     OPENED,
+    "no_content",
     "not_events",
     "stream_gone",
     "token_refused",
@@ -211,10 +211,11 @@ const DISCONNECTS: [&str; 8] =
     ["closed", "corrupt", "end", "eof", "killed", "panic", "reset", "truncated"];
 
 /// The words of `Cause::reason`.
-const INCIDENTS: [&str; 10] = [
+const INCIDENTS: [&str; 11] = [
     "checkpoint_expired",
     "cut_by_start_time",
     "foreign_client",
+    "gap",
     "operator",
     "outbox_full",
     "panic",
@@ -273,7 +274,7 @@ mod tests {
     fn an_incident_counts_once_however_many_recoveries_it_takes() {
         let measured = Measured::default();
         for incident in [1, 1, 2] {
-            measured.recovery(IncidentId(incident), Cause::OutboxFull);
+            measured.incident(IncidentId(incident), "outbox_full");
         }
         let incidents = measured.incidents.read();
         assert!(incidents.contains(&("outbox_full", 2)) && incidents.contains(&("stale", 0)));

@@ -5,6 +5,7 @@
 //! - `telemetry`: what the policies report, in log lines; `vital`: what must not die unheard.
 
 pub(crate) mod counts;
+mod cursored;
 pub(crate) mod history;
 pub(crate) mod registry;
 pub(crate) mod tally;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use streamkeeper_core::classify::End;
 use streamkeeper_core::marked::{IncidentSummary, Lost, Report};
-use streamkeeper_core::policy;
+use streamkeeper_core::policy::{self, Incident};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::watchdog::Lack;
 use streamkeeper_ledger::{OpenReport, Start};
@@ -16,6 +16,7 @@ use tracing::{debug, error, info, warn};
 
 use crate::api::status::IncidentStatus;
 use crate::base::rfc3339::rfc3339;
+use crate::observe::cursored;
 use crate::observe::registry::{Counters, StreamEntry};
 
 /// Words a report, and counts it.
@@ -63,6 +64,7 @@ pub(crate) fn tell(entry: &StreamEntry, report: &policy::Report) {
              at most, and reconnect, recover, resume or a reload try at once",
         ),
         policy::Report::Marked(report) => tell_marked(entry, report),
+        policy::Report::Cursored(report) => cursored::tell(entry, report),
     }
 }
 
@@ -178,7 +180,7 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
     match report {
         Report::RecoveryStarted { incident, cause, connections, mark } => {
             Counters::add(&entry.counters.recoveries, 1);
-            entry.measured.recovery(*incident, *cause);
+            entry.measured.incident(*incident, cause.reason());
             let mark = mark.and_then(rfc3339).unwrap_or_else(|| "the beginning".to_owned());
             error!(
                 stream, %incident, reason = cause.reason(), connections, mark,
@@ -257,7 +259,11 @@ fn date(at: Timestamp) -> String {
 }
 
 /// An incident for readers.
-pub(crate) fn incident_status(summary: &IncidentSummary) -> IncidentStatus {
+pub(crate) fn incident_status(incident: &Incident) -> IncidentStatus {
+    let summary = match incident {
+        Incident::Marked(summary) => summary,
+        Incident::Cursored(summary) => return cursored::incident_status(summary),
+    };
     IncidentStatus {
         id: summary.id.0,
         cause: summary.cause.reason().into(),

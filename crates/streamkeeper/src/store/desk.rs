@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::{Input, Span};
+use streamkeeper_core::state::PolicyState;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::{KeptState, Ledger, LedgerError};
 use tokio::sync::oneshot;
@@ -35,7 +35,7 @@ pub(crate) enum Job {
     /// Judge these, make the new ones durable; answered by `Committed`.
     Batch(Batch),
     /// Make this durable, with everything before it; answered by `Persisted`.
-    Persist { number: u64, state: StreamState, asker: Reports },
+    Persist { number: u64, state: PolicyState, asker: Reports },
     /// Answer `Flushed` when everything before is durable.
     Flush { asker: Reports },
     /// Dropped when everything before is durable, or nothing will be any more.
@@ -182,7 +182,7 @@ impl Desk {
                     continue;
                 }
                 Job::Persist { number, state, asker } => {
-                    let kept = KeptState { clean: state.clean, bytes: state.encode() };
+                    let kept = KeptState { clean: state.is_clean(), bytes: state.encode() };
                     self.tools.ledger.persist(&kept)?;
                     asker.send(Input::Persisted(*number));
                 }

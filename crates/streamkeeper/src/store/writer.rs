@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Instant;
 
-use streamkeeper_core::marked::StreamState;
+use streamkeeper_core::state::PolicyState;
 use tokio::sync::oneshot;
 
 use crate::base::reports::Reports;
@@ -67,7 +67,7 @@ impl Writer {
     }
 
     /// Makes a state durable, after everything before; answered by `Persisted`.
-    pub(crate) fn persist(&self, number: u64, state: StreamState, asker: &Reports) {
+    pub(crate) fn persist(&self, number: u64, state: PolicyState, asker: &Reports) {
         self.send(Job::Persist { number, state, asker: asker.clone() });
     }
 

@@ -16,6 +16,7 @@ use actix_rt::ArbiterHandle;
 use rustls::RootCertStore;
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::{Input, Policy};
+use streamkeeper_core::state::PolicyState;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Given, Ledger, Start};
 use tokio::sync::oneshot;
@@ -56,7 +57,7 @@ pub(crate) struct Prepared {
     config: StreamConfig,
     transport: HttpTransport,
     ledger: Ledger,
-    state: Option<StreamState>,
+    state: Option<PolicyState>,
     consumers: Vec<Arc<Consumer>>,
 }
 
@@ -84,11 +85,12 @@ impl Prepared {
         let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)
             .map_err(|source| StreamError::Ledger { stream: config.name.clone(), source })?;
         tell_opened(&config.name, &report);
-        let state = ledger.state().map(|kept| StreamState::decode(&kept.bytes)).transpose();
+        let kept = ledger.state().map(|kept| StreamState::decode(&kept.bytes));
+        let state = kept.map(|state| state.map(PolicyState::Marked)).transpose();
         let state =
             state.map_err(|source| StreamError::State { stream: config.name.clone(), source })?;
         // Also not after a torn tail: whatever wrote it did not end as it should.
-        let state = state.map(|state| StreamState { clean: report.start == Start::Clean, ..state });
+        let state = state.map(|state| state.with_clean(report.start == Start::Clean));
         Ok(Self { config: config.clone(), transport, ledger, state, consumers })
     }
 
@@ -133,14 +135,14 @@ struct Place {
 struct Reader {
     supervisor: Addr<Supervisor>,
     reports: Reports,
-    stopped: oneshot::Receiver<StreamState>,
+    stopped: oneshot::Receiver<Option<PolicyState>>,
 }
 
 impl Reader {
     fn start(
         config: &StreamConfig,
         transport: HttpTransport,
-        state: Option<StreamState>,
+        state: Option<PolicyState>,
         (reports, receiver): (Reports, ReportsReceiver),
         (place, ground): (&Place, &Ground),
     ) -> Self {
@@ -258,7 +260,7 @@ impl Stream {
     /// on from here.
     pub(crate) async fn has_stopped_cleanly(&mut self, by: Instant) -> bool {
         let stopped = tokio::time::timeout_at(by, &mut self.reader.stopped).await;
-        matches!(stopped, Ok(Ok(state)) if state.clean)
+        matches!(stopped, Ok(Ok(Some(state))) if state.is_clean())
     }
 
     /// Ends it at once, whatever it waits for.
@@ -284,12 +286,12 @@ impl Stream {
         };
         // A supervisor that has panicked has no state to hand over: that of a start without a past
         // is made from its mark.
-        let state = stopped.unwrap_or_else(|_| StreamState::at(self.place.entry.mark()));
+        let state =
+            stopped.unwrap_or_else(|_| Some(StreamState::at(self.place.entry.mark()).into()));
         let reports = Reports::channel(Clock::start());
         self.place.writer.report_to(reports.0.clone());
         self.transport = transport.clone();
-        self.reader =
-            Reader::start(&config, transport, Some(state), reports, (&self.place, ground));
+        self.reader = Reader::start(&config, transport, state, reports, (&self.place, ground));
         self.config = config;
         if self.paused {
             // It hears this before it connects: what it starts with is not durable yet.

@@ -14,10 +14,14 @@ use actix::{
 };
 use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
+use streamkeeper_core::cursored;
 use streamkeeper_core::id::{ConnectionId, Reader};
+use streamkeeper_core::marked;
 use streamkeeper_core::marked::establish::{Answer, Call, CallFailure};
-use streamkeeper_core::marked::{self, StreamState};
-use streamkeeper_core::policy::{Health, Input, Output, Policy, Report, SlotState, Target};
+use streamkeeper_core::policy::{
+    Health, Incident, Input, Output, Policy, Report, SlotState, Target,
+};
+use streamkeeper_core::state::PolicyState;
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use tokio::sync::oneshot;
@@ -37,9 +41,9 @@ pub(crate) struct Supervisor {
     policy: Policy,
     tools: Tools,
     /// What it starts with.
-    state: Option<StreamState>,
+    state: Option<PolicyState>,
     /// What it last asked to be made durable.
-    last_state: StreamState,
+    last_state: Option<PolicyState>,
     arbiters: Vec<ArbiterHandle>,
     actors: HashMap<Reader, Addr<Connection>>,
     holds: HashMap<ConnectionId, Hold>,
@@ -47,7 +51,7 @@ pub(crate) struct Supervisor {
     reports: Option<ReportsReceiver>,
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
-    stopped: Option<oneshot::Sender<StreamState>>,
+    stopped: Option<oneshot::Sender<Option<PolicyState>>>,
     _vital: Vital,
 }
 
@@ -55,11 +59,11 @@ pub(crate) struct Supervisor {
 pub(crate) struct Parts {
     pub(crate) tools: Tools,
     /// What the stream was when it was last written down.
-    pub(crate) state: Option<StreamState>,
+    pub(crate) state: Option<PolicyState>,
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) reports: ReportsReceiver,
     /// Told when it has stopped, and in which state.
-    pub(crate) stopped: oneshot::Sender<StreamState>,
+    pub(crate) stopped: oneshot::Sender<Option<PolicyState>>,
     /// Tells if it dies.
     pub(crate) vital: Vital,
 }
@@ -73,7 +77,7 @@ impl Supervisor {
         let lifecycle = lifecycle(&tools);
         Self {
             policy,
-            last_state: state.clone().unwrap_or_else(|| StreamState::at(None)),
+            last_state: state.clone(),
             state,
             arbiters,
             actors: HashMap::new(),
@@ -117,8 +121,9 @@ impl Supervisor {
                 }
             }
             Output::Marked(output) => self.ask_service(output),
+            Output::Cursored(output) => self.ask_server(output),
             Output::Persist { number, state } => {
-                self.last_state = state.clone();
+                self.last_state = Some(state.clone());
                 self.tools.writer.persist(number, state, &self.tools.reports);
             }
             Output::Flush => self.tools.writer.flush(&self.tools.reports),
@@ -132,7 +137,7 @@ impl Supervisor {
 
     /// Says in which state it ends, and ends.
     fn end(&mut self, clean: bool, ctx: &mut Context<Self>) {
-        let state = StreamState { clean, ..self.last_state.clone() };
+        let state = self.last_state.clone().map(|state| state.with_clean(clean));
         if let Some(stopped) = self.stopped.take()
             && stopped.send(state).is_err()
         {
@@ -153,6 +158,17 @@ impl Supervisor {
         }
     }
 
+    /// The dialect names neither a first cursor nor a snapshot, nor a sign to go on behind.
+    fn ask_server(&self, output: cursored::Output) {
+        match output {
+            cursored::Output::AskFirst => self.tools.reports.send(cursored::Input::First(None)),
+            cursored::Output::Resync => {
+                self.tools.reports.send(cursored::Input::Resynced { ok: false });
+            }
+            cursored::Output::GoOn(_) => {}
+        }
+    }
+
     /// Sends a call to the lifecycle actor; one that has died is replaced.
     fn make_call(&mut self, call: Call) {
         if !self.lifecycle.connected() {
@@ -168,7 +184,9 @@ impl Supervisor {
     /// Sends a connection to its slot's actor; an actor that has died is replaced.
     fn connect(&mut self, connection: ConnectionId, target: &Target) {
         let hold = Hold::default();
-        let path_and_query = self.tools.dialect.request(target);
+        let Some(path_and_query) = self.tools.dialect.request(target) else {
+            return self.not_opened(connection);
+        };
         let connect = Connect { connection, path_and_query, hold: hold.clone() };
         if self.actor(connection.reader).try_send(connect).is_err() {
             return self.not_opened(connection);
@@ -201,8 +219,15 @@ impl Supervisor {
     fn tell(&self, report: &Report) {
         let entry = &self.tools.entry;
         tell(entry, report);
-        if let Report::Marked(marked::Report::CaughtUp { incident: Some(summary) }) = report {
-            entry.update(|view| view.last_incident = Some(incident_status(summary)));
+        let over = match report {
+            Report::Marked(marked::Report::CaughtUp { incident }) => incident.map(Incident::Marked),
+            Report::Cursored(cursored::Report::IncidentOver(summary)) => {
+                Some(Incident::Cursored(*summary))
+            }
+            _ => None,
+        };
+        if let Some(incident) = over {
+            entry.update(|view| view.last_incident = Some(incident_status(&incident)));
         }
     }
 
@@ -261,6 +286,7 @@ impl Supervisor {
             Health::Live => (StreamCondition::Live, None),
             Health::Recovering => (StreamCondition::Recovering, None),
             Health::Degraded(detail) => (StreamCondition::Degraded, Some(detail)),
+            Health::Ended => (StreamCondition::Ended, None),
             Health::Paused => (StreamCondition::Paused, None),
             Health::Stopping => (StreamCondition::Stopping, None),
             Health::Stopped => (StreamCondition::Stopped, None),

@@ -27,7 +27,7 @@ fn poke(replay: &mut Replay, seconds: u64) {
 }
 
 fn commit(replay: &mut Replay, seconds: u64, poke: Option<Timestamp>, data: Vec<Datum>) {
-    let span = Span { arrived: at(seconds), poke, data, new: 0, duplicate: 0 };
+    let span = Span { arrived: at(seconds), poke, data, cursor: None, new: 0, duplicate: 0 };
     let connection = Replay::CONNECTION;
     replay.handle(at(seconds), &Input::Committed { connection, span });
 }

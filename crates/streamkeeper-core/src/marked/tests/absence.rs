@@ -83,7 +83,7 @@ fn restarted(days: i64, wall_days: i64, outage: f64) -> Bench {
     let mark = Some(Timestamp::from_micros((NOON - days * 86_400) * 1_000_000));
     let wall = Timestamp::from_micros((NOON - days * 86_400 + wall_days * 86_400) * 1_000_000);
     let state = StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(mark) };
-    bench.input(Input::Start { state: Some(state), wall });
+    bench.input(Input::Start { state: Some(state.into()), wall });
     for connection in bench.take_connects() {
         bench.pass_to(outage * DAY);
         bench.input(Input::Opened(connection));

@@ -128,7 +128,7 @@ fn a_checkpoint_of_a_week_ago_is_not_trusted() {
         let stream_id = Some(StreamId("s1".into()));
         let state = StreamState { stream_id, clean: true, ..StreamState::at(mark) };
         let wall = Timestamp::from_micros(NOON * 1_000_000);
-        bench.input(Input::Start { state: Some(state), wall });
+        bench.input(Input::Start { state: Some(state.into()), wall });
         bench
     };
     assert_eq!(start(5).take_connects().len(), 1);

@@ -55,7 +55,7 @@ impl Bench {
     }
 
     pub(super) fn start(&mut self, state: Option<StreamState>) {
-        self.input(Input::Start { state, wall: Timestamp::from_micros(0) });
+        self.input(Input::Start { state: state.map(Into::into), wall: Timestamp::from_micros(0) });
     }
 
     pub(super) fn input(&mut self, input: impl Into<Input>) {
@@ -67,7 +67,7 @@ impl Bench {
         while let Some(output) = self.policy.poll() {
             match output {
                 Output::Persist { number, state } => {
-                    self.persisted.push(state);
+                    self.persisted.push(state.into_marked().unwrap());
                     self.unanswered.push(number);
                     self.answer_disk();
                 }
@@ -179,7 +179,7 @@ impl Bench {
         data: Vec<Datum>,
     ) {
         let new = data.iter().filter(|datum| datum.new).count() as u64;
-        let span = Span { arrived: self.now, poke, data, new, duplicate: 0 };
+        let span = Span { arrived: self.now, poke, data, cursor: None, new, duplicate: 0 };
         self.input(Input::Committed { connection, span });
     }
 

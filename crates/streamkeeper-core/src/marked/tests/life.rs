@@ -103,7 +103,7 @@ fn an_incident_keeps_its_number_and_its_counts_across_a_restart() {
         ..StreamState::at(mark)
     };
     let wall = Timestamp::from_micros(NOON * 1_000_000);
-    bench.input(Input::Start { state: Some(state), wall });
+    bench.input(Input::Start { state: Some(state.into()), wall });
     let summary = bench.policy.incident().unwrap();
     assert_eq!((summary.id, summary.cause), (IncidentId(7), incident.cause));
     assert_eq!((summary.recoveries, summary.new, summary.duplicate), (2, 5, 3));
@@ -279,7 +279,7 @@ fn a_stop_whose_only_blemish_is_a_suspect_goes_on_with_the_same_stream_and_verif
 
     let mut next = Bench::new(restless(1));
     let wall = Timestamp::from_micros((NOON + 760) * 1_000_000);
-    next.input(Input::Start { state: Some(state), wall });
+    next.input(Input::Start { state: Some(state.into()), wall });
     next.now = Instant::ZERO + Duration::from_secs(760);
     next.open_all();
     assert_eq!(next.policy.suspects(), 1);

@@ -18,7 +18,7 @@ fn days_ago(days: i64) -> Timestamp {
 fn crashed(config: MarkedConfig, mark: i64, wall: i64) -> Bench {
     let mut bench = Bench::new(config);
     let state = StreamState { stream_id: Some(s("s1")), ..StreamState::at(Some(days_ago(mark))) };
-    bench.input(Input::Start { state: Some(state), wall: days_ago(wall) });
+    bench.input(Input::Start { state: Some(state.into()), wall: days_ago(wall) });
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     bench
 }
@@ -164,7 +164,7 @@ fn what_an_incident_has_lost_is_remembered_by_the_next_process() {
     bench.poke_until(60.0);
     let state = bench.persisted.last().cloned();
     let mut bench = Bench::new(restless(1));
-    bench.input(Input::Start { state, wall: days_ago(0) });
+    bench.input(Input::Start { state: state.map(Into::into), wall: days_ago(0) });
     bench.answer(&Call::Delete { id: s("s2") }, Answer::Deleted);
     assert_eq!(bench.answer_create("s3").as_deref(), Some("2026-10-22"));
     bench.open_all();

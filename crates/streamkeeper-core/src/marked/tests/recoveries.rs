@@ -138,7 +138,7 @@ fn a_clock_of_ours_that_is_ahead_delays_no_end() {
     let ahead = Timestamp::from_micros((NOON + 900) * 1_000_000);
     let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
     let state = StreamState { stream_id: Some(s("s0")), ..StreamState::at(mark) };
-    bench.input(Input::Start { state: Some(state), wall: ahead });
+    bench.input(Input::Start { state: Some(state.into()), wall: ahead });
     bench.answer(&Call::Delete { id: s("s0") }, Answer::Deleted);
     bench.answer_create("s1");
     bench.open_all();
@@ -156,7 +156,7 @@ fn a_clock_of_ours_that_is_days_ahead_delays_no_verification() {
         let ahead = Timestamp::from_micros((NOON + 4 * 86_400) * 1_000_000);
         let mark = Some(Timestamp::from_micros((NOON - 60) * 1_000_000));
         let state = StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(mark) };
-        bench.input(Input::Start { state: Some(state), wall: ahead });
+        bench.input(Input::Start { state: Some(state.into()), wall: ahead });
         let first = bench.take_connects()[0];
         bench.input(Input::Opened(first));
         bench.end(first, End::Reset);
@@ -275,7 +275,7 @@ fn without_a_poke_a_verification_reads_to_where_live_data_was_not_to_our_own_tim
     let mut bench = Bench::new(restless(1));
     let state =
         StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(Some(at(-600.0))) };
-    bench.input(Input::Start { state: Some(state), wall: at(-900.0) });
+    bench.input(Input::Start { state: Some(state.into()), wall: at(-900.0) });
     let slot = open(&mut bench);
     flow(&mut bench, slot, 200.0);
     bench.end(slot, End::Reset);

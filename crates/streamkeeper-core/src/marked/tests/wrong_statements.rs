@@ -55,7 +55,7 @@ fn suspects_of_the_last_process_are_verified_though_our_wall_clock_is_wrong() {
             ..StreamState::at(Some(ts(-400.0)))
         };
         let wall = ts(wrong as f64);
-        bench.input(Input::Start { state: Some(state), wall });
+        bench.input(Input::Start { state: Some(state.into()), wall });
         bench.open_all();
         for hours in 1..=6 {
             bench.poke_until(hours as f64 * 1_000.0);
@@ -131,7 +131,7 @@ fn a_stop_that_the_wall_clock_hides_and_an_outage_count_together() {
     let mark = ts(-4.0 * DAY as f64);
     let state =
         StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(Some(mark)) };
-    bench.input(Input::Start { state: Some(state), wall: mark });
+    bench.input(Input::Start { state: Some(state.into()), wall: mark });
     let connection = bench.take_connects()[0];
     bench.pass_to(4.0 * DAY as f64);
     bench.input(Input::Opened(connection));
@@ -272,7 +272,7 @@ fn suspects_at_a_start_where_nothing_is_verified_any_more() {
         suspects: vec![Suspect { low: Some(ts(-400.0)), at: ts(-10.0) }],
         ..StreamState::at(Some(ts(-400.0)))
     };
-    bench.input(Input::Start { state: Some(state), wall: ts(0.0) });
+    bench.input(Input::Start { state: Some(state.into()), wall: ts(0.0) });
     assert_eq!(recoveries(&bench, Cause::UncleanStart), 1);
 }
 
@@ -316,7 +316,7 @@ fn a_stream_never_starts_on_a_day_to_come() {
     let mut bench = Bench::new(restless(1));
     let state =
         StreamState { stream_id: Some(s("s1")), ..StreamState::at(Some(ts(3.0 * DAY as f64))) };
-    bench.input(Input::Start { state: Some(state), wall: ts(0.0) });
+    bench.input(Input::Start { state: Some(state.into()), wall: ts(0.0) });
     bench.answer(&Call::Delete { id: s("s1") }, Answer::Deleted);
     let date = bench.answer_create("s2");
     bench.open_all();
@@ -345,7 +345,7 @@ fn the_mark_waits_until_it_is_known_how_long_nobody_read() {
     let mut bench = Bench::new(restless(1));
     let mark = Some(ts(-8.0 * DAY as f64));
     let state = StreamState { stream_id: Some(s("s1")), clean: true, ..StreamState::at(mark) };
-    bench.input(Input::Start { state: Some(state), wall: ts(-5.0 * DAY as f64) });
+    bench.input(Input::Start { state: Some(state.into()), wall: ts(-5.0 * DAY as f64) });
     let c = bench.take_connects()[0];
     bench.input(Input::Opened(c));
     while bench.seconds() < 120.0 {

@@ -26,6 +26,19 @@ impl Slot {
         }
     }
 
+    /// Its connection is gone: what it was doing.
+    fn leave(&mut self, now: Instant) -> SlotState {
+        let before = self.state;
+        self.blocked_since = None;
+        self.state = match before {
+            SlotState::Draining { rest: Some(rest), .. } => {
+                SlotState::Resting { until: now + rest }
+            }
+            _ => SlotState::Idle,
+        };
+        before
+    }
+
     fn kill(&mut self, effects: &mut Effects) {
         if self.is_connected() && self.state != SlotState::Closing {
             self.state = SlotState::Closing;
@@ -35,6 +48,18 @@ impl Slot {
 }
 
 impl Slots {
+    /// A connection ended, and its family says when the next may be opened. What the slot was doing.
+    pub(crate) fn closed(
+        &mut self,
+        connection: ConnectionId,
+        next: Instant,
+        now: Instant,
+    ) -> Option<SlotState> {
+        let before = self.of(connection)?.leave(now);
+        self.admission.hold(next);
+        Some(before)
+    }
+
     /// A connection ended. `terminating`: everything is read again anyway.
     pub(crate) fn ended(
         &mut self,
@@ -46,15 +71,8 @@ impl Slots {
         let late_after = self.config.late_after;
         let slot = self.of(connection)?;
         let id = slot.id;
-        let before = slot.state;
         let lived = slot.proven && now.since(slot.opened) >= late_after;
-        slot.blocked_since = None;
-        slot.state = match before {
-            SlotState::Draining { rest: Some(rest), .. } => {
-                SlotState::Resting { until: now + rest }
-            }
-            _ => SlotState::Idle,
-        };
+        let before = slot.leave(now);
         let wanted = matches!(before, SlotState::Draining { .. });
         let suspect = !terminating && end.may_have_lost(wanted);
         let failed = !wanted && !terminating && !lived;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use streamkeeper_core::classify::End;
+use streamkeeper_core::cursored;
 use streamkeeper_core::id::Reader;
 use streamkeeper_core::marked::establish::CallFailure;
 use streamkeeper_core::marked::{Cause, IncidentSummary, Lost, Report};
@@ -16,6 +17,7 @@ use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
 
 use crate::base::rfc3339::rfc3339;
+use crate::observe::cursored as words;
 
 use super::{Bounds, ms};
 
@@ -46,7 +48,7 @@ struct Incident {
     since: Box<str>,
     why: Box<str>,
     steps: Steps,
-    over: Option<(Instant, IncidentSummary)>,
+    over: Option<(Instant, policy::Incident)>,
 }
 
 #[derive(Debug, Default)]
@@ -85,23 +87,34 @@ impl Story {
     ) {
         let Some(text) = words(report, bounds) else { return };
         self.version += 1;
-        if let policy::Report::Marked(Report::RecoveryStarted { incident, cause, .. }) = report {
-            self.begin(now, wall, incident.0, *cause, bounds);
+        match report {
+            policy::Report::Marked(Report::RecoveryStarted { incident, cause, .. }) => {
+                let begun = (incident.0, cause.reason(), why(*cause, bounds));
+                self.begin(now, wall, begun, bounds);
+            }
+            policy::Report::Cursored(cursored::Report::IncidentBegan { incident, cause }) => {
+                let begun = (incident.0, cause.reason(), words::why(*cause).into());
+                self.begin(now, wall, begun, bounds);
+            }
+            _ => {}
         }
         match self.incidents.back_mut().filter(|incident| incident.over.is_none()) {
             Some(incident) => {
                 incident.steps.push(now, text);
-                if let policy::Report::Marked(Report::CaughtUp { incident: Some(summary) }) = report
-                {
-                    incident.over = Some((now, *summary));
-                }
+                incident.over = over(report).map(|summary| (now, summary));
             }
             None => self.happenings.push(now, text),
         }
     }
 
     /// Begins an incident, if it is not under way already.
-    fn begin(&mut self, now: Instant, wall: Timestamp, id: u64, cause: Cause, bounds: Bounds) {
+    fn begin(
+        &mut self,
+        now: Instant,
+        wall: Timestamp,
+        (id, cause, why): (u64, &'static str, String),
+        bounds: Bounds,
+    ) {
         if self.incidents.back().is_some_and(|last| last.id == id && last.over.is_none()) {
             return;
         }
@@ -113,10 +126,10 @@ impl Story {
         let since = rfc3339(wall).and_then(|text| text.get(11..19).map(Into::into));
         self.incidents.push_back(Incident {
             id,
-            cause: cause.reason(),
+            cause,
             began: now,
             since: since.unwrap_or_default(),
-            why: why(cause, bounds).into(),
+            why: why.into(),
             steps,
             over: None,
         });
@@ -135,17 +148,24 @@ impl Story {
 
 impl Incident {
     fn view(&self) -> IncidentView {
-        let summary = self.over.map(|(_, summary)| summary);
+        let marked = self.over.and_then(|(_, over)| match over {
+            policy::Incident::Marked(summary) => Some(summary),
+            policy::Incident::Cursored(_) => None,
+        });
+        let counts = self.over.map(|(_, over)| match over {
+            policy::Incident::Marked(summary) => (summary.new, summary.duplicate),
+            policy::Incident::Cursored(summary) => (summary.new, summary.duplicate),
+        });
         IncidentView {
             id: self.id,
             cause: self.cause,
             why: self.why.clone(),
             began: ms(self.began),
             over: self.over.map(|(at, _)| ms(at)),
-            recoveries: summary.map(|summary| summary.recoveries),
-            recovered: summary.map(|summary| summary.recovered),
-            new: summary.map(|summary| summary.new),
-            duplicate: summary.map(|summary| summary.duplicate),
+            recoveries: marked.map(|summary| summary.recoveries),
+            recovered: marked.map(|summary| summary.recovered),
+            new: counts.map(|(new, _)| new),
+            duplicate: counts.map(|(_, duplicate)| duplicate),
             omitted: self.steps.omitted,
             steps: self.steps.list.iter().map(Step::view).collect(),
         }
@@ -207,6 +227,19 @@ pub(crate) struct StepView {
     /// The last time, of several.
     #[serde(skip_serializing_if = "Option::is_none")]
     last: Option<u64>,
+}
+
+/// The incident that is over by this report.
+const fn over(report: &policy::Report) -> Option<policy::Incident> {
+    match report {
+        policy::Report::Marked(Report::CaughtUp { incident: Some(summary) }) => {
+            Some(policy::Incident::Marked(*summary))
+        }
+        policy::Report::Cursored(cursored::Report::IncidentOver(summary)) => {
+            Some(policy::Incident::Cursored(*summary))
+        }
+        _ => None,
+    }
 }
 
 /// What was seen, as a clause.
@@ -272,6 +305,7 @@ fn words(report: &policy::Report, bounds: Bounds) -> Option<String> {
             format!("the service asks us to wait for {}: {} at most", length(*asked), length(*wait))
         }
         policy::Report::Marked(report) => return words_of_marked(report, bounds),
+        policy::Report::Cursored(report) => words::words(report),
     })
 }
 

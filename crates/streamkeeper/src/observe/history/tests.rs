@@ -57,7 +57,12 @@ fn noon() -> Timestamp {
 #[test]
 fn a_lane_is_the_spans_of_its_states() {
     let mut history = history();
-    for (time, word) in [(0.0, SlotCondition::Connecting), (1.0, SlotCondition::Live), (2.0, SlotCondition::Live), (40.0, SlotCondition::Late)] {
+    for (time, word) in [
+        (0.0, SlotCondition::Connecting),
+        (1.0, SlotCondition::Live),
+        (2.0, SlotCondition::Live),
+        (40.0, SlotCondition::Late),
+    ] {
         history.observe(at(time), sight(&[word], 0));
     }
     let view = whole(&mut history, at(50.0));

@@ -34,7 +34,7 @@ pub(super) fn judge(
     let Batch { arrived: read, replayed, poke, events, tally, connection: _, reader: _ } = batch;
     let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
-    let span = Span { arrived: *read, poke: *poke, data, new: 0, duplicate: 0 };
+    let span = Span { arrived: *read, poke: *poke, data, cursor: None, new: 0, duplicate: 0 };
     let (types, known) = (TypeCounts::default(), TypeCounts::default());
     let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
     for event in events {

@@ -1,6 +1,7 @@
 //! Batches, commits, and disks that fail.
 
 use std::path::Path;
+use streamkeeper_core::marked::StreamState;
 
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader, SlotId};
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
@@ -95,7 +96,7 @@ impl Bench {
     }
 
     fn persist(&mut self, number: u64) {
-        let (state, asker) = (StreamState::at(None), self.asker());
+        let (state, asker) = (StreamState::at(None).into(), self.asker());
         self.desk.take(Job::Persist { number, state, asker }, self.now);
     }
 

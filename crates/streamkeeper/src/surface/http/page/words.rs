@@ -172,6 +172,10 @@ fn degraded(detail: Option<&str>) -> String {
         }
         Some("disk_full") => "the disk is full: nothing is accepted until there is room",
         Some("disk_failed") => "the ledger cannot be written: the log says which file",
+        Some("resync_failed") => {
+            "a resume point was lost, and the snapshot that is to follow cannot be had: nothing is \
+             read before"
+        }
         Some("replay_refused") => {
             "the service refuses /replay: what connections may have lost is not verified until \
              everything is read again (recover)"

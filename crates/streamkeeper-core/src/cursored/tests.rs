@@ -1,0 +1,8 @@
+//! One stream's life at exact times: starts, cursors, ends, gaps, steering, stops.
+
+mod bench;
+mod cursors;
+mod gaps;
+mod pauses;
+mod starts;
+mod steering;
