@@ -9,7 +9,7 @@ use streamkeeper_core::watchdog::WatchdogConfig;
 
 use crate::base::clock::today;
 use crate::config::StreamConfig;
-use crate::transport::{HttpTransport, TransportSettings};
+use crate::transport::{Auth, HttpTransport, TransportSettings};
 
 use super::error::StreamError;
 use super::lifecycle::utc_day;
@@ -17,7 +17,7 @@ use super::lifecycle::utc_day;
 /// The connection settings of a stream.
 pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StreamError> {
     let mut settings = TransportSettings::new(config.url.clone());
-    settings.token = Some(config.token.clone());
+    settings.auth = Auth::token(config.token.clone());
     settings.ca_file = config.ca_file.clone();
     settings.client_cert_file = config.client_cert_file.clone();
     settings.client_key_file = config.client_key_file.clone();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use streamkeeper::Secret;
 use streamkeeper::transport::{
-    Control, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
+    Auth, Control, HttpTransport, OpenError, OpenErrorKind, OpenPhase, SettingsError,
 };
 use streamkeeper_inform::{ApiCall, CallErrorKind, Unprocessable};
 use tokio::io::AsyncWriteExt as _;
@@ -35,7 +35,7 @@ async fn the_request_in_full() {
     });
     let mut settings = server.settings();
     settings.url += "/base/";
-    settings.token = Some(Secret::new("a b&c"));
+    settings.auth = Auth::token(Secret::new("a b&c"));
     let transport = HttpTransport::new(settings).unwrap();
     let path = "/streams/1/connect?x=y";
     let _response =
