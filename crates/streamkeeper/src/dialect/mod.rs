@@ -16,7 +16,7 @@ use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_sse::Frame;
 
-use crate::config::StreamConfig;
+use crate::config::InformTable;
 
 use self::event::Event;
 use self::inform::Inform;
@@ -42,10 +42,8 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    pub(crate) fn new(config: &StreamConfig) -> Self {
-        match config.dialect {
-            crate::config::Dialect::Inform => Self::Inform(Inform::new(config)),
-        }
+    pub(crate) fn new(config: &InformTable) -> Self {
+        Self::Inform(Inform::new(config))
     }
 
     /// Path and query of an event stream; whoever connects adds host and secret.
