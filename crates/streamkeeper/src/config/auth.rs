@@ -9,6 +9,9 @@ use crate::transport::Auth;
 /// The forms, by the key that begins each.
 const FORMS: [&str; 5] = ["bearer", "basic", "header", "query", "cookie"];
 
+/// Made of a name and a value.
+type Kind = fn(String, Secret) -> Auth;
+
 /// Reads the table, if it is there.
 pub(super) fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Auth {
     let mut auth = Auth::None;
@@ -36,7 +39,7 @@ pub(super) fn read(reader: &mut Reader<'_>, surroundings: &Surroundings) -> Auth
                 auth = Auth::Basic { user: Secret::new(user), password };
             }
         });
-        let kinds: [(_, fn(String, Secret) -> Auth); 3] = [
+        let kinds: [(_, Kind); 3] = [
             ("header", |name, value| Auth::Header { name, value }),
             ("query", |name, value| Auth::Query { name, value }),
             ("cookie", |name, value| Auth::Cookie { name, value }),

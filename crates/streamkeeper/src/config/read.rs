@@ -55,7 +55,7 @@ pub(super) struct Around<'a> {
 /// What a word for a dialect stands for.
 enum Meant {
     Inform,
-    Sse(SseTable),
+    Sse(Box<SseTable>),
 }
 
 pub(super) fn stream(
@@ -70,7 +70,7 @@ pub(super) fn stream(
     aside.set("dialect", &mut meant, |given| dialect(given, around.rows).map(Some));
     let is_unknown = layer.values.contains_key("dialect") && meant.is_none();
     let mut stream = match meant {
-        Some(Meant::Sse(table)) => StreamConfig::sse(name, "", table),
+        Some(Meant::Sse(table)) => StreamConfig::sse(name, "", *table),
         Some(Meant::Inform) | None => StreamConfig::inform(name, "", Secret::new("")),
     };
     // What else is right depends on it.
@@ -104,10 +104,10 @@ fn dialect(given: &Given, rows: &BTreeMap<String, Row>) -> Result<Meant, String>
         return Ok(Meant::Inform);
     }
     if let Some(table) = SseTable::preset(&name) {
-        return Ok(Meant::Sse(table));
+        return Ok(Meant::Sse(Box::new(table)));
     }
     if let Some(row) = rows.get(&name) {
-        return Ok(Meant::Sse(SseTable::new(name, row.clone())));
+        return Ok(Meant::Sse(Box::new(SseTable::new(name, row.clone()))));
     }
     let own = rows.keys().map(String::as_str);
     let known: Vec<_> = presets::NAMES.into_iter().chain(own).collect();

@@ -53,8 +53,9 @@ pub use self::settings_error::{FileFault, SettingsError};
 
 pub use streamkeeper_call::TlsFault;
 
+pub(crate) use self::auth::header_value;
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
 pub(crate) use self::settings_error::PROXY_URL;
-pub(crate) use self::target::Origin;
+pub(crate) use self::target::{Origin, resolve};
 pub(crate) use self::tls::{read_authorities, read_identity};

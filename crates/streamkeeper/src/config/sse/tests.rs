@@ -209,7 +209,8 @@ fn who_we_are_has_five_forms_of_which_one_is_given() {
     assert_eq!(auth("[stream.auth]\nbearer = \"s3cret\"\n"), Auth::Bearer(secret()));
     let basic = Auth::Basic { user: Secret::new("u"), password: secret() };
     assert_eq!(auth("auth.basic = { user = \"u\", password = \"s3cret\" }\n"), basic);
-    let kinds: [(_, fn(String, Secret) -> Auth); 3] = [
+    type Kind = fn(String, Secret) -> Auth;
+    let kinds: [(_, Kind); 3] = [
         ("header", |name, value| Auth::Header { name, value }),
         ("query", |name, value| Auth::Query { name, value }),
         ("cookie", |name, value| Auth::Cookie { name, value }),
