@@ -25,7 +25,8 @@ pub(super) fn choose<'a>(
             Failure::new(USAGE, message)
         })?;
         return stream.as_inform().map(|_| stream).ok_or_else(|| {
-            let message = format!("stream `{name}` is none of the Inform API, which this is about");
+            let message =
+                format!("stream `{name}` has another dialect, and this is about the Inform API");
             Failure::new(USAGE, message)
         });
     }

@@ -130,13 +130,13 @@ fn every_limit_is_where_the_rules_refuse() {
     }
 }
 
-fn commented_file() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/streamkeeper.toml");
+fn commented_file(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config").join(name);
     std::fs::read_to_string(path).unwrap()
 }
 
-/// The commented file with every key that it has in comments.
-fn uncommented() -> toml_edit::DocumentMut {
+/// A commented file with every key that it has in comments.
+fn uncommented(file: &str) -> toml_edit::DocumentMut {
     let is_key = |line: &str| {
         let name = line.split_once(" = ").map_or("", |(name, _)| name);
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
@@ -145,7 +145,7 @@ fn uncommented() -> toml_edit::DocumentMut {
         Some(key) if is_key(key) => format!("{key}\n"),
         _ => format!("{line}\n"),
     };
-    let text: String = commented_file().lines().map(line).collect();
+    let text: String = commented_file(file).lines().map(line).collect();
     text.parse().unwrap()
 }
 
@@ -166,23 +166,37 @@ fn the_commented_file_has_every_key_and_is_what_the_schema_describes() {
     let schema = schema();
     assert!(jsonschema::meta::is_valid(&schema));
     let validator = jsonschema::validator_for(&schema).unwrap();
-    let all = as_value(&uncommented().to_string());
-    for file in [&all, &as_value(&commented_file())] {
+    let all = as_value(&uncommented("streamkeeper.toml").to_string());
+    let sse = as_value(&uncommented("sse.toml").to_string());
+    let as_they_are = ["streamkeeper.toml", "sse.toml"].map(|name| as_value(&commented_file(name)));
+    for file in [&all, &sse].into_iter().chain(&as_they_are) {
         let errors: Vec<_> = validator.iter_errors(file).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{errors:?}");
     }
     let inform = [COMMON, INFORM].concat();
-    for (table, rows) in [("service", SERVICE), ("stream", &*inform), ("sink", SINK)] {
-        let table = if table == "service" { &all[table] } else { &all[table][0] };
+    let files =
+        [(&all, "stream", &*inform), (&sse, "stream", SSE), (&all, "sink", SINK)].into_iter();
+    let files = files.map(|(file, table, rows)| (&file[table][0], rows));
+    for (table, rows) in files.chain([(&all["service"], SERVICE)]) {
         for key in rows {
             let pointer = format!("/{}", key.path.replace('.', "/"));
             // A secret stands in one of its three forms.
             let name = key.path.trim_end_matches("_file").trim_end_matches("_env");
             let is_secret = |row: &Key| row.path == name && row.kind == Kind::Secret;
-            let secret = rows.iter().any(is_secret);
+            let is_url = key.path.starts_with("url_");
+            let secret = rows.iter().any(is_secret) || is_url;
             assert!(secret || table.pointer(&pointer).is_some(), "{} is not in it", key.path);
         }
     }
+}
+
+#[test]
+fn the_commented_stream_of_the_sse_family_is_at_its_defaults() {
+    let text = commented_file("sse.toml");
+    let written = Config::from_toml_str(&text, &[]).unwrap().streams.remove(0);
+    let (name, url) = (written.name.clone(), written.url.expose().to_owned());
+    let table = crate::config::SseTable::preset("sse").unwrap();
+    assert_eq!(written, crate::config::StreamConfig::sse(name, url, table));
 }
 
 #[test]
