@@ -15,7 +15,7 @@ use bytes::Bytes;
 /// One event with the CloudEvents attributes around it.
 ///
 /// ```
-/// use streamkeeper_sink::Envelope;
+/// use streamkeeper_sink::{Content, Envelope};
 ///
 /// let envelope = Envelope {
 ///     id: "7db3/51502ff9".into(),
@@ -25,6 +25,7 @@ use bytes::Bytes;
 ///     subject: Some("5fbd".into()),
 ///     sequence: 42,
 ///     replayed: false,
+///     content: Content::Json,
 ///     data: "{\"id\":\"7db3\"}".into(),
 /// };
 /// let mut line = Vec::new();
@@ -45,7 +46,8 @@ pub struct Envelope {
     pub id: String,
     /// The name of the stream, from the configuration (CloudEvents `source`).
     pub source: Arc<str>,
-    /// CloudEvents `type`: `inform.data`, `inform.rule` or `inform.connection`.
+    /// CloudEvents `type`: `inform.data`, `inform.rule` or `inform.connection`; of other servers `sse.` and the
+    /// event's name, `sse.message` where it has none.
     pub kind: Cow<'static, str>,
     /// When the service processed the record (`created_at`), in microseconds since
     /// 1970-01-01T00:00:00Z; written as RFC 3339 with `Z`. `None` if it is not known, and
@@ -57,9 +59,32 @@ pub struct Envelope {
     pub sequence: u64,
     /// Whether the event came from a replay rather than from the live stream.
     pub replayed: bool,
-    /// The record: one complete JSON text in UTF-8, byte for byte as the service sent it.
-    /// Whoever makes the envelope has checked that. Health data: never log it.
+    /// What the record is (CloudEvents `datacontenttype`).
+    pub content: Content,
+    /// The record in UTF-8, byte for byte as the service sent it: one complete JSON text, or any text, as
+    /// `content` says. Whoever makes the envelope has checked that. Health data: never log it.
     pub data: Bytes,
+}
+
+/// What a record is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Content {
+    /// One complete JSON text.
+    #[default]
+    Json,
+    /// Text that is no JSON; in JSON it is a string.
+    Text,
+}
+
+impl Content {
+    /// As CloudEvents' `datacontenttype` says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Text => "text/plain",
+        }
+    }
 }
 
 impl Envelope {
@@ -84,7 +109,9 @@ impl Envelope {
             out.extend_from_slice(br#","subject":"#);
             push_string(out, subject);
         }
-        out.extend_from_slice(br#","datacontenttype":"application/json","sequence":"#);
+        out.extend_from_slice(br#","datacontenttype":""#);
+        out.extend_from_slice(self.content.as_str().as_bytes());
+        out.extend_from_slice(br#"","sequence":"#);
         push_string(out, &format!("{:020}", self.sequence));
         out.extend_from_slice(br#","replayed":"#);
         out.extend_from_slice(if self.replayed { b"true" } else { b"false" });
@@ -93,8 +120,11 @@ impl Envelope {
         out.push(b'}');
     }
 
-    /// Appends the record alone to `out`, on one line, without the line's end.
+    /// Appends the record alone to `out`, on one line, without the line's end; text as a string of JSON.
     pub fn to_raw_json(&self, out: &mut Vec<u8>) {
+        if self.content == Content::Text {
+            return push_string(out, &String::from_utf8_lossy(&self.data));
+        }
         let mut parts = self.data.split(|byte| matches!(byte, b'\r' | b'\n'));
         out.extend_from_slice(parts.next().unwrap_or_default());
         for part in parts {
@@ -139,6 +169,7 @@ mod tests {
             subject: None,
             sequence: u64::MAX,
             replayed: true,
+            content: Content::Json,
             data: Bytes::from_static(data.as_bytes()),
         }
     }
@@ -168,6 +199,16 @@ mod tests {
         envelope(record).to_raw_json(&mut out);
         assert_eq!(out, "{   \"a\\n\": 1.0,\t\"b\":\"\u{2028}é\" }".as_bytes());
         assert!(json(&envelope(record)).contains("\"data\":{   \"a\\n\": 1.0,\t"));
+    }
+
+    #[test]
+    fn text_is_a_string_and_says_so() {
+        let text = Envelope { content: Content::Text, ..envelope("one \"two\"\n{") };
+        let mut out = Vec::new();
+        text.to_raw_json(&mut out);
+        assert_eq!(out, br#""one \"two\"\n{""#);
+        assert!(json(&text).contains(r#""datacontenttype":"text/plain","#));
+        assert!(json(&text).ends_with(r#""data":"one \"two\"\n{"}"#));
     }
 
     #[test]

@@ -23,7 +23,7 @@ mod sink;
 mod table;
 pub mod testkit;
 
-pub use envelope::Envelope;
+pub use envelope::{Content, Envelope};
 pub use error::{Blame, Failure, SinkError};
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;

@@ -9,7 +9,7 @@
 
 use bytes::Bytes;
 
-use crate::{Envelope, Failure, Resume, Sink};
+use crate::{Content, Envelope, Failure, Resume, Sink};
 
 /// Where the sink under test delivers to.
 pub trait Destination {
@@ -196,6 +196,7 @@ pub fn envelopes_of(source: &str, numbers: std::ops::Range<u64>) -> Vec<Envelope
             subject: Some(format!("user {}", number % 3)),
             sequence: number,
             replayed: number % 2 == 0,
+            content: Content::Json,
             data: Bytes::from(format!(
                 r#"{{ "z":{number}, "s":"{source}","a":1.00,"big":123456789012345678901234567890.5e-3, "t":"é\u00e9\\ \"☂" }}"#
             )),

@@ -8,6 +8,8 @@ mod authority;
 mod calls;
 #[path = "transport/control.rs"]
 mod control;
+#[path = "transport/elsewhere.rs"]
+mod elsewhere;
 #[path = "transport/ends.rs"]
 mod ends;
 #[path = "transport/identity.rs"]

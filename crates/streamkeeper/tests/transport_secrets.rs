@@ -1,4 +1,4 @@
-//! The token shows nowhere: not in a log at the finest level, an error, or a `Debug` output.
+//! No secret shows anywhere: not in a log at the finest level, an error, or a `Debug` output.
 //!
 //! A binary of its own: it captures everything that the whole process logs.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests")]
@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use server::{SSE_HEAD, Server, chunk, direct, read_all, request, within};
 use streamkeeper::Secret;
-use streamkeeper::transport::{Control, HttpTransport, Proxy, TransportSettings};
+use streamkeeper::transport::{Auth, Control, HttpTransport, Proxy, TransportSettings};
 use streamkeeper_inform::{Client, NewStream};
 use tokio::io::AsyncWriteExt as _;
 
@@ -84,6 +84,9 @@ async fn the_token_is_never_shown() {
             Err(error) => shown.push(whole(&error)),
         }
     }
+    for auth in forms() {
+        shown.extend(with_each_answer(auth).await);
+    }
     let nonsense = direct(format!("nonsense {TOKEN}"));
     shown.push(whole(&HttpTransport::new(nonsense).unwrap_err()));
     // A server that hangs up in the middle of the request.
@@ -114,12 +117,69 @@ async fn the_token_is_never_shown() {
     let logged = String::from_utf8(capture.0.lock().unwrap().clone()).unwrap();
     assert!(logged.contains("TRACE"), "nothing was captured");
     for text in shown.iter().chain([&logged]) {
-        assert!(!text.contains("MARKER") && !text.contains("dTpNQVJLRVI="), "{text}");
+        assert!(
+            !text.contains("MARKER")
+                && !text.contains("dTpNQVJLRVI=")
+                && !text.contains("dDBrZW4t"),
+            "{text}"
+        );
     }
 }
 
+/// Every form of a secret.
+fn forms() -> [Auth; 5] {
+    let (name, value) = (|| "key".to_owned(), || Secret::new(TOKEN));
+    [
+        Auth::Bearer(value()),
+        Auth::Basic { user: value(), password: value() },
+        Auth::Header { name: name(), value: value() },
+        Auth::Query { name: name(), value: value() },
+        Auth::Cookie { name: name(), value: value() },
+    ]
+}
+
+/// What is shown of a stream, of a server that sends us elsewhere, of one that refuses, and of a secret that no
+/// request can hold; the URL, and headers of our own, are secret too.
+async fn with_each_answer(auth: Auth) -> Vec<String> {
+    let mut shown = vec![format!("{auth:?}")];
+    let target = Server::saying(format!("{SSE_HEAD}{}0\r\n\r\n", chunk(PAYLOAD)));
+    let place = format!("http://{}/{PAYLOAD}", target.addr);
+    for answer in [
+        format!("{SSE_HEAD}{}0\r\n\r\n", chunk(PAYLOAD)),
+        format!("HTTP/1.1 302 Go\r\nLocation: {place}\r\nContent-Length: 0\r\n\r\n"),
+        format!("HTTP/1.1 302 Go\r\nLocation: {TOKEN}\u{e9}\r\nContent-Length: 0\r\n\r\n"),
+        format!("HTTP/1.1 401 {TOKEN}\r\nContent-Length: 0\r\n\r\n"),
+        format!("HTTP/1.1 404 No\r\nContent-Length: 99\r\n\r\n{TOKEN}"),
+    ] {
+        for broken in [false, true] {
+            let server = Server::saying(answer.clone());
+            let mut settings = server.settings();
+            settings.url += &format!("/{TOKEN}?x={TOKEN}");
+            settings.auth = auth.clone();
+            let value = if broken { format!("{TOKEN}\n") } else { TOKEN.to_owned() };
+            settings.headers = vec![("X-Extra".to_owned(), Secret::new(value))];
+            settings.redirects = true;
+            shown.push(format!("{settings:?}"));
+            let transport = HttpTransport::new(settings).unwrap();
+            let headers = [("Last-Event-ID", TOKEN)];
+            match within(transport.open_sse("", &headers, &Control::new())).await {
+                Ok(mut response) => {
+                    let (_, error) = read_all(&mut response).await;
+                    shown.push(format!("{response:?} {error:?}"));
+                }
+                Err(error) => shown.push(whole(&error)),
+            }
+            match within(transport.fetch(&place, &headers)).await {
+                Ok(answer) => shown.push(format!("{answer:?}")),
+                Err(error) => shown.push(whole(&error)),
+            }
+        }
+    }
+    shown
+}
+
 fn with_token(mut settings: TransportSettings) -> TransportSettings {
-    settings.token = Some(Secret::new(TOKEN));
+    settings.auth = Auth::token(Secret::new(TOKEN));
     settings
 }
 

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use streamkeeper::config::{Config, StreamConfig};
+use streamkeeper::config::{Config, Dialect, InformTable, StreamConfig};
 
 use super::config_file::ConfigFile;
 use super::output::say;
@@ -27,14 +27,21 @@ impl Check {
 fn text(config: &Config) -> String {
     let mut text = String::new();
     for stream in &config.streams {
-        text += &format!(
-            "stream {}: {} on {}, {} connections, stale after {:?}\n",
-            stream.name,
-            stream.server_name,
-            stream.url,
-            stream.connections,
-            stream.watchdog.stale_after,
+        let StreamConfig { name, connections, .. } = stream;
+        let url = stream.shown_url();
+        let stale_after = stream.stale_after().map_or_else(
+            || "as the server announces or is seen".to_owned(),
+            |stale_after| format!("after {stale_after:?}"),
         );
+        text += &match &stream.dialect {
+            Dialect::Inform(InformTable { server_name, .. }) => format!(
+                "stream {name}: {server_name} on {url}, {connections} connections, stale {stale_after}\n"
+            ),
+            Dialect::Sse(table) => {
+                format!("stream {name}: {} on {url}, stale {stale_after}\n", table.dialect)
+            }
+            _ => format!("stream {name}: on {url}, stale {stale_after}\n"),
+        };
     }
     for sink in &config.sinks {
         text += &format!("sink {}: {}, for {}\n", sink.name, sink.kind, sink.streams.join(", "));

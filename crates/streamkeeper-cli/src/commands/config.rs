@@ -33,7 +33,7 @@ pub(crate) struct Print {
 impl Config {
     pub(crate) fn run(self) -> Outcome {
         match self {
-            Self::Default => say(include_str!("../../../../config/streamkeeper.toml"))?,
+            Self::Default => say(&default_file())?,
             Self::Print(Print { file, output }) => {
                 let effective = file.effective()?;
                 output.write(effective.as_value(), |_| effective.to_toml())?;
@@ -46,4 +46,16 @@ impl Config {
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// The commented file, and behind it, as a comment, a stream of the other family.
+fn default_file() -> String {
+    let mut file = include_str!("../../../../config/streamkeeper.toml").to_owned();
+    file.push('\n');
+    for line in include_str!("../../../../config/sse.toml").lines() {
+        let line = format!("# {line}");
+        file += line.trim_end();
+        file.push('\n');
+    }
+    file
 }

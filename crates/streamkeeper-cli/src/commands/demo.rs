@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use streamkeeper::config::{Config, SinkConfig, StreamConfig};
+use streamkeeper::config::{Config, InformTable, SinkConfig, StreamConfig};
 use streamkeeper::transport::Proxy;
 use streamkeeper::{Secret, StreamCondition, StreamStatus, Streamkeeper};
 use streamkeeper_simulator::fault::{Break, ConnectionFault, Fault, Target};
@@ -99,14 +99,16 @@ fn configuration(
     // It is on this machine, which a proxy of the environment need not know.
     stream.proxy = Proxy::Off;
     stream.connections = 3;
-    stream.watchdog.late_after = Duration::from_millis(1_200);
-    stream.watchdog.stale_after = Duration::from_secs(3);
+    stream.watchdog.late_after = Some(Duration::from_millis(1_200));
+    stream.watchdog.stale_after = Some(Duration::from_secs(3));
     stream.hygiene.rest_initial = Duration::from_secs(1);
     stream.hygiene.rest_max = Duration::from_secs(5);
-    stream.recovery.margin = Duration::from_secs(1);
-    stream.recovery.settle = Duration::from_secs(2);
-    stream.recovery.walk = Duration::from_secs(2);
-    stream.recovery.hold_patience = Duration::from_secs(2);
+    if let Some(InformTable { recovery, .. }) = stream.as_inform_mut() {
+        recovery.margin = Duration::from_secs(1);
+        recovery.settle = Duration::from_secs(2);
+        recovery.walk = Duration::from_secs(2);
+        recovery.hold_patience = Duration::from_secs(2);
+    }
     stream.backoff.initial = Duration::from_millis(100);
     stream.backoff.max = Duration::from_secs(2);
     let path = output.to_str().ok_or_else(|| anyhow!("the folder's name is not UTF-8"))?;

@@ -20,13 +20,20 @@ pub(super) fn choose<'a>(
         names.join(", ")
     };
     if let Some(name) = named {
-        return config.streams.iter().find(|stream| stream.name == name).ok_or_else(|| {
+        let stream = config.streams.iter().find(|stream| stream.name == name).ok_or_else(|| {
             let message = format!("no stream `{name}` is configured; there is: {}", names());
+            Failure::new(USAGE, message)
+        })?;
+        return stream.as_inform().map(|_| stream).ok_or_else(|| {
+            let message =
+                format!("stream `{name}` has another dialect, and this is about the Inform API");
             Failure::new(USAGE, message)
         });
     }
-    match config.streams.as_slice() {
-        [] => Err(Failure::new(CONFIGURATION, "no stream is configured")),
+    let streams: Vec<_> =
+        config.streams.iter().filter(|stream| stream.as_inform().is_some()).collect();
+    match streams.as_slice() {
+        [] => Err(Failure::new(CONFIGURATION, "no stream of the Inform API is configured")),
         [first, others @ ..] if others.iter().all(|other| is_same(first, other)) => Ok(first),
         _ => {
             let message = format!(
@@ -41,7 +48,8 @@ pub(super) fn choose<'a>(
 
 /// Whether both are of one organization.
 pub(super) fn is_same(one: &StreamConfig, other: &StreamConfig) -> bool {
-    one.url == other.url && one.token == other.token
+    let token = |stream: &StreamConfig| stream.as_inform().map(|table| table.token.clone());
+    one.url == other.url && token(one).is_some() && token(one) == token(other)
 }
 
 /// How it is reached.

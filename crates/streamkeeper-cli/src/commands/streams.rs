@@ -204,7 +204,8 @@ impl Shown {
         // What cannot be read tells nothing: then the name alone counts.
         let made = |name: &str| ledgers::made(&config.service.data_dir, name).unwrap_or_default();
         let ours = ours.find(|one| {
-            name.as_deref() == Some(&*one.server_name) || made(&one.name).contains(&id)
+            let own = one.as_inform().map(|table| &*table.server_name);
+            (own.is_some() && name.as_deref() == own) || made(&one.name).contains(&id)
         });
         Self {
             ours: ours.map(|one| one.name.clone()),

@@ -19,10 +19,11 @@ pub(super) fn on_the_service(streams: &[StreamConfig]) -> Vec<(usize, String)> {
     let mut organizations: HashMap<_, Vec<(String, &str)>> = HashMap::new();
     let mut found = Vec::new();
     for (index, stream) in streams.iter().enumerate() {
-        // What is wrong with the URL is said elsewhere.
-        let Some(origin) = Origin::of(&stream.url) else { continue };
-        let others = organizations.entry((origin, stream.token.expose())).or_default();
-        let ours = stream.server_name.to_lowercase();
+        // Streams of other servers have no name there. What is wrong with the URL is said elsewhere.
+        let Some(table) = stream.as_inform() else { continue };
+        let Some(origin) = Origin::of(stream.url.expose()) else { continue };
+        let others = organizations.entry((origin, table.token.expose())).or_default();
+        let ours = table.server_name.to_lowercase();
         // Two of one name are no two streams to begin with.
         let is_one = |(theirs, name): &&(String, &str)| {
             *name != stream.name && (is_ours(&ours, theirs) || is_ours(theirs, &ours))
@@ -32,7 +33,7 @@ pub(super) fn on_the_service(streams: &[StreamConfig]) -> Vec<(usize, String)> {
                 "\"{}\" is the same on the service as that of stream \"{other}\", with the same url and \
                  token: each would delete the other's stream (case counts for nothing, and what ends \
                  in `~1` is made beside another); choose a new one",
-                stream.server_name,
+                table.server_name,
             );
             found.push((index, message));
         }

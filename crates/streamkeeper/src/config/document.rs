@@ -20,6 +20,8 @@ pub(super) struct Document {
     pub(super) defaults: Layer,
     pub(super) streams: Vec<Layer>,
     pub(super) sinks: Vec<Layer>,
+    /// `[dialects.NAME]`.
+    pub(super) dialects: BTreeMap<String, Layer>,
 }
 
 /// One table: its values, and where each of its keys stands.
@@ -54,8 +56,12 @@ impl Default for Spot {
 impl Places {
     /// A problem with the key path `key` inside of this table.
     pub(super) fn problem(&self, key: &str, message: impl Into<String>) -> Problem {
+        // What is missing, is missing in the nearest table that there is.
+        let mut tables =
+            std::iter::successors(key.rsplit_once('.'), |(path, _)| path.rsplit_once('.'));
+        let mut table = || tables.find_map(|(path, _)| self.keys.get(path)).unwrap_or(&self.home);
         let Spot { place, key } = self.keys.get(key).cloned().unwrap_or_else(|| Spot {
-            place: self.home.place.clone(),
+            place: table().place.clone(),
             key: if self.home.key.is_empty() {
                 key.to_owned()
             } else {
@@ -87,6 +93,12 @@ impl Document {
         }
     }
 
+    /// The tables of a text that holds nothing but rows, by name.
+    pub(super) fn rows(file: &Path, text: &str) -> BTreeMap<String, Layer> {
+        let Ok(toml) = Toml::parse(text) else { return BTreeMap::new() };
+        Source { file, text }.tables_of(toml.as_table(), "", &mut |_, _| {})
+    }
+
     /// Splits the text of `file`.
     pub(super) fn parse(file: &Path, text: &str, problems: &mut Vec<Problem>) -> Option<Self> {
         let source = Source { file, text };
@@ -103,7 +115,8 @@ impl Document {
 impl Document {
     /// Adds the streams and sinks of a drop-in file, which may hold nothing else.
     pub(super) fn append(&mut self, drop_in: Self, problems: &mut Vec<Problem>) {
-        for layer in [&drop_in.service, &drop_in.defaults] {
+        let others = [&drop_in.service, &drop_in.defaults].into_iter();
+        for layer in others.chain(drop_in.dialects.values()) {
             let Spot { place, key } = layer.places.home.clone();
             if matches!(place, Place::File { .. }) {
                 let message = "belongs into the main file: a drop-in file only adds [[stream]] \
@@ -116,7 +129,7 @@ impl Document {
     }
 }
 
-const TABLES: [&str; 4] = ["service", "defaults", "stream", "sink"];
+const TABLES: [&str; 5] = ["service", "defaults", "stream", "sink", "dialects"];
 
 struct Source<'a> {
     file: &'a Path,
@@ -134,6 +147,7 @@ impl Source<'_> {
             defaults: absent("defaults"),
             streams: Vec::new(),
             sinks: Vec::new(),
+            dialects: BTreeMap::new(),
         };
         for (key, item) in toml.iter() {
             let home = self.spot(toml, key, key.to_owned());
@@ -154,12 +168,38 @@ impl Source<'_> {
                         _ => document.sinks.extend(layers),
                     }
                 }
+                ("dialects", Some(table), _) => {
+                    let mut refuse = |spot: Spot, message: String| {
+                        let Spot { place, key } = spot;
+                        problems.push(Problem { place, key, message });
+                    };
+                    document.dialects = self.tables_of(table, "dialects.", &mut refuse);
+                }
+                ("dialects", ..) => refuse("must be tables: write [dialects.NAME]".to_owned()),
                 ("service" | "defaults", ..) => refuse(format!("must be a table: write [{key}]")),
                 ("stream" | "sink", ..) => refuse(format!("must be tables: write [[{key}]]")),
                 _ => refuse(unknown_key(key, &TABLES)),
             }
         }
         document
+    }
+
+    /// The tables inside of a table, by name.
+    fn tables_of(
+        &self,
+        toml: &dyn TableLike,
+        prefix: &str,
+        refuse: &mut dyn FnMut(Spot, String),
+    ) -> BTreeMap<String, Layer> {
+        let mut layers = BTreeMap::new();
+        for (key, item) in toml.iter() {
+            let home = self.spot(toml, key, format!("{prefix}{key}"));
+            match item.as_table_like() {
+                Some(table) => drop(layers.insert(key.to_owned(), self.layer(home, table))),
+                None => refuse(home, "must be a table".to_owned()),
+            }
+        }
+        layers
     }
 
     fn layer(&self, home: Spot, table: &dyn TableLike) -> Layer {

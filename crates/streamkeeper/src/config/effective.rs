@@ -7,8 +7,10 @@ use serde_json::{Map, Value, json};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table};
 
 use super::document::{Document, Layer};
-use super::keys::{Key, Kind, SERVICE, SINK, STREAM};
+use super::families::{self, Family};
+use super::keys::{COMMON, INFORM, Key, Kind, SERVICE, SINK, SSE, row};
 use super::layers;
+use super::sse::presets;
 
 /// A configuration as one file would have it, without its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,25 +19,28 @@ pub struct Effective(Value);
 impl Effective {
     /// Of layers that were checked; `service` and `defaults` with the environment over them.
     pub(super) fn new(document: Document) -> Self {
-        let Document { service, defaults, streams, sinks } = document;
+        let Document { service, defaults, streams, sinks, dialects } = document;
         let service = filled(&service, SERVICE);
+        let rows: Map<_, _> = dialects
+            .into_iter()
+            .map(|(name, layer)| (name, Value::Object(filled(&layer, &row().collect::<Vec<_>>()))))
+            .collect();
         let stream = |stream: Layer| {
-            let mut values = filled(&layers::merge(defaults.clone(), &stream), STREAM);
-            for (key, default) in [("server_name", "name"), ("queue_bytes", "")] {
-                let default = match default {
-                    "" => service.get(key),
-                    name => values.get(name),
-                };
-                if let (false, Some(default)) = (values.contains_key(key), default.cloned()) {
-                    values.insert(key.to_owned(), default);
-                }
+            let mut values = stream_values(layers::merge(defaults.clone(), &stream), &rows);
+            let default = service.get("queue_bytes").cloned();
+            if let (false, Some(default)) = (values.contains_key("queue_bytes"), default) {
+                values.insert("queue_bytes".to_owned(), default);
             }
             Value::Object(values)
         };
         let streams: Value = streams.into_iter().map(stream).collect();
         let sinks: Value =
             sinks.into_iter().map(|sink| Value::Object(filled(&sink, SINK))).collect();
-        Self(json!({ "service": service, "stream": streams, "sink": sinks }))
+        let mut all = json!({ "service": service, "stream": streams, "sink": sinks });
+        if let (false, Some(all)) = (rows.is_empty(), all.as_object_mut()) {
+            all.insert("dialects".to_owned(), Value::Object(rows));
+        }
+        Self(all)
     }
 
     /// As JSON.
@@ -48,7 +53,7 @@ impl Effective {
     #[must_use]
     pub fn to_toml(&self) -> String {
         let mut document = DocumentMut::new();
-        for name in ["service", "stream", "sink"] {
+        for name in ["service", "dialects", "stream", "sink"] {
             let item = match self.0.get(name) {
                 Some(Value::Object(values)) => Item::Table(table(values)),
                 Some(Value::Array(tables)) => Item::ArrayOfTables(
@@ -66,11 +71,47 @@ impl Effective {
     }
 }
 
+/// A stream's values, of which those that only another family has are left aside.
+fn stream_values(mut layer: Layer, rows: &Map<String, Value>) -> Map<String, Value> {
+    let dialect =
+        layer.values.get("dialect").and_then(Value::as_str).unwrap_or("inform").to_owned();
+    if dialect == "inform" {
+        families::leave_out(&mut layer, &Family::Inform, &mut Vec::new());
+        let mut values = filled(&layer, &[COMMON, INFORM].concat());
+        if let (false, Some(name)) =
+            (values.contains_key("server_name"), values.get("name").cloned())
+        {
+            values.insert("server_name".to_owned(), name);
+        }
+        return values;
+    }
+    families::leave_out(&mut layer, &Family::Sse(&dialect), &mut Vec::new());
+    let own = rows.get(&dialect).and_then(Value::as_object).cloned();
+    let mut row = own.or_else(|| presets::values(&dialect)).unwrap_or_default();
+    if let Some(Value::Object(over)) = layer.values.get("sse") {
+        row.extend(over.clone());
+    }
+    layer.values.insert("sse".to_owned(), Value::Object(row));
+    let mut values = filled(&layer, &[COMMON, SSE].concat());
+    if let Some(Value::String(url)) = values.get_mut("url")
+        && let Some((shown, _)) = url.split_once('?')
+    {
+        *url = format!("{shown}?{STARS}");
+    }
+    if let Some(Value::Object(headers)) = values.get_mut("headers") {
+        headers.values_mut().for_each(|value| *value = Value::from(STARS));
+    }
+    values
+}
+
 /// A table's values, with the defaults of its rows, and stars for its secrets.
 fn filled(layer: &Layer, rows: &[Key]) -> Map<String, Value> {
     let mut values = layer.values.clone();
     for key in rows {
         let is_variable = layer.places.is_variable(key.path);
+        if key.default.is_none() && !has(&values, key.path) {
+            continue;
+        }
         let Some(place) = place(&mut values, key.path) else { continue };
         if key.kind == Kind::Secret && !place.is_null() {
             *place = Value::from(STARS);
@@ -87,6 +128,15 @@ fn filled(layer: &Layer, rows: &[Key]) -> Map<String, Value> {
         hide_foreign(&mut values);
     }
     values
+}
+
+fn has(values: &Map<String, Value>, path: &str) -> bool {
+    match path.split_once('.') {
+        None => values.contains_key(path),
+        Some((table, below)) => {
+            values.get(table).and_then(Value::as_object).is_some_and(|inner| has(inner, below))
+        }
+    }
 }
 
 /// The value at a path, made `null` if it is not there.

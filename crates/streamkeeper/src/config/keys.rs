@@ -9,7 +9,7 @@ mod schema;
 
 use serde_json::Value;
 
-pub use rows::{SERVICE, SINK, STREAM};
+pub use rows::{COMMON, INFORM, SERVICE, SINK, SSE};
 
 /// One key.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +52,30 @@ pub enum Kind {
     DurationOrOff,
     /// A day.
     Date,
+    /// A number of 1 to 1000, fractions allowed.
+    Factor,
+    /// A table of texts.
+    TextTable,
+    /// A value of several forms.
+    Shape(&'static Form),
+}
+
+/// The forms of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Words that stand for themselves.
+    pub words: &'static [&'static str],
+    /// What another text is.
+    pub text: Option<&'static str>,
+    /// Tables, each with the keys that it has.
+    pub tables: &'static [&'static [&'static str]],
+    /// A list of texts.
+    pub list: bool,
+}
+
+/// The keys of a row: those of `[stream.sse]`, as they stand in `[dialects.NAME]`.
+pub fn row() -> impl Iterator<Item = Key> {
+    SSE.iter().filter_map(|key| Some(Key { path: key.path.strip_prefix("sse.")?, ..*key }))
 }
 
 impl Key {
@@ -60,7 +84,9 @@ impl Key {
     pub fn default_value(&self) -> Option<Value> {
         let text = self.default?;
         Some(match self.kind {
-            Kind::Number(..) | Kind::Flag | Kind::Texts => serde_json::from_str(text).ok()?,
+            Kind::Number(..) | Kind::Flag | Kind::Texts | Kind::Factor => {
+                serde_json::from_str(text).ok()?
+            }
             _ => Value::from(text),
         })
     }
@@ -92,8 +118,17 @@ pub fn reference() -> String {
         ("[service]", "The process.", SERVICE),
         (
             "[[stream]]",
-            "One stream. All keys but `name` and `server_name` may stand in `[defaults]`, too.",
-            STREAM,
+            "One stream, of any dialect. All keys but `name` and `server_name` may stand in `[defaults]`, too; \
+             there, what only another family has is left aside.",
+            COMMON,
+        ),
+        ("[[stream]] of the Inform API", "With `dialect = \"inform\"`.", INFORM),
+        (
+            "[[stream]] of the sse family",
+            "With any other `dialect`. The defaults of `[stream.sse]` are those of `\"sse\"`; \
+             [a preset](dialects.md) has its own. A table `[dialects.NAME]` has the keys of `[stream.sse]`, \
+             and makes `dialect = \"NAME\"` one more.",
+            SSE,
         ),
         (
             "[[sink]]",
@@ -107,7 +142,9 @@ pub fn reference() -> String {
         for key in rows {
             let default = match (key.default, key.kind) {
                 (None, _) => String::new(),
-                (Some(text), Kind::Number(..) | Kind::Flag | Kind::Texts) => format!("`{text}`"),
+                (Some(text), Kind::Number(..) | Kind::Flag | Kind::Texts | Kind::Factor) => {
+                    format!("`{text}`")
+                }
                 (Some(text), _) => format!("`\"{text}\"`"),
             };
             page += &format!("| `{}` | {} | {default} | {} |\n", key.path, key.kind, key.help);
@@ -146,6 +183,15 @@ impl std::fmt::Display for Kind {
             Self::Duration => f.write_str("duration"),
             Self::DurationOrOff => f.write_str("duration, or `\"off\"`"),
             Self::Date => f.write_str("day, `\"YYYY-MM-DD\"`"),
+            Self::Factor => f.write_str("number, 1.0 to 1000"),
+            Self::TextTable => f.write_str("table of texts"),
+            Self::Shape(Form { words, text, tables, list }) => {
+                let mut forms: Vec<_> = words.iter().map(|word| format!("`\"{word}\"`")).collect();
+                forms.extend(list.then(|| "list of texts".to_owned()));
+                forms.extend(text.map(str::to_owned));
+                forms.extend(tables.iter().map(|keys| format!("`{{ {} }}`", keys.join(", "))));
+                f.write_str(&forms.join(" or "))
+            }
         }
     }
 }

@@ -16,12 +16,21 @@ use super::error::{Place, Problem};
 use super::secret;
 
 /// `upper` over `lower`. A secret is taken as a whole: if `upper` has any form of it,
-/// none of `lower` counts.
+/// none of `lower` counts; so is `[stream.auth]`.
 pub(super) fn merge(mut lower: Layer, upper: &Layer) -> Layer {
     for secret::Forms { keys, .. } in secret::ALL {
         if keys.iter().any(|key| upper.values.contains_key(*key)) {
             lower.values.retain(|key, _| !keys.contains(&key.as_str()));
         }
+    }
+    if upper.values.contains_key("auth") {
+        lower.values.remove("auth");
+    }
+    // What a key of a row says is one value, also where it is written as a table.
+    if let (Some(Value::Object(lower)), Some(Value::Object(upper))) =
+        (lower.values.get_mut("sse"), upper.values.get("sse"))
+    {
+        lower.retain(|key, _| !upper.contains_key(key));
     }
     let values = Config::builder()
         .add_source(Table(lower.values))

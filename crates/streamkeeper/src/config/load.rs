@@ -1,15 +1,18 @@
 //! Files into a checked configuration: main file, drop-ins, environment, rules.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Map, Value};
 use streamkeeper_sink::SinkFactory;
 
 use super::document::{Document, Layer, Places, Spot};
 use super::effective::Effective;
+use super::read::Around;
 use super::rules::Table;
 use super::secret::Surroundings;
-use super::{Config, ConfigErrors, Place, Problem, ServiceConfig, layers, read, rules};
+use super::sse::{presets, row};
+use super::{Config, ConfigErrors, Place, Problem, Row, ServiceConfig, layers, read, rules};
 
 pub(super) fn file(
     path: &Path,
@@ -82,16 +85,27 @@ pub(super) fn named_files(
     surroundings: &Surroundings,
 ) -> BTreeSet<PathBuf> {
     let document = gather(path, drop_ins, surroundings, &mut Vec::new());
-    let Some(Document { service, defaults, streams, sinks: _ }) = document else {
+    let Some(Document { service, defaults, streams, .. }) = document else {
         return BTreeSet::new();
     };
-    let layers = [service, defaults].into_iter().chain(streams);
-    let keys = layers.flat_map(|layer| layer.values);
-    let file = |(key, value): (String, serde_json::Value)| {
-        let file = value.as_str().filter(|_| key.ends_with("_file"))?;
-        Some(surroundings.locate(Path::new(file)))
-    };
-    keys.filter_map(file).collect()
+    let mut files = BTreeSet::new();
+    for layer in [service, defaults].into_iter().chain(streams) {
+        let mut found = Vec::new();
+        find_files(&layer.values, &mut found);
+        files.extend(found.into_iter().map(|file| surroundings.locate(Path::new(file))));
+    }
+    files
+}
+
+/// What the keys of a table name that end in `_file`, and those of the tables in it.
+fn find_files<'a>(values: &'a Map<String, Value>, found: &mut Vec<&'a str>) {
+    for (key, value) in values {
+        match value {
+            Value::String(file) if key.ends_with("_file") => found.push(file),
+            Value::Object(inner) => find_files(inner, found),
+            _ => {}
+        }
+    }
 }
 
 /// A text by itself: no drop-ins, no layers of the environment.
@@ -172,7 +186,8 @@ impl<'a> Loader<'a> {
     }
 
     fn load(mut self, document: Document) -> Result<Config, ConfigErrors> {
-        let Document { service, defaults, streams, sinks } = document;
+        let Document { service, defaults, streams, sinks, dialects } = document;
+        let rows = self.rows(&dialects);
         for key in ["name", "server_name"] {
             if defaults.values.contains_key(key) {
                 let message = "belongs to one stream: write it into its [[stream]]";
@@ -188,10 +203,9 @@ impl<'a> Loader<'a> {
                 .read(Table::Service, |problems| read::service(&service, surroundings, problems)),
             ..Config::default()
         };
+        let around = Around { service: &config.service, rows: &rows, surroundings };
         let read_stream = |(index, layer)| {
-            self.read(Table::Stream(index), |problems| {
-                read::stream(layer, &config.service, surroundings, problems)
-            })
+            self.read(Table::Stream(index), |problems| read::stream(layer, around, problems))
         };
         let stream_configs = streams.iter().enumerate().map(read_stream).collect();
         let read_sink =
@@ -214,6 +228,22 @@ impl<'a> Loader<'a> {
             self.note(places.unwrap_or(&root).problem(&finding.key, finding.message));
         }
         if self.problems.is_empty() { Ok(config) } else { Err(ConfigErrors(self.problems)) }
+    }
+
+    /// The rows of the file's own.
+    fn rows(&mut self, dialects: &BTreeMap<String, Layer>) -> BTreeMap<String, Row> {
+        let mut rows = BTreeMap::new();
+        for (name, layer) in dialects {
+            let mut problems = Vec::new();
+            if name == "inform" || presets::NAMES.contains(&name.as_str()) {
+                let Spot { place, key } = layer.places.home.clone();
+                let message = "is the name of a preset: choose another, and set `dialect` to it";
+                problems.push(Problem { place, key, message: message.to_owned() });
+            }
+            rows.insert(name.clone(), row::read(layer, &mut problems));
+            problems.into_iter().for_each(|problem| self.note(problem));
+        }
+        rows
     }
 
     fn read<T>(&mut self, table: Table, read: impl FnOnce(&mut Vec<Problem>) -> T) -> T {

@@ -5,7 +5,8 @@
 //! commented default file, `config/streamkeeper.toml`, says what each key means; here
 //! each field says its limits.
 //!
-//! - The file has `[service]`, `[defaults]`, `[[stream]]` and `[[sink]]`. Drop-in files
+//! - The file has `[service]`, `[defaults]`, `[[stream]]` and `[[sink]]`, and rows of one's own for
+//!   servers, `[dialects.NAME]`. Drop-in files
 //!   only add `[[stream]]` and `[[sink]]`; a name may occur once.
 //! - `STREAMKEEPER__SERVICE__LISTEN` sets a key of `[service]`, and
 //!   `STREAMKEEPER__DEFAULTS__WATCHDOG__STALE_AFTER` one of `[defaults]`, over the file.
@@ -15,11 +16,13 @@
 //!
 //! Left to others: what a sink's own keys mean (its factory), and reloading.
 
+mod auth;
 mod bare;
 mod collisions;
 mod document;
 mod effective;
 mod error;
+mod families;
 pub mod keys;
 mod layers;
 mod load;
@@ -29,6 +32,7 @@ mod rules;
 mod secret;
 mod service;
 mod sink;
+pub(crate) mod sse;
 mod stream;
 mod values;
 
@@ -48,9 +52,13 @@ pub use effective::Effective;
 pub use error::{ConfigErrors, Place, Problem};
 pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
+pub use sse::{
+    AliveOn, CursorAt, CursorVia, Factor, FirstCursor, GapCheck, Group, Identity, Interval, NameAt,
+    ResumeStrategy, Row, SseTable,
+};
 pub use stream::{
-    BackoffTable, Dialect, HygieneTable, LedgerTable, RecoveryTable, Strategy, StreamConfig,
-    WatchdogTable,
+    BackoffTable, Dialect, HygieneTable, InformTable, LedgerTable, RecoveryTable, Strategy,
+    StreamConfig, WatchdogTable,
 };
 
 /// A configuration. `Config::default()` has no stream yet; add one before it is used.
@@ -70,7 +78,7 @@ pub use stream::{
 ///     &[],
 /// )
 /// .unwrap();
-/// assert_eq!(config.streams[0].watchdog.stale_after, Duration::from_secs(45));
+/// assert_eq!(config.streams[0].stale_after(), Some(Duration::from_secs(45)));
 /// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {

@@ -74,6 +74,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Passes over what was read before.
+    pub(super) fn pass(&mut self, key: &'static str) {
+        self.known.push(key);
+        self.table.remove(key);
+    }
+
     pub(super) fn has(&self, key: &str) -> bool {
         self.table.contains_key(key)
     }

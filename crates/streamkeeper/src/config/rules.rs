@@ -11,7 +11,7 @@ use streamkeeper_sink::SinkFactory;
 
 use super::secret::Surroundings;
 use super::sink::matches;
-use super::{Config, ServiceConfig, StreamConfig, collisions};
+use super::{Config, Dialect, InformTable, ServiceConfig, StreamConfig, collisions, sse};
 use crate::transport::{PROXY_URL, Proxy, Route, SettingsError, read_authorities, read_identity};
 
 /// What breaks a rule.
@@ -133,28 +133,11 @@ fn service(service: &ServiceConfig, note: &mut Note<'_>) {
 }
 
 fn stream(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'_>) {
-    url(&stream.url, note);
+    match &stream.dialect {
+        Dialect::Inform(table) => inform(stream, table, surroundings, note),
+        Dialect::Sse(table) => sse::check(stream, table, note),
+    }
     network(stream, surroundings, note);
-    if stream.token.expose().is_empty() {
-        note("token", "must not be empty".into());
-    }
-    if stream.server_name.is_empty() {
-        note("server_name", "must not be empty".into());
-    }
-    within("connections", stream.connections as usize, (1, 20), note);
-    let known = ["data", "rule", "connection"];
-    let types = &stream.event_types;
-    if types.is_empty() || !types.iter().all(|kind| known.contains(&kind.as_str())) {
-        note("event_types", "must be one or more of \"data\", \"rule\", \"connection\"".into());
-    }
-    if stream.resource_filter.iter().any(String::is_empty) {
-        note("resource_filter", "must not hold empty text".into());
-    }
-    if let (Some(date), Some(today)) = (stream.start_date, surroundings.today)
-        && date > today
-    {
-        note("start_date", format!("must not be after today, {today} in UTC"));
-    }
     within("max_event_bytes", stream.max_event_bytes, EVENT_BYTES, note);
     within("queue_bytes", stream.queue_bytes, QUEUE_BYTES, note);
     if stream.queue_bytes < stream.max_event_bytes {
@@ -171,7 +154,37 @@ fn stream(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'_
     within("ledger.retention_days", ledger.retention_days as usize, (32, 3_650), note);
     within("ledger.memory_bytes", ledger.memory_bytes, (1 << 20, usize::MAX), note);
     within("ledger.outbox_bytes", outbox_bytes, (1 << 20, usize::MAX), note);
-    let recovery = &stream.recovery;
+}
+
+/// What only a stream of the Inform API has.
+fn inform(
+    stream: &StreamConfig,
+    table: &InformTable,
+    surroundings: &Surroundings,
+    note: &mut Note<'_>,
+) {
+    url(stream.url.expose(), note);
+    if table.token.expose().is_empty() {
+        note("token", "must not be empty".into());
+    }
+    if table.server_name.is_empty() {
+        note("server_name", "must not be empty".into());
+    }
+    within("connections", stream.connections as usize, (1, 20), note);
+    let known = ["data", "rule", "connection"];
+    let types = &table.event_types;
+    if types.is_empty() || !types.iter().all(|kind| known.contains(&kind.as_str())) {
+        note("event_types", "must be one or more of \"data\", \"rule\", \"connection\"".into());
+    }
+    if table.resource_filter.iter().any(String::is_empty) {
+        note("resource_filter", "must not hold empty text".into());
+    }
+    if let (Some(date), Some(today)) = (table.start_date, surroundings.today)
+        && date > today
+    {
+        note("start_date", format!("must not be after today, {today} in UTC"));
+    }
+    let recovery = &table.recovery;
     within("recovery.lookback_days", recovery.lookback_days as usize, (0, 30), note);
     within("recovery.max_recoveries", recovery.max_recoveries as usize, COUNT, note);
 }
@@ -206,7 +219,7 @@ fn network(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'
         Proxy::Url(_) => note("proxy", format!("must be \"off\" or {PROXY_URL}")),
         Proxy::Environment => {
             let variable = |name: &str| surroundings.variables.get(name).cloned();
-            if let Err(error) = Route::of_environment(&stream.url, variable) {
+            if let Err(error) = Route::of_environment(stream.url.expose(), variable) {
                 note("proxy", format!("is not given, and the environment's is wrong: {error}"));
             }
         }
@@ -229,35 +242,47 @@ fn network(stream: &StreamConfig, surroundings: &Surroundings, note: &mut Note<'
 }
 
 fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
-    let StreamConfig { watchdog, hygiene, recovery, backoff, ledger, .. } = stream;
-    let all = [
+    let StreamConfig { watchdog, hygiene, backoff, ledger, .. } = stream;
+    let mut all = vec![
         ("call_timeout", Some(stream.call_timeout)),
-        ("watchdog.late_after", Some(watchdog.late_after)),
-        ("watchdog.stale_after", Some(watchdog.stale_after)),
+        ("watchdog.late_after", watchdog.late_after),
+        ("watchdog.stale_after", watchdog.stale_after),
         ("watchdog.frame_timeout", Some(watchdog.frame_timeout)),
         ("watchdog.connect_timeout", Some(watchdog.connect_timeout)),
         ("hygiene.rest_initial", Some(hygiene.rest_initial)),
         ("hygiene.rest_max", Some(hygiene.rest_max)),
-        ("recovery.margin", Some(recovery.margin)),
-        ("recovery.settle", Some(recovery.settle)),
-        ("recovery.walk", Some(recovery.walk)),
-        ("recovery.verify_every", recovery.verify_every),
-        ("recovery.hold_patience", Some(recovery.hold_patience)),
-        ("recovery.within", Some(recovery.within)),
         ("backoff.initial", Some(backoff.initial)),
         ("backoff.max", Some(backoff.max)),
         ("backoff.retry_after_max", Some(backoff.retry_after_max)),
         ("ledger.commit_delay", Some(ledger.commit_delay)),
         ("ledger.outbox_age", ledger.outbox_age),
     ];
+    match &stream.dialect {
+        Dialect::Inform(InformTable { recovery, .. }) => all.extend([
+            ("recovery.margin", Some(recovery.margin)),
+            ("recovery.settle", Some(recovery.settle)),
+            ("recovery.walk", Some(recovery.walk)),
+            ("recovery.verify_every", recovery.verify_every),
+            ("recovery.hold_patience", Some(recovery.hold_patience)),
+            ("recovery.within", Some(recovery.within)),
+        ]),
+        Dialect::Sse(table) => all.extend([
+            ("sse.interval", table.row.interval.fixed()),
+            ("sse.stale_floor", Some(table.row.stale_floor)),
+            ("sse.max_age", table.row.max_age),
+        ]),
+    }
     for (key, duration) in all {
         if duration.is_some_and(|duration| duration.is_zero() || duration > DURATION_MAX) {
             note(key, "must be longer than zero and at most a year".into());
         }
     }
     let show = humantime::format_duration;
-    if watchdog.late_after >= watchdog.stale_after {
-        let stale_after = show(watchdog.stale_after);
+    // What follows of another value gives way to it.
+    if let (Some(late_after), Some(stale_after)) = (watchdog.late_after, watchdog.stale_after)
+        && late_after >= stale_after
+    {
+        let stale_after = show(stale_after);
         note("watchdog.late_after", format!("must be below stale_after, which is {stale_after}"));
     }
     if hygiene.rest_initial > hygiene.rest_max {

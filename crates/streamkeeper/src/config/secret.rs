@@ -33,8 +33,22 @@ pub(super) const TOKEN: Forms = Forms { keys: ["token", "token_file", "token_env
 pub(super) const PROXY: Forms =
     Forms { keys: ["proxy", "proxy_file", "proxy_env"], noun: "proxy URL" };
 
-/// Every kind of secret.
-pub(super) const ALL: [Forms; 2] = [TOKEN, PROXY];
+/// A secret, since a key may stand in it.
+pub(super) const URL: Forms = Forms { keys: ["url", "url_file", "url_env"], noun: "URL" };
+
+/// In `[stream.auth]`.
+pub(super) const BEARER: Forms =
+    Forms { keys: ["bearer", "bearer_file", "bearer_env"], noun: "token" };
+
+/// In `[stream.auth]`, of a user.
+pub(super) const PASSWORD: Forms =
+    Forms { keys: ["password", "password_file", "password_env"], noun: "password" };
+
+/// In `[stream.auth]`, of a header, a parameter, a cookie.
+pub(super) const VALUE: Forms = Forms { keys: ["value", "value_file", "value_env"], noun: "value" };
+
+/// Every kind of secret at the top of a stream's table.
+pub(super) const ALL: [Forms; 3] = [TOKEN, PROXY, URL];
 
 impl Forms {
     /// The problem of a table in which none is given.

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use jiff::civil::Date;
 
+use super::sse::{Interval, SseTable};
 use crate::base::secret::Secret;
 use crate::transport::Proxy;
 
@@ -22,7 +23,7 @@ use crate::transport::Proxy;
 /// let url = "https://streams.v2.validic.com";
 /// let mut stream = StreamConfig::inform("acme", url, Secret::new("s3cret"));
 /// stream.connections = 3;
-/// assert_eq!(stream.watchdog.stale_after, Duration::from_secs(30));
+/// assert_eq!(stream.stale_after(), Some(Duration::from_secs(30)));
 /// assert!(!format!("{stream:?}").contains("s3cret"));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,24 +31,13 @@ pub struct StreamConfig {
     /// Unique here; a folder, a metric label and the source of the stream's events.
     /// Letters, digits, `.`, `_` and `-`, beginning with a letter or digit, at most 64.
     pub name: String,
-    /// The stream's name on the server. Default: `name`.
-    pub server_name: String,
-    /// What kind of server it is. Default: `inform`.
+    /// What kind of server it is, and what only a stream of that kind has. Default: `inform`.
     pub dialect: Dialect,
-    /// The base URL, `http` or `https`, without user, query and fragment.
-    pub url: String,
-    /// The organization token; from `token`, `token_file` or `token_env`.
-    pub token: Secret,
-    /// Slots, 1 to 20; the server's own limit is read from its pokes. Default: 1.
+    /// The URL, `http` or `https`, without user and fragment. Of the Inform API the base URL, without a query;
+    /// else that of the stream itself, in which a key may stand: from `url`, `url_file` or `url_env`.
+    pub url: Secret,
+    /// Slots, 1 to 20; the server's own limit is read from its pokes. Of the sse family 1. Default: 1.
     pub connections: u32,
-    /// Resource types to ask for; empty: all. Unknown ones pass through, since the
-    /// service adds types (Inform API, stream resources).
-    pub resource_filter: Vec<String>,
-    /// Event types to ask for: `data`, `rule`, `connection`. Default: `data`.
-    pub event_types: Vec<String>,
-    /// Where the stream starts when it is created for the first time, UTC, not in the
-    /// future. `None`: the service's last 30 days.
-    pub start_date: Option<Date>,
     /// A PEM file of certificates to trust in place of the system's: for the service, and for a
     /// proxy that is reached over TLS.
     pub ca_file: Option<PathBuf>,
@@ -69,31 +59,64 @@ pub struct StreamConfig {
     pub watchdog: WatchdogTable,
     /// `[stream.hygiene]`.
     pub hygiene: HygieneTable,
-    /// `[stream.recovery]`.
-    pub recovery: RecoveryTable,
     /// `[stream.backoff]`.
     pub backoff: BackoffTable,
     /// `[stream.ledger]`.
     pub ledger: LedgerTable,
 }
 
-/// What a kind of server means by heartbeat, data, identity and resume.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// What a kind of server means by heartbeat, data, identity and resume, and what only its streams have.
+#[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dialect {
     /// The Inform (V2) Streaming API.
-    #[default]
-    Inform,
+    Inform(InformTable),
+    /// A server of server-sent events that resumes from a cursor.
+    Sse(Box<SseTable>),
+}
+
+/// What only a stream of the Inform API has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InformTable {
+    /// The stream's name on the server. Default: the stream's name.
+    pub server_name: String,
+    /// The organization token; from `token`, `token_file` or `token_env`.
+    pub token: Secret,
+    /// Resource types to ask for; empty: all. Unknown ones pass through, since the
+    /// service adds types (Inform API, stream resources).
+    pub resource_filter: Vec<String>,
+    /// Event types to ask for: `data`, `rule`, `connection`. Default: `data`.
+    pub event_types: Vec<String>,
+    /// Where the stream starts when it is created for the first time, UTC, not in the
+    /// future. `None`: the service's last 30 days.
+    pub start_date: Option<Date>,
+    /// `[stream.recovery]`.
+    pub recovery: RecoveryTable,
+}
+
+impl InformTable {
+    /// With every setting at its default.
+    pub fn new(server_name: impl Into<String>, token: Secret) -> Self {
+        Self {
+            server_name: server_name.into(),
+            token,
+            resource_filter: Vec::new(),
+            event_types: vec!["data".into()],
+            start_date: None,
+            recovery: RecoveryTable::default(),
+        }
+    }
 }
 
 /// When silence is reported and when it is acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchdogTable {
-    /// Silence that is reported; below `stale_after`. Default: 10 s.
-    pub late_after: Duration,
-    /// Silence after which the stream is recovered. The vendor advises 30 s to 60 s.
-    /// Default: 30 s.
-    pub stale_after: Duration,
+    /// Silence that is reported; below `stale_after`. `None`: two thirds of that. Default: 10 s, and of the sse
+    /// family `None`.
+    pub late_after: Option<Duration>,
+    /// Silence after which it is acted. `None`: what the dialect says. Of the Inform API that is 30 s, the least
+    /// that the vendor advises; else it follows of the interval of the server's heartbeats.
+    pub stale_after: Option<Duration>,
     /// How long one frame may take while its bytes come, at least 1 KiB of them a second; never less
     /// than `stale_after`. Default: 10 min.
     pub frame_timeout: Duration,
@@ -104,7 +127,7 @@ pub struct WatchdogTable {
 /// When a connection rests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HygieneTable {
-    /// Whether connections rest at all. Default: true.
+    /// Whether connections rest at all. Default: true, and false of the sse family.
     pub enabled: bool,
     /// Pokes without data between them that send a connection to rest, 1 or more.
     /// Default: 5.
@@ -156,7 +179,7 @@ pub enum Strategy {
 pub struct BackoffTable {
     /// The longest first pause. Default: 1 s.
     pub initial: Duration,
-    /// The longest pause, `initial` or more. Default: 30 s.
+    /// The longest pause, `initial` or more. Default: 30 s, and 1 min of the sse family.
     pub max: Duration,
     /// The longest `Retry-After` of the service that is obeyed. Default: 1 h.
     pub retry_after_max: Duration,
@@ -189,16 +212,34 @@ impl StreamConfig {
     /// A stream of the Inform (V2) Streaming API with every setting at its default.
     pub fn inform(name: impl Into<String>, url: impl Into<String>, token: Secret) -> Self {
         let name = name.into();
+        let table = InformTable::new(name.clone(), token);
+        Self::new(name, url.into(), Dialect::Inform(table))
+    }
+
+    /// A stream of a server of server-sent events with every setting at its default.
+    ///
+    /// ```
+    /// use streamkeeper::config::{SseTable, StreamConfig};
+    ///
+    /// let table = SseTable::preset("mercure").unwrap();
+    /// let stream = StreamConfig::sse("prices", "https://example.org/.well-known/mercure", table);
+    /// assert_eq!(stream.stale_after().unwrap().as_secs(), 100);
+    /// ```
+    pub fn sse(name: impl Into<String>, url: impl Into<String>, table: SseTable) -> Self {
+        let mut stream = Self::new(name.into(), url.into(), Dialect::Sse(Box::new(table)));
+        stream.watchdog.late_after = None;
+        stream.watchdog.stale_after = None;
+        stream.hygiene.enabled = false;
+        stream.backoff.max = Duration::from_secs(60);
+        stream
+    }
+
+    fn new(name: String, url: String, dialect: Dialect) -> Self {
         Self {
-            server_name: name.clone(),
             name,
-            dialect: Dialect::Inform,
-            url: url.into(),
-            token,
+            dialect,
+            url: Secret::new(url),
             connections: 1,
-            resource_filter: Vec::new(),
-            event_types: vec!["data".into()],
-            start_date: None,
             ca_file: None,
             client_cert_file: None,
             client_key_file: None,
@@ -208,18 +249,92 @@ impl StreamConfig {
             call_timeout: Duration::from_secs(30),
             watchdog: WatchdogTable::default(),
             hygiene: HygieneTable::default(),
-            recovery: RecoveryTable::default(),
             backoff: BackoffTable::default(),
             ledger: LedgerTable::default(),
         }
     }
+
+    /// What only a stream of the Inform API has.
+    #[must_use]
+    pub const fn as_inform(&self) -> Option<&InformTable> {
+        match &self.dialect {
+            Dialect::Inform(table) => Some(table),
+            Dialect::Sse(_) => None,
+        }
+    }
+
+    /// The same, to be changed.
+    pub const fn as_inform_mut(&mut self) -> Option<&mut InformTable> {
+        match &mut self.dialect {
+            Dialect::Inform(table) => Some(table),
+            Dialect::Sse(_) => None,
+        }
+    }
+
+    /// What only a stream of the sse family has.
+    #[must_use]
+    pub fn as_sse(&self) -> Option<&SseTable> {
+        match &self.dialect {
+            Dialect::Sse(table) => Some(table),
+            Dialect::Inform(_) => None,
+        }
+    }
+
+    /// Its URL, as far as it is no secret: of the sse family without path and query.
+    #[must_use]
+    pub fn shown_url(&self) -> String {
+        let url = self.url.expose();
+        match (&self.dialect, url.split_once("://")) {
+            (Dialect::Sse(_), Some((scheme, rest))) => {
+                let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+                format!("{scheme}://{authority}")
+            }
+            _ => url.to_owned(),
+        }
+    }
+
+    /// Silence after which it is acted; `None` if that depends on what the server will announce, or on what
+    /// will be seen of it.
+    #[must_use]
+    pub fn stale_after(&self) -> Option<Duration> {
+        let of_dialect = || match &self.dialect {
+            Dialect::Inform(_) => Some(STALE_AFTER),
+            Dialect::Sse(table) => match table.row.interval {
+                Interval::Fixed(interval) => Some(table.row.stale_after(interval)),
+                _ => None,
+            },
+        };
+        self.watchdog.stale_after.or_else(of_dialect)
+    }
+
+    /// Silence that is reported, and silence after which it is acted, where the server says something every
+    /// `interval`; `None`: that is not known yet.
+    #[must_use]
+    pub fn bounds(&self, interval: Option<Duration>) -> (Duration, Duration) {
+        let of_row = |table: &SseTable| table.row.stale_after(interval.unwrap_or(UNKNOWN_INTERVAL));
+        let announced = || self.as_sse().map(of_row);
+        let stale_after = match interval {
+            Some(_) => self.watchdog.stale_after.or_else(announced),
+            None => self.stale_after().or_else(announced),
+        };
+        let stale_after = stale_after.unwrap_or(STALE_AFTER);
+        let given = self.watchdog.late_after.filter(|late_after| *late_after < stale_after);
+        (given.unwrap_or(stale_after * 2 / 3), stale_after)
+    }
 }
+
+/// The least that the vendor of the Inform API advises.
+const STALE_AFTER: Duration = Duration::from_secs(30);
+
+/// As what an interval counts that is still to be learned: longer than that of most servers, so that a quiet one
+/// is not taken for dead before it is known.
+const UNKNOWN_INTERVAL: Duration = Duration::from_secs(60);
 
 impl Default for WatchdogTable {
     fn default() -> Self {
         Self {
-            late_after: Duration::from_secs(10),
-            stale_after: Duration::from_secs(30),
+            late_after: Some(Duration::from_secs(10)),
+            stale_after: Some(STALE_AFTER),
             frame_timeout: Duration::from_secs(10 * 60),
             connect_timeout: Duration::from_secs(10),
         }

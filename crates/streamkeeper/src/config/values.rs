@@ -11,6 +11,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde_json::Value;
 
+use crate::base::secret::Secret;
+
 /// A value, and whether it comes from the environment.
 #[derive(Debug)]
 pub(super) struct Given {
@@ -61,6 +63,16 @@ pub(super) fn texts(given: &Given) -> Result<Vec<String>, String> {
         _ => None,
     };
     texts.ok_or_else(|| "must be a list of texts, such as [\"a\", \"b\"]".into())
+}
+
+/// Headers with their values, which may be secret.
+pub(super) fn headers(given: &Given) -> Result<Vec<(String, Secret)>, String> {
+    let header = |(name, value): (&String, &Value)| {
+        let value = value.as_str().filter(|value| !value.is_empty())?;
+        Some((name.clone(), Secret::new(value)))
+    };
+    let headers = given.value.as_object().and_then(|table| table.iter().map(header).collect());
+    headers.ok_or_else(|| "must be a table of texts, such as { Accept-Language = \"en\" }".into())
 }
 
 pub(super) fn duration(given: &Given) -> Result<Duration, String> {

@@ -1,13 +1,15 @@
 //! An event and who it is, whatever server it came from.
 
+use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
 use streamkeeper_core::id::UserKey;
 use streamkeeper_core::policy::Datum;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
-use streamkeeper_sse::Text;
+use streamkeeper_sse::{Label, Text};
 
+use super::cursor::Cursor;
 use super::part::Part;
 
 /// What kind of event it is. Ids of different kinds do not meet.
@@ -19,15 +21,18 @@ pub(crate) enum EventKind {
     Rule,
     /// A user's connection has changed.
     Connection,
+    /// An event of a server that gives its events names of its own.
+    Named,
 }
 
 impl EventKind {
-    /// The type of its envelope.
-    pub(crate) const fn as_str(self) -> &'static str {
+    /// The type of its envelope, where that does not depend on the event.
+    const fn fixed(self) -> Option<&'static str> {
         match self {
-            Self::Data => "inform.data",
-            Self::Rule => "inform.rule",
-            Self::Connection => "inform.connection",
+            Self::Data => Some("inform.data"),
+            Self::Rule => Some("inform.rule"),
+            Self::Connection => Some("inform.connection"),
+            Self::Named => None,
         }
     }
 }
@@ -41,6 +46,13 @@ pub(crate) struct Event {
     pub(super) checksum: Part,
     pub(super) user_id: Option<Part>,
     pub(super) record_type: Option<Part>,
+    /// What its server calls it; none: `message`. Of [`EventKind::Named`] alone.
+    pub(super) name: Option<Label>,
+    /// Its data is text that is no JSON.
+    pub(crate) is_text: bool,
+    /// What its server is to be asked with to go on behind it.
+    #[cfg_attr(not(test), expect(dead_code, reason = "streams that have one are not read yet"))]
+    pub(crate) cursor: Option<Cursor>,
     pub(crate) data: Text,
 }
 
@@ -55,6 +67,17 @@ impl Event {
     /// The key of the record; in the ledger, ids of different kinds do not meet.
     pub(crate) fn key(&self) -> &str {
         self.key.of(self.data.as_str())
+    }
+
+    /// The type of its envelope.
+    pub(crate) fn type_name(&self) -> Cow<'static, str> {
+        match self.kind.fixed() {
+            Some(fixed) => Cow::Borrowed(fixed),
+            None => {
+                let name = self.name.as_ref().map_or("message", Label::as_str);
+                Cow::Owned(format!("sse.{name}"))
+            }
+        }
     }
 
     /// The service's id of the user.

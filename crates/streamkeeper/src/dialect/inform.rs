@@ -12,7 +12,7 @@ use streamkeeper_inform::{
 };
 use streamkeeper_sse::Frame;
 
-use crate::config::StreamConfig;
+use crate::config::InformTable;
 
 use super::Reading;
 use super::event::{Event, EventKind};
@@ -28,7 +28,7 @@ pub(crate) struct Inform {
 }
 
 impl Inform {
-    pub(super) fn new(config: &StreamConfig) -> Self {
+    pub(super) fn new(config: &InformTable) -> Self {
         Self { resources: config.resource_filter.clone(), event_types: config.event_types.clone() }
     }
 
@@ -113,6 +113,9 @@ pub(crate) fn read(frame: Frame) -> Reading {
         checksum: part(identity.checksum),
         user_id: identity.user_id.map(part),
         record_type: identity.record_type.map(part),
+        name: None,
+        is_text: false,
+        cursor: None,
         data: event.data,
     })
 }

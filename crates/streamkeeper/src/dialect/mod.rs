@@ -2,12 +2,18 @@
 //!
 //! Everything after this room speaks of [`Event`]s and pokes, whatever the server calls them.
 //!
-//! - `event`: an event with its identity; `part`: texts that lie within an event's payload;
-//! - `inform`: the Inform API.
+//! - `event`: an event with its identity; `part`: texts that lie within an event's payload; `cursor`: what a
+//!   server is asked with to go on;
+//! - `inform`: the Inform API; `sse`: servers of server-sent events that resume from a cursor.
 
+pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod inform;
 mod part;
+#[cfg_attr(not(test), expect(dead_code, reason = "streams of this dialect are not read yet"))]
+pub(crate) mod sse;
+
+use std::time::Duration;
 
 use streamkeeper_call::Response;
 use streamkeeper_core::classify::Refusal;
@@ -16,13 +22,15 @@ use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_sse::Frame;
 
-use crate::config::StreamConfig;
+use crate::config::InformTable;
 
+use self::cursor::{Cursor, GapSign};
 use self::event::Event;
 use self::inform::Inform;
 
-/// What one frame means.
+/// What one frame means, or a part of it.
 #[derive(Debug)]
+#[cfg_attr(not(test), expect(dead_code, reason = "streams that say this are not read yet"))]
 pub(crate) enum Reading {
     /// It proves life and says nothing else.
     Alive,
@@ -32,6 +40,20 @@ pub(crate) enum Reading {
     Event(Event),
     /// It should have been an event, and cannot be read as one.
     Garbled,
+    /// It is neither data nor life.
+    Ignored,
+    /// A heartbeat that says nothing else.
+    Heartbeat,
+    /// A last event: the end that follows is a planned one.
+    Planned,
+    /// The server shows that the place it was asked for is lost.
+    Gap(GapSign),
+    /// Where the server is, without an event.
+    Cursor(Cursor),
+    /// How often the server says something, from now on.
+    Interval(Duration),
+    /// How long to wait at least before the next connection; an hour at most.
+    Retry(Duration),
 }
 
 /// How the server of one stream is spoken to.
@@ -42,10 +64,8 @@ pub(crate) enum Dialect {
 }
 
 impl Dialect {
-    pub(crate) fn new(config: &StreamConfig) -> Self {
-        match config.dialect {
-            crate::config::Dialect::Inform => Self::Inform(Inform::new(config)),
-        }
+    pub(crate) fn new(config: &InformTable) -> Self {
+        Self::Inform(Inform::new(config))
     }
 
     /// Path and query of an event stream; whoever connects adds host and secret. `None`: the target is of a

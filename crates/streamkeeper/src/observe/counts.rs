@@ -105,6 +105,8 @@ impl TypeCounts {
             EventKind::Data => (TYPES.get(..RECORD_TYPES), record_type.unwrap_or_default()),
             EventKind::Rule => (Some(&TYPES[..]), "rule"),
             EventKind::Connection => (Some(&TYPES[..]), "connection"),
+            // A server's own names are not ours to make labels of.
+            EventKind::Named => (None, ""),
         };
         let place = types.and_then(|types| types.iter().position(|known| *known == word));
         let place = place.unwrap_or(TYPES.len() - 1);

@@ -4,15 +4,15 @@
 //! `postcard`; a later version adds a variant, and every variant stays readable. The stream's name is
 //! not in it: it is the folder's.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use crate::dialect::event::VersionId;
 use serde::{Deserialize, Serialize};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::{Entry, KEY_BYTES_MAX};
-use streamkeeper_sink::Envelope;
+use streamkeeper_sink::{Content, Envelope};
 
-use crate::dialect::event::Event;
+use crate::dialect::event::{Event, EventKind, VersionId};
 
 /// The head, by version.
 #[derive(Serialize, Deserialize)]
@@ -27,6 +27,15 @@ enum Head<'a> {
     },
     /// Id and time are those of the ledger's own entry, and not kept twice.
     V2 { kind: &'a str, subject: Option<&'a str>, replayed: bool },
+    /// Of an event whose server gives it a name; it has neither time nor subject.
+    V3 {
+        /// The envelope's id, if it is not the key of the ledger's own entry.
+        id: Option<&'a str>,
+        kind: &'a str,
+        /// The payload is text that is no JSON.
+        is_text: bool,
+        replayed: bool,
+    },
 }
 
 /// Writes heads, one after the other.
@@ -34,14 +43,20 @@ enum Head<'a> {
 pub(crate) struct Writer(Vec<u8>);
 
 impl Writer {
-    /// The head of an event.
-    pub(crate) fn write(&mut self, event: &Event, replayed: bool) -> &[u8] {
+    /// The head of an event. `differs`: its id is that of an accepted one, and its content is not.
+    pub(crate) fn write(&mut self, event: &Event, replayed: bool, differs: bool) -> &[u8] {
         let id;
-        let (kind, subject) = (event.kind.as_str(), event.user_id());
-        let head = if event.key().len() <= KEY_BYTES_MAX && event.checksum_is_number() {
+        let (kind, subject) = (event.type_name(), event.user_id());
+        let kind = &*kind;
+        let is_keyed = event.key().len() <= KEY_BYTES_MAX;
+        let head = if event.kind == EventKind::Named {
+            id = own_id(event, differs);
+            let id = (differs || !is_keyed).then_some(&*id);
+            Head::V3 { id, kind, is_text: event.is_text, replayed }
+        } else if is_keyed && event.checksum_is_number() {
             Head::V2 { kind, subject, replayed }
         } else {
-            id = event.version_id().to_string();
+            id = event.version_id().to_string().into();
             let time_us = event.version.created_at.map(Timestamp::as_micros);
             Head::V1 { id: &id, kind, time_us, subject, replayed }
         };
@@ -53,20 +68,36 @@ impl Writer {
     }
 }
 
+/// The envelope's id of a named event: what its server calls it, and for another content of the same id that
+/// with the content's digest.
+fn own_id(event: &Event, differs: bool) -> Cow<'_, str> {
+    if differs {
+        format!("{}~{:032x}", event.key(), event.version.checksum).into()
+    } else {
+        event.key().into()
+    }
+}
+
 /// The envelope of an event as it was stored; `None` if a newer version has written its head.
 pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
     let Entry { sequence, key, version, head, payload, .. } = entry;
-    let (id, kind, time_us, subject, replayed) = match postcard::from_bytes(&head).ok()? {
-        Head::V1 { id, kind, time_us, subject, replayed } => {
-            (id.to_owned(), kind, time_us, subject, replayed)
-        }
-        Head::V2 { kind, subject, replayed } => {
-            let created_at = version.created_at.map(Timestamp::as_micros);
+    let head = postcard::from_bytes(&head).ok()?;
+    let created_at = version.created_at.map(Timestamp::as_micros);
+    let (id, time_us) = match head {
+        Head::V1 { id, time_us, .. } => (id.to_owned(), time_us),
+        Head::V2 { .. } => {
             let checksum = format!("{:032x}", version.checksum);
             let withdrawn = version.withdrawn;
             let id = VersionId { key: &key, created_at, checksum: &checksum, withdrawn };
-            (id.to_string(), kind, created_at, subject, replayed)
+            (id.to_string(), created_at)
         }
+        Head::V3 { id, .. } => (id.map_or(key, str::to_owned), None),
+    };
+    let (kind, subject, replayed, is_text) = match head {
+        Head::V1 { kind, subject, replayed, .. } | Head::V2 { kind, subject, replayed } => {
+            (kind, subject, replayed, false)
+        }
+        Head::V3 { kind, replayed, is_text, .. } => (kind, None, replayed, is_text),
     };
     Some(Envelope {
         id,
@@ -76,6 +107,7 @@ pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
         subject: subject.map(str::to_owned),
         sequence,
         replayed,
+        content: if is_text { Content::Text } else { Content::Json },
         data: payload,
     })
 }
@@ -83,6 +115,8 @@ pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::{SseTable, StreamConfig};
+    use crate::dialect::sse::Sse;
     use crate::dialect::{Reading, inform};
     use bytes::Bytes;
     use streamkeeper_sse::{Event as SseEvent, Frame};
@@ -91,7 +125,7 @@ mod tests {
         let Reading::Event(event) = inform::read(Frame::Event(SseEvent::new(record))) else {
             panic!("a record is an event")
         };
-        let head = Writer::default().write(&event, true).to_owned();
+        let head = Writer::default().write(&event, true, false).to_owned();
         (event, head)
     }
 
@@ -141,6 +175,47 @@ mod tests {
         let envelope = envelope(&"acme".into(), entry(&event, &head)).unwrap();
         assert_eq!((envelope.id, envelope.time_us), (format!("7db3:-:{checksum}"), None));
         assert_eq!(envelope.subject, None);
+    }
+
+    /// An event of a server that names its events.
+    fn named(id: &str, data: &str) -> Event {
+        let config = StreamConfig::sse("a", "http://h", SseTable::preset("sse").unwrap());
+        let mut reader = Sse::new(&config, config.as_sse().unwrap()).reader(None);
+        let frame = Frame::Event(SseEvent::new(data).with_name("price").with_id(id));
+        let mut events = Vec::new();
+        reader.read(frame, &mut |reading| {
+            events.extend(match reading {
+                Reading::Event(event) => Some(event),
+                _ => None,
+            })
+        });
+        events.remove(0)
+    }
+
+    #[test]
+    fn an_event_with_a_name_comes_back_with_its_servers_id() {
+        let long = "k".repeat(KEY_BYTES_MAX + 1);
+        for (id, data, content) in [
+            ("1-a", "{\"p\":1}", Content::Json),
+            ("1-a", "plain", Content::Text),
+            (&*long, "1", Content::Json),
+        ] {
+            let event = named(id, data);
+            for differs in [false, true] {
+                let head = Writer::default().write(&event, false, differs).to_owned();
+                assert_eq!(head.first(), Some(&2), "the form of the head");
+                let mut entry = entry(&event, &head);
+                if id.len() > KEY_BYTES_MAX {
+                    "a digest".clone_into(&mut entry.key);
+                }
+                let envelope = envelope(&"prices".into(), entry).unwrap();
+                let other = format!("{id}~{:032x}", event.version.checksum);
+                assert_eq!(envelope.id, if differs { &other } else { id });
+                assert_eq!((&*envelope.kind, envelope.content), ("sse.price", content));
+                assert_eq!((envelope.time_us, envelope.subject), (None, None));
+                assert_eq!(envelope.data, data.as_bytes());
+            }
+        }
     }
 
     #[test]

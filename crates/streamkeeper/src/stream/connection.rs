@@ -288,6 +288,14 @@ impl ReadLoop {
                     }
                     batch.events.push(event);
                 }
+                // What only servers say that resume from a cursor.
+                Reading::Ignored
+                | Reading::Heartbeat
+                | Reading::Planned
+                | Reading::Gap(_)
+                | Reading::Cursor(_)
+                | Reading::Interval(_)
+                | Reading::Retry(_) => {}
                 Reading::Garbled => {
                     Counters::add(&self.tools.entry.counters.garbled, 1);
                     if !std::mem::replace(&mut self.garbled_told, true) {

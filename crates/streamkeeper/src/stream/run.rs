@@ -41,7 +41,7 @@ use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
 use super::reread::Driver;
-use super::settings::{policy, transport, watchdog};
+use super::settings::{inform, policy, transport, watchdog};
 use super::supervisor::{Abandon, Parts, Stop, Supervisor};
 
 /// The threads that all streams share, and where readers find them.
@@ -70,6 +70,9 @@ impl Prepared {
         consumers: Vec<Arc<Consumer>>,
         given: Vec<Given>,
     ) -> Result<Self, StreamError> {
+        if config.as_inform().is_none() {
+            return Err(StreamError::Dialect { stream: config.name.clone() });
+        }
         let transport = transport(config)?;
         let settings = &config.ledger;
         let ledger_config = streamkeeper_ledger::LedgerConfig {
@@ -217,7 +220,7 @@ impl Stream {
         let config = &self.config;
         // Checked when the stream was started.
         let Ok(transport) = transport(config) else { return Err(ReplayError::Stopped) };
-        let Dialect::Inform(inform) = Dialect::new(config);
+        let Dialect::Inform(inform) = Dialect::new(&inform(config));
         let path_and_query = inform.replay(spec.from, &spec.only);
         let (reports, receiver) = Reports::channel(Clock::start());
         let tally = Arc::new(Tally::new(spec, wall(), reports.clone()));
@@ -313,7 +316,7 @@ fn tools(
     place: &Place,
 ) -> Tools {
     Tools {
-        dialect: Dialect::new(config),
+        dialect: Dialect::new(&inform(config)),
         transport,
         watchdog: watchdog(config),
         event_bytes_max: config.max_event_bytes,

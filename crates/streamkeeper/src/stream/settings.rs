@@ -1,5 +1,7 @@
 //! A stream's configuration, in the terms of the transport and of the core.
 
+use std::borrow::Cow;
+
 use streamkeeper_core::backoff::BackoffConfig;
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::marked::low_water::PositionConfig;
@@ -8,16 +10,24 @@ use streamkeeper_core::restart::RestartConfig;
 use streamkeeper_core::watchdog::WatchdogConfig;
 
 use crate::base::clock::today;
-use crate::config::StreamConfig;
-use crate::transport::{HttpTransport, TransportSettings};
+use crate::base::secret::Secret;
+use crate::config::{Dialect, InformTable, StreamConfig};
+use crate::transport::{Auth, HttpTransport, TransportSettings};
 
 use super::error::StreamError;
 use super::lifecycle::utc_day;
 
 /// The connection settings of a stream.
 pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StreamError> {
-    let mut settings = TransportSettings::new(config.url.clone());
-    settings.token = Some(config.token.clone());
+    let mut settings = TransportSettings::new(config.url.expose());
+    match &config.dialect {
+        Dialect::Inform(table) => settings.auth = Auth::token(table.token.clone()),
+        Dialect::Sse(table) => {
+            settings.auth = table.auth.clone();
+            settings.headers.clone_from(&table.headers);
+            settings.redirects = table.row.redirects;
+        }
+    }
     settings.ca_file = config.ca_file.clone();
     settings.client_cert_file = config.client_cert_file.clone();
     settings.client_key_file = config.client_key_file.clone();
@@ -41,7 +51,7 @@ impl StreamConfig {
     #[must_use]
     pub fn start_date_doubt(&self) -> Option<String> {
         let kept_from = today().and_then(utc_day)?.minus_days(HISTORY_DAYS);
-        let day = self.start_date.and_then(utc_day).filter(|day| *day < kept_from)?;
+        let day = self.as_inform()?.start_date.and_then(utc_day).filter(|day| *day < kept_from)?;
         Some(format!(
             "start_date of stream {} is {day}, and the service keeps {HISTORY_DAYS} days: a first start \
              reads from {kept_from}, whatever was before is not to be had",
@@ -53,24 +63,32 @@ impl StreamConfig {
     /// or a number follows, as behind what is made alongside.
     #[must_use]
     pub fn is_resembled_by(&self, name: &str) -> bool {
-        let ours = self.server_name.to_lowercase();
-        name != self.server_name
-            && streamkeeper_core::marked::establish::is_ours(&name.to_lowercase(), &ours)
+        self.as_inform().is_some_and(|table| {
+            let ours = table.server_name.to_lowercase();
+            name != table.server_name
+                && streamkeeper_core::marked::establish::is_ours(&name.to_lowercase(), &ours)
+        })
     }
 }
 
-pub(super) const fn watchdog(config: &StreamConfig) -> WatchdogConfig {
-    WatchdogConfig {
-        late_after: config.watchdog.late_after,
-        stale_after: config.watchdog.stale_after,
-        frame_timeout: config.watchdog.frame_timeout,
-    }
+/// The table of a stream of the Inform API: no other is prepared.
+pub(super) fn inform(config: &StreamConfig) -> Cow<'_, InformTable> {
+    config.as_inform().map_or_else(
+        || Cow::Owned(InformTable::new(config.name.clone(), Secret::new(""))),
+        Cow::Borrowed,
+    )
 }
 
-/// The configuration, in the core's terms.
+pub(super) fn watchdog(config: &StreamConfig) -> WatchdogConfig {
+    let (late_after, stale_after) = config.bounds(None);
+    WatchdogConfig { late_after, stale_after, frame_timeout: config.watchdog.frame_timeout }
+}
+
+/// The configuration of a marked stream, in the core's terms.
 pub(super) fn policy(config: &StreamConfig) -> MarkedConfig {
-    let recovery = &config.recovery;
-    let carries_connections = config.event_types.iter().any(|kind| kind == "connection");
+    let table = &*inform(config);
+    let recovery = &table.recovery;
+    let carries_connections = table.event_types.iter().any(|kind| kind == "connection");
     if config.hygiene.enabled && carries_connections {
         tracing::warn!(
             stream = config.name,
@@ -79,9 +97,9 @@ pub(super) fn policy(config: &StreamConfig) -> MarkedConfig {
         );
     }
     MarkedConfig {
-        server_name: config.server_name.clone(),
+        server_name: table.server_name.clone(),
         connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
-        start_date: config.start_date.and_then(utc_day),
+        start_date: table.start_date.and_then(utc_day),
         watchdog: watchdog(config),
         hygiene: HygieneConfig {
             enabled: config.hygiene.enabled && !carries_connections,

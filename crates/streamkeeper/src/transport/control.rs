@@ -8,7 +8,7 @@
 use std::fmt;
 use std::net::Shutdown;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::Waker;
 
 use futures_util::task::AtomicWaker;
@@ -30,7 +30,7 @@ use tokio::sync::{Notify, watch};
 pub struct Control(Arc<Shared>);
 
 struct Shared {
-    socket: OnceLock<Weak<OwnedWriteHalf>>,
+    socket: Mutex<Option<Weak<OwnedWriteHalf>>>,
     killed: AtomicBool,
     /// Whoever waits for the connection to open, to be told of a kill.
     opening: Notify,
@@ -45,7 +45,7 @@ impl Control {
     #[must_use]
     pub fn new() -> Self {
         Self(Arc::new(Shared {
-            socket: OnceLock::new(),
+            socket: Mutex::new(None),
             killed: AtomicBool::new(false),
             opening: Notify::new(),
             half_close: AtomicBool::new(false),
@@ -70,7 +70,8 @@ impl Control {
     pub fn kill(&self) {
         self.0.killed.store(true, Ordering::SeqCst);
         self.0.opening.notify_one();
-        if let Some(socket) = self.0.socket.get().and_then(Weak::upgrade) {
+        let socket = self.socket().as_ref().and_then(Weak::upgrade);
+        if let Some(socket) = socket {
             // It fails only if the connection is down already.
             SockRef::from((*socket).as_ref()).shutdown(Shutdown::Both).ok();
         }
@@ -91,9 +92,23 @@ impl Control {
 
     /// Ties the handle to its socket. `None` if it is tied to one already.
     pub(super) fn attach(&self, socket: &Arc<OwnedWriteHalf>) -> Option<OpenGuard> {
-        self.0.socket.set(Arc::downgrade(socket)).ok()?;
+        let mut attached = self.socket();
+        if attached.is_some() {
+            return None;
+        }
+        *attached = Some(Arc::downgrade(socket));
+        drop(attached);
         self.0.open.send_replace(true);
         Some(OpenGuard(self.clone()))
+    }
+
+    /// Lets go of a socket that is gone, for the next one of the same attempt: the server sends us elsewhere.
+    pub(super) fn release(&self) {
+        *self.socket() = None;
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<Weak<OwnedWriteHalf>>> {
+        self.0.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a kill. For one waiter: whoever opens the connection.

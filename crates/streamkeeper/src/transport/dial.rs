@@ -63,6 +63,7 @@ impl Sessions {
         credentials: Credentials,
         target: &Target,
         route: Option<&Route>,
+        identifies: bool,
     ) -> Result<Self, SettingsError> {
         let (mut service, mut proxy) = (None, None);
         if let Some(route) = route.filter(|route| route.https) {
@@ -72,7 +73,7 @@ impl Sessions {
             proxy = Some(session.ok_or(SettingsError::Proxy("proxy"))?);
         }
         if target.https {
-            let config = credentials.client_config(true)?;
+            let config = credentials.client_config(identifies)?;
             service = Some(Session::new(&config, &target.host).ok_or(SettingsError::Url)?);
         }
         Ok(Self { credentials, service, proxy })
@@ -81,11 +82,27 @@ impl Sessions {
 
 impl Dialer {
     pub(super) fn new(settings: &TransportSettings) -> Result<Self, SettingsError> {
-        let target = Target::parse(&settings.url)?;
+        Self::to(Target::parse(&settings.url)?, settings, true)
+    }
+
+    /// To another origin than that of the settings: it is not shown who we are.
+    pub(super) fn elsewhere(
+        target: Target,
+        settings: &TransportSettings,
+    ) -> Result<Self, SettingsError> {
+        Self::to(target, settings, false)
+    }
+
+    fn to(
+        target: Target,
+        settings: &TransportSettings,
+        identifies: bool,
+    ) -> Result<Self, SettingsError> {
         let route = Route::choose(&settings.proxy, &target, |name| std::env::var_os(name))?;
         let credentials = Self::credentials(settings, &target, route.as_ref(), &OnceCell::new())?;
-        let sessions = RwLock::new(Sessions::new(credentials, &target, route.as_ref())?);
-        Ok(Self { target, look_up: Arc::clone(&settings.look_up), route, sessions })
+        let sessions = Sessions::new(credentials, &target, route.as_ref(), identifies)?;
+        let look_up = Arc::clone(&settings.look_up);
+        Ok(Self { target, look_up, route, sessions: RwLock::new(sessions) })
     }
 
     /// Reads the files of certificates and keys.
@@ -110,7 +127,7 @@ impl Dialer {
         if credentials == self.sessions().credentials {
             return Ok(None);
         }
-        Sessions::new(credentials, target, route.as_ref()).map(Some)
+        Sessions::new(credentials, target, route.as_ref(), true).map(Some)
     }
 
     /// New connections are secured so.

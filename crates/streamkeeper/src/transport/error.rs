@@ -107,7 +107,7 @@ pub enum OpenErrorKind {
     /// The answer is compressed in a way that was not asked for and is not known.
     #[error("the answer is compressed, and not with gzip")]
     ContentEncoding,
-    /// No request can be built of this path, these headers or this token; or the
+    /// No request can be built of this place, these headers or this secret; or the
     /// [`Control`](super::Control) was used before.
     #[error("the request could not be built")]
     Request,

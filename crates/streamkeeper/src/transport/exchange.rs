@@ -5,7 +5,7 @@
 //! closes the socket. awc's other limits are off (5 s to connect, 5 s for the answer, 10 redirects
 //! that would carry the token along); one limit around the whole exchange takes their place.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::io;
 use std::rc::Rc;
@@ -17,7 +17,7 @@ use actix_http::error::ParseError;
 use actix_service::fn_service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection};
 use awc::error::SendRequestError;
-use awc::http::header::{self, HeaderMap};
+use awc::http::header::{self, HeaderMap, HeaderName};
 use awc::http::{Method, Uri, Version};
 use awc::{Client, Connector};
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use streamkeeper_call::{
 };
 use tokio::time::timeout;
 
+use super::auth::{Auth, header_value};
 use super::body::{Body, SseResponse};
 use super::control::Control;
 use super::dial::{Dialer, Sessions};
@@ -35,6 +36,7 @@ use super::error::{OpenError, OpenErrorKind};
 use super::settings::TransportSettings;
 use super::settings_error::SettingsError;
 use super::tap::{ConnectionEnd, Trace};
+use super::target::{Target, is_url};
 
 /// The most that is read of an answer to a call.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -79,16 +81,18 @@ impl Renewal {
 
 struct Inner {
     settings: TransportSettings,
-    dialer: Dialer,
+    dialer: Arc<Dialer>,
     /// An answer named a content encoding that is none, and nobody has been told.
     odd_encoding: AtomicBool,
     odd_encoding_told: AtomicBool,
 }
 
 /// A response whose body is still to be read.
-struct Reply {
-    status: u16,
-    headers: HeaderMap,
+pub(super) struct Reply {
+    /// Who answered, without what is secret.
+    pub(super) url: String,
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
     encoding: Encoding,
     body: Body,
 }
@@ -99,7 +103,7 @@ impl HttpTransport {
     /// # Errors
     /// [`SettingsError`] if the URL or the authorities cannot be used.
     pub fn new(settings: TransportSettings) -> Result<Self, SettingsError> {
-        let dialer = Dialer::new(&settings)?;
+        let dialer = Arc::new(Dialer::new(&settings)?);
         let [odd_encoding, odd_encoding_told] = [false, false].map(AtomicBool::new);
         Ok(Self(Arc::new(Inner { settings, dialer, odd_encoding, odd_encoding_told })))
     }
@@ -125,8 +129,9 @@ impl HttpTransport {
 
     /// Opens an event stream, on a TCP connection of its own.
     ///
-    /// `path_and_query` comes behind the path of the base URL; empty, the base URL itself is the
-    /// stream. `headers` are added to the request. `control` is new for every attempt, and can
+    /// `place` is a path with its query, which comes behind the path of the base URL; empty, the base URL
+    /// itself is the stream; or it is a URL of its own. What is secret goes to the origin of the base URL
+    /// alone. `headers` are added to the request. `control` is new for every attempt, and can
     /// kill the connection before this returns.
     ///
     /// # Errors
@@ -134,15 +139,14 @@ impl HttpTransport {
     /// refusal may add two seconds).
     pub async fn open_sse(
         &self,
-        path_and_query: &str,
+        place: &str,
         headers: &[(&str, &str)],
         control: &Control,
     ) -> Result<SseResponse, OpenError> {
-        let trace = Trace::new();
-        let stream_headers = [("accept", "text/event-stream"), ("cache-control", "no-store")];
-        let headers: Vec<_> = stream_headers.iter().chain(headers).copied().collect();
-        let asked = Asked { method: Method::GET, path_and_query, headers: &headers, body: None };
-        let opening = self.exchange(asked, control, &trace);
+        let trace = RefCell::new(Trace::new());
+        let defaults = &[("accept", "text/event-stream"), ("cache-control", "no-store")];
+        let asked = Asked { method: Method::GET, place, defaults, headers, body: None };
+        let opening = self.follow(&asked, control, &trace);
         let reply = tokio::select! {
             biased;
             () = control.killed() => Err(OpenErrorKind::Killed),
@@ -160,25 +164,46 @@ impl HttpTransport {
             Err(kind) => kind,
         };
         let kind = if control.is_killed() { OpenErrorKind::Killed } else { kind };
+        let trace = trace.borrow();
         Err(OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind })
     }
 
-    /// Sends one request and reads the head of its response.
-    async fn exchange(
+    pub(super) fn settings(&self) -> &TransportSettings {
+        &self.0.settings
+    }
+
+    /// Where a place is.
+    fn way(&self, place: &str) -> Result<Way, OpenErrorKind> {
+        let Inner { settings, dialer, .. } = &*self.0;
+        let own = |path| Way { dialer: Arc::clone(dialer), path, is_own: true };
+        if !is_url(place) {
+            return Ok(own(dialer.target.below(place)));
+        }
+        let target = Target::parse(place).map_err(|_| OpenErrorKind::Request)?;
+        let path = target.below("");
+        if target.is_one_origin_with(&dialer.target) {
+            return Ok(own(path));
+        }
+        let dialer = Dialer::elsewhere(target, settings).map_err(|_| OpenErrorKind::Request)?;
+        Ok(Way { dialer: Arc::new(dialer), path, is_own: false })
+    }
+
+    /// Sends one request to a place and reads the head of its response.
+    pub(super) async fn exchange(
         &self,
-        asked: Asked<'_>,
+        asked: &Asked<'_>,
+        place: &str,
         control: &Control,
         trace: &Rc<Trace>,
     ) -> Result<Reply, OpenErrorKind> {
-        let Asked { method, path_and_query, headers, body } = asked;
-        let Inner { settings, dialer, .. } = &*self.0;
-        let uri = dialer
-            .target
-            .uri(path_and_query, settings.token.as_ref())
-            .ok_or(OpenErrorKind::Request)?;
-        let mut request = self
-            .client(control, trace)
-            .request(method, uri)
+        let Asked { method, defaults, headers, body, .. } = asked;
+        let settings = &self.0.settings;
+        let Way { dialer, path, is_own } = self.way(place)?;
+        let url = dialer.target.url(&path);
+        let auth = if is_own { &settings.auth } else { &Auth::None };
+        let uri = dialer.target.uri(path, auth).ok_or(OpenErrorKind::Request)?;
+        let mut request = client(&dialer, control, trace)
+            .request(method.clone(), uri)
             .insert_header((header::HOST, dialer.target.authority.as_str()))
             .insert_header((
                 header::USER_AGENT,
@@ -186,11 +211,24 @@ impl HttpTransport {
             ))
             .insert_header((header::ACCEPT_ENCODING, "identity"))
             .no_decompress();
-        for &header in headers {
+        let shared = settings.headers.iter().filter(|_| is_own);
+        let shared = shared.map(|(name, value)| (name.as_str(), value.expose(), true));
+        let said = |&(name, value): &(&'static str, &'static str)| (name, value, false);
+        let own = headers.iter().map(|&(name, value)| (name, value, false));
+        for (name, value, is_secret) in defaults.iter().map(said).chain(shared).chain(own) {
+            let name = HeaderName::try_from(name).map_err(|_| OpenErrorKind::Request)?;
+            let mut value = header_value(value).ok_or(OpenErrorKind::Request)?;
+            value.set_sensitive(is_secret);
+            request = request.insert_header((name, value));
+        }
+        if !auth.is_usable() {
+            return Err(OpenErrorKind::Request);
+        }
+        if let Some(header) = auth.header() {
             request = request.insert_header(header);
         }
         let sending = match body {
-            Some(body) => request.send_body(body),
+            Some(body) => request.send_body(body.clone()),
             // Not `send`: that would announce a body of no bytes.
             None => request.send_body(awc::body::None::new()),
         };
@@ -206,33 +244,76 @@ impl HttpTransport {
             self.0.odd_encoding.store(true, Ordering::Relaxed);
         }
         let body = Body::new(Box::pin(response), gzip, unframed, Rc::clone(trace));
-        Ok(Reply { status, headers, encoding, body })
+        Ok(Reply { url, status, headers, encoding, body })
     }
 
-    fn client(&self, control: &Control, trace: &Rc<Trace>) -> Client {
-        let (transport, control, trace) = (self.clone(), control.clone(), Rc::clone(trace));
-        let dial = fn_service(move |_: ConnectInfo<Uri>| {
-            let (transport, control, trace) =
-                (transport.clone(), control.clone(), Rc::clone(&trace));
-            async move {
-                match transport.0.dialer.dial(&control, &trace).await {
-                    Ok(tap) => Ok(Connection::new(Uri::default(), tap)),
-                    Err(kind) => {
-                        // awc's error has no room for it.
-                        trace.failure.set(Some(kind));
-                        Err(ConnectError::Io(io::ErrorKind::Other.into()))
-                    }
+    /// Reads a document of the server's, at a place as for [`HttpTransport::open_sse`]. Any status is an answer.
+    ///
+    /// # Errors
+    /// [`TransportError`] if there is no whole answer within `call_timeout`.
+    pub async fn fetch(
+        &self,
+        place: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<Response, TransportError> {
+        let defaults = &[("accept", "application/json, */*;q=0.5")];
+        self.call(Asked { method: Method::GET, place, defaults, headers, body: None }).await
+    }
+
+    /// Sends a request and reads the whole answer.
+    async fn call(&self, asked: Asked<'_>) -> Result<Response, TransportError> {
+        let trace = RefCell::new(Trace::new());
+        let control = Control::new();
+        let calling = async {
+            let mut reply = self.follow(&asked, &control, &trace).await.map_err(|kind| {
+                let trace = trace.borrow();
+                OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind }.of_call()
+            })?;
+            if reply.encoding == Encoding::Unknown {
+                return Err(TransportErrorKind::Protocol);
+            }
+            let body = reply.body.read_all(ANSWER_BYTES_MAX).await?;
+            Ok(Response { status: reply.status, retry_after: reply.retry_after(), body })
+        };
+        timeout(self.0.settings.call_timeout, calling)
+            .await
+            .unwrap_or(Err(TransportErrorKind::Timeout))
+            .map_err(|kind| TransportError { sent: trace.borrow().sent.get(), kind })
+    }
+}
+
+/// Where a request goes.
+struct Way {
+    dialer: Arc<Dialer>,
+    /// With its query.
+    path: String,
+    /// It is the origin of the base URL, which may know our secrets.
+    is_own: bool,
+}
+
+/// A client for one request.
+fn client(dialer: &Arc<Dialer>, control: &Control, trace: &Rc<Trace>) -> Client {
+    let (dialer, control, trace) = (Arc::clone(dialer), control.clone(), Rc::clone(trace));
+    let dial = fn_service(move |_: ConnectInfo<Uri>| {
+        let (dialer, control, trace) = (Arc::clone(&dialer), control.clone(), Rc::clone(&trace));
+        async move {
+            match dialer.dial(&control, &trace).await {
+                Ok(tap) => Ok(Connection::new(Uri::default(), tap)),
+                Err(kind) => {
+                    // awc's error has no room for it.
+                    trace.failure.set(Some(kind));
+                    Err(ConnectError::Io(io::ErrorKind::Other.into()))
                 }
             }
-        });
-        let connector = Connector::new().connector(dial).timeout(Duration::MAX);
-        Client::builder()
-            .connector(connector)
-            .disable_timeout()
-            .disable_redirects()
-            .no_default_headers()
-            .finish()
-    }
+        }
+    });
+    let connector = Connector::new().connector(dial).timeout(Duration::MAX);
+    Client::builder()
+        .connector(connector)
+        .disable_timeout()
+        .disable_redirects()
+        .no_default_headers()
+        .finish()
 }
 
 impl Reply {
@@ -298,51 +379,35 @@ fn failure(error: &SendRequestError, trace: &Trace) -> OpenErrorKind {
 }
 
 /// A request, as it is to be sent.
-struct Asked<'a> {
-    method: Method,
-    path_and_query: &'a str,
+pub(super) struct Asked<'a> {
+    pub(super) method: Method,
+    /// A path with its query below the base URL, or a URL.
+    pub(super) place: &'a str,
+    /// Headers that those of the settings take the place of.
+    defaults: &'a [(&'static str, &'static str)],
     headers: &'a [(&'a str, &'a str)],
     body: Option<Bytes>,
 }
 
 impl call::Transport for HttpTransport {
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
-        let trace = Trace::new();
-        let control = Control::new();
         let method = match request.method {
             call::Method::Get => Method::GET,
             call::Method::Post => Method::POST,
             call::Method::Put => Method::PUT,
             call::Method::Delete => Method::DELETE,
         };
-        let mut headers = vec![("accept", "application/json")];
+        let mut defaults = vec![("accept", "application/json")];
         if request.body.is_some() {
-            headers.push(("content-type", "application/json"));
+            defaults.push(("content-type", "application/json"));
         }
-        let calling = async {
-            let asked = Asked {
-                method,
-                path_and_query: &request.path_and_query,
-                headers: &headers,
-                body: request.body.clone(),
-            };
-            let mut reply = self.exchange(asked, &control, &trace).await.map_err(|kind| {
-                OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind }.of_call()
-            })?;
-            if reply.encoding == Encoding::Unknown {
-                return Err(TransportErrorKind::Protocol);
-            }
-            let body = reply.body.read_all(ANSWER_BYTES_MAX).await?;
-            Ok(Response { status: reply.status, retry_after: reply.retry_after(), body })
-        };
-        timeout(self.0.settings.call_timeout, calling)
-            .await
-            .unwrap_or(Err(TransportErrorKind::Timeout))
-            .map_err(|kind| TransportError { sent: trace.sent.get(), kind })
+        let Request { path_and_query: place, body, .. } = request;
+        let asked = Asked { method, place: &place, defaults: &defaults, headers: &[], body };
+        self.call(asked).await
     }
 }
 
-/// Neither URL nor token.
+/// Neither URL nor secret.
 impl fmt::Debug for HttpTransport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpTransport").finish_non_exhaustive()

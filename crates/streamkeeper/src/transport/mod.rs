@@ -5,8 +5,9 @@
 //! watched and closed alone; the truth about how a body ended; a half-close; a kill that works
 //! from any thread. Each module holds one part:
 //!
-//! - `settings`: where to connect, with which token and which authorities; `target`: where a URL leads;
-//!   `settings_error`: what is wrong with them.
+//! - `settings`: where to connect, as whom and with which authorities; `auth`: who we are; `target`: where
+//!   a URL leads; `settings_error`: what is wrong with them.
+//! - `exchange`: one request and its answer; `redirect`: an answer that sends us elsewhere.
 //! - `look_up`: names into addresses. `dial`: TCP to one of them. `proxy`: which proxy, and the
 //!   tunnel through it. `tls`: authorities, certificates, sessions. `wire`: the socket with what
 //!   lies on it.
@@ -14,10 +15,11 @@
 //! - `control`: the handle by which others close a connection. `body`: what is read, and its end.
 //! - `error`: why a connection could not be opened, and in which phase.
 //!
-//! The token is added to the query at the last moment. No error, log or `Debug` output of this
+//! What is secret is added to a request at the last moment, if it goes to the origin that it is for. No error, log or `Debug` output of this
 //! module holds a URL, a token or a body. When to connect, and what an end means, is policy and
 //! lives elsewhere.
 
+mod auth;
 mod body;
 mod control;
 mod dial;
@@ -29,6 +31,7 @@ mod head;
 mod look_up;
 mod pem;
 mod proxy;
+mod redirect;
 mod settings;
 mod settings_error;
 mod tap;
@@ -37,6 +40,7 @@ mod tls;
 mod tls_fault;
 mod wire;
 
+pub use self::auth::Auth;
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
 pub use self::dial::USER_TIMEOUT;
@@ -49,8 +53,9 @@ pub use self::settings_error::{FileFault, SettingsError};
 
 pub use streamkeeper_call::TlsFault;
 
+pub(crate) use self::auth::header_value;
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
 pub(crate) use self::settings_error::PROXY_URL;
-pub(crate) use self::target::Origin;
+pub(crate) use self::target::{Origin, resolve};
 pub(crate) use self::tls::{read_authorities, read_identity};

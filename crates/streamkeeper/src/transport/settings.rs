@@ -1,9 +1,10 @@
-//! Where to connect, with which token, and whose certificates to believe.
+//! Where to connect, as whom, and whose certificates to believe.
 
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::auth::Auth;
 use super::look_up::{LookUp, system_look_up};
 use super::proxy::Proxy;
 use crate::base::secret::Secret;
@@ -11,18 +12,23 @@ use crate::base::secret::Secret;
 /// The settings of an [`HttpTransport`](super::HttpTransport).
 ///
 /// ```
-/// use streamkeeper::{Secret, transport::TransportSettings};
+/// use streamkeeper::{Secret, transport::{Auth, TransportSettings}};
 ///
 /// let mut settings = TransportSettings::new("https://streams.example.com");
-/// settings.token = Some(Secret::new("s3cret"));
+/// settings.auth = Auth::Bearer(Secret::new("s3cret"));
 /// assert!(!format!("{settings:?}").contains("s3cret"));
 /// ```
 #[derive(Clone)]
 pub struct TransportSettings {
     /// The base URL, `http` or `https`; a path in it is kept as a prefix of every request.
     pub url: String,
-    /// Sent as `token=` in the query of every request.
-    pub token: Option<Secret>,
+    /// Who we are, to the base URL's origin and to no other.
+    pub auth: Auth,
+    /// Headers of every request, with their values; they may be secret, and go to no other origin.
+    pub headers: Vec<(String, Secret)>,
+    /// Whether a `GET` goes where the server sends it: five times at most. Another origin is told nothing
+    /// that is secret. No by default.
+    pub redirects: bool,
     /// Authorities in PEM, in place of the system's (for which `SSL_CERT_FILE` is honoured). For the
     /// service, and for a proxy that is reached over TLS.
     pub ca_file: Option<PathBuf>,
@@ -43,11 +49,13 @@ pub struct TransportSettings {
 }
 
 impl TransportSettings {
-    /// Settings for a base URL, without a token, with the default limits.
+    /// Settings for a base URL, without a secret, with the default limits.
     pub fn new(url: impl Into<String>) -> Self {
         Self {
             url: url.into(),
-            token: None,
+            auth: Auth::None,
+            headers: Vec::new(),
+            redirects: false,
             ca_file: None,
             client_cert_file: None,
             client_key_file: None,

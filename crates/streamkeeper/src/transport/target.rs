@@ -1,10 +1,8 @@
 //! Where a base URL leads.
 
 use awc::http::Uri;
-use streamkeeper_call::encode;
 
-use crate::base::secret::Secret;
-
+use super::auth::Auth;
 use super::settings_error::SettingsError;
 
 /// Where a base URL leads: equal for two that lead to the same.
@@ -68,40 +66,145 @@ impl Target {
         Origin { https, host, port, path: path.trim_end_matches('/').to_owned() }
     }
 
+    /// Whether both are one origin, so that what is secret to one may be told the other.
+    pub(super) fn is_one_origin_with(&self, other: &Self) -> bool {
+        let host = |target: &Self| target.host.trim_end_matches('.').to_ascii_lowercase();
+        (self.https, self.port) == (other.https, other.port) && host(self) == host(other)
+    }
+
     /// Host and port, as a proxy is told them.
     pub(super) fn place(&self) -> String {
         let Self { host, port, .. } = self;
         if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
     }
 
-    /// The URI that awc is given: always `http`, since TLS is done below it. The one place where
-    /// the token enters a request.
-    pub(super) fn uri(&self, path_and_query: &str, token: Option<&Secret>) -> Option<Uri> {
-        let mut uri = match path_and_query {
-            // The base URL is the stream itself.
-            "" => match &self.query {
-                Some(query) => format!("{}?{query}", self.path),
-                None => self.path.clone(),
-            },
-            below => format!("{}{below}", self.path.trim_end_matches('/')),
-        };
-        if let Some(token) = token {
-            uri.push(if uri.contains('?') { '&' } else { '?' });
-            uri += "token=";
-            uri += &encode(token.expose());
+    /// The path with its query of what is asked for: below this URL, or for `""` that of the URL itself.
+    pub(super) fn below(&self, path_and_query: &str) -> String {
+        match (path_and_query, &self.query) {
+            ("", Some(query)) => format!("{}?{query}", self.path),
+            ("", None) => self.path.clone(),
+            (below, _) => format!("{}{below}", self.path.trim_end_matches('/')),
         }
-        format!("http://{}{uri}", self.authority).parse().ok()
     }
+
+    /// The URL of a path here.
+    pub(super) fn url(&self, path_and_query: &str) -> String {
+        let scheme = if self.https { "https" } else { "http" };
+        format!("{scheme}://{}{path_and_query}", self.authority)
+    }
+
+    /// The URI that awc is given: always `http`, since TLS is done below it. The one place where
+    /// a secret enters a URL.
+    pub(super) fn uri(&self, mut path_and_query: String, auth: &Auth) -> Option<Uri> {
+        auth.add_to(&mut path_and_query);
+        format!("http://{}{path_and_query}", self.authority).parse().ok()
+    }
+}
+
+/// Whether a place is a URL of its own, and not a path below another.
+pub(crate) fn is_url(place: &str) -> bool {
+    let scheme = place.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+/// What a reference means that stands in a document at `base` (RFC 3986, section 5.2); without its
+/// fragment. `None` if `base` is no `http` or `https` URL, or the reference one of another scheme.
+pub(crate) fn resolve(base: &str, reference: &str) -> Option<String> {
+    let reference = reference.trim().split('#').next().unwrap_or_default();
+    if is_url(reference) {
+        return Some(reference.to_owned());
+    }
+    let is_scheme = |text: &str| !text.contains(['/', '?']);
+    if reference.split_once(':').is_some_and(|(scheme, _)| is_scheme(scheme)) || !is_url(base) {
+        return None;
+    }
+    let base = base.trim().split('#').next().unwrap_or_default();
+    let (scheme, rest) = base.split_once("://")?;
+    let (authority, rest) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let path = rest.split('?').next().unwrap_or_default();
+    let origin = format!("{scheme}://{authority}");
+    if let Some(reference) = reference.strip_prefix("//") {
+        return Some(format!("{scheme}://{reference}"));
+    }
+    let (new_path, query) = match reference.split_once('?') {
+        Some((path, query)) => (path, format!("?{query}")),
+        None => (reference, String::new()),
+    };
+    let path = match (new_path, path.rsplit_once('/')) {
+        ("", _) if reference.is_empty() => return Some(base.to_owned()),
+        ("", _) => path.to_owned(),
+        (absolute, _) if absolute.starts_with('/') => without_dots(absolute),
+        (relative, Some((folder, _))) => without_dots(&format!("{folder}/{relative}")),
+        (relative, None) => without_dots(&format!("/{relative}")),
+    };
+    Some(format!("{origin}{path}{query}"))
+}
+
+/// A path that begins with `/`, without its `.` and `..` segments.
+fn without_dots(path: &str) -> String {
+    let mut kept = Vec::new();
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        let is_last = segments.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    kept.pop();
+                }
+                if is_last {
+                    kept.push("");
+                }
+            }
+            other => kept.push(other),
+        }
+    }
+    format!("/{}", kept.join("/"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::secret::Secret;
+
+    #[test]
+    fn references_lead_where_a_browser_goes() {
+        let base = "https://a.example:8/b/c?d=1";
+        for (reference, expected) in [
+            ("", "https://a.example:8/b/c?d=1"),
+            ("#x", "https://a.example:8/b/c?d=1"),
+            ("?e=2", "https://a.example:8/b/c?e=2"),
+            ("/api/boot", "https://a.example:8/api/boot"),
+            ("e", "https://a.example:8/b/e"),
+            ("../e?f#g", "https://a.example:8/e?f"),
+            ("./", "https://a.example:8/b/"),
+            ("/x/./y/../../../z/..", "https://a.example:8/"),
+            ("//b.example/x", "https://b.example/x"),
+            ("HTTP://b.example", "HTTP://b.example"),
+        ] {
+            assert_eq!(resolve(base, reference).as_deref(), Some(expected), "{reference}");
+        }
+        assert_eq!(resolve("http://a", "x").as_deref(), Some("http://a/x"));
+        assert_eq!(resolve("http://a?b=/c", "x").as_deref(), Some("http://a/x"));
+        for (base, reference) in [(base, "ftp://b"), (base, "mailto:a@b"), ("x", "/y")] {
+            assert_eq!(resolve(base, reference), None, "{reference}");
+        }
+    }
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port() {
+        let is_one = |one: &str, other: &str| {
+            Target::parse(one).unwrap().is_one_origin_with(&Target::parse(other).unwrap())
+        };
+        assert!(is_one("https://a.example/x", "https://A.example.:443/y?z"));
+        for other in ["http://a.example", "https://a.example:444", "https://b.a.example"] {
+            assert!(!is_one("https://a.example", other), "{other}");
+        }
+    }
 
     fn uri(base: &str, path: &str, token: Option<&str>) -> String {
         let target = Target::parse(base).expect("a target");
-        let token = token.map(Secret::new);
-        target.uri(path, token.as_ref()).expect("a URI").to_string()
+        let auth = token.map_or(Auth::None, |token| Auth::token(Secret::new(token)));
+        target.uri(target.below(path), &auth).expect("a URI").to_string()
     }
 
     #[test]

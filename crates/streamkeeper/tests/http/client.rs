@@ -38,9 +38,10 @@ impl Running {
         config.service.data_dir = data.path().to_owned();
         config.service.listen = Some("127.0.0.1:0".parse().unwrap());
         let mut stream = StreamConfig::inform("acme", service.url(), Secret::new("simulated"));
-        stream.recovery.settle = Duration::from_millis(500);
-        stream.recovery.walk = Duration::from_millis(500);
-        stream.recovery.margin = Duration::from_millis(500);
+        let recovery = &mut stream.as_inform_mut().unwrap().recovery;
+        recovery.settle = Duration::from_millis(500);
+        recovery.walk = Duration::from_millis(500);
+        recovery.margin = Duration::from_millis(500);
         config.streams.push(stream);
         change(&mut config);
         let keeper = Streamkeeper::start(config.clone()).unwrap();

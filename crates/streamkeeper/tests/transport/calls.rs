@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use streamkeeper::Secret;
-use streamkeeper::transport::HttpTransport;
+use streamkeeper::transport::{Auth, HttpTransport};
 use streamkeeper_call::{TransportError, TransportErrorKind};
 use streamkeeper_inform::{CallErrorKind, Client, Deletion, NewStream};
 use tokio::io::AsyncWriteExt as _;
@@ -13,7 +13,7 @@ use super::server::{Server, direct, request, until_closed, within};
 
 fn client(server: &Server) -> Client<HttpTransport> {
     let mut settings = server.settings();
-    settings.token = Some(Secret::new("t0ken"));
+    settings.auth = Auth::token(Secret::new("t0ken"));
     settings.call_timeout = Duration::from_millis(500);
     Client::new(HttpTransport::new(settings).unwrap())
 }

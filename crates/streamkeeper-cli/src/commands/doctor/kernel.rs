@@ -5,13 +5,13 @@ use std::fs;
 use std::time::Duration;
 
 use humantime::format_duration;
-use streamkeeper::config::Config;
+use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::transport::USER_TIMEOUT;
 
 use super::Finding;
 
 pub(super) fn detection(config: &Config) -> Vec<Finding> {
-    let stale = config.streams.iter().map(|stream| stream.watchdog.stale_after).max();
+    let stale = config.streams.iter().filter_map(StreamConfig::stale_after).max();
     let (stale, ours) = (format_duration(stale.unwrap_or_default()), format_duration(USER_TIMEOUT));
     let mut findings = vec![Finding::good(
         "detection",

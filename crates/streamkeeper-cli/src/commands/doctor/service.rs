@@ -21,7 +21,8 @@ use crate::exit::Failure;
 pub(super) fn organizations(config: &Config) -> Result<Vec<Finding>, Failure> {
     let mut asked: Vec<&StreamConfig> = Vec::new();
     for stream in &config.streams {
-        if !asked.iter().any(|other| is_same(other, stream)) {
+        // What else there is has no calls that can be asked for this.
+        if stream.as_inform().is_some() && !asked.iter().any(|other| is_same(other, stream)) {
             asked.push(stream);
         }
     }
@@ -39,7 +40,8 @@ async fn organization(
 ) -> Vec<Finding> {
     let about = |what: &str| format!("service of {}, {what}", stream.name);
     let listed = Client::new(transport.clone()).list().await;
-    let mut findings = steps(listed.as_ref().err(), stream.url.starts_with("https"), &about);
+    let mut findings =
+        steps(listed.as_ref().err(), stream.url.expose().starts_with("https"), &about);
     if let Ok(streams) = listed {
         findings.push(Finding::good(
             about("token"),
@@ -54,6 +56,7 @@ async fn organization(
 
 /// Names in the list that can be taken for that of `stream`, and are not known to be ours.
 fn names(stream: &StreamConfig, data_dir: &Path, listed: &[Stream]) -> Option<Finding> {
+    let server_name = &stream.as_inform()?.server_name;
     // What cannot be read tells nothing.
     let made = ledgers::made(data_dir, &stream.name).unwrap_or_default();
     let others = listed.iter().filter(|one| !made.contains(&one.id));
@@ -62,7 +65,7 @@ fn names(stream: &StreamConfig, data_dir: &Path, listed: &[Stream]) -> Option<Fi
     (!resembling.is_empty()).then(|| {
         Finding::warning(
             format!("service of {}, names", stream.name),
-            format!("like `{}`, and not known to be ours: {resembling:?}", stream.server_name),
+            format!("like `{server_name}`, and not known to be ours: {resembling:?}"),
             "they are left alone. A service that ignores upper and lower case takes such a name for ours: set \
              another server_name. One that nobody needs takes a place: `streamkeeper streams delete`",
         )

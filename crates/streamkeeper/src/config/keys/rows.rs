@@ -1,9 +1,9 @@
 //! The rows, in the order of the commented file.
 
-use super::{Key, Kind};
+use super::{Form, Key, Kind};
 use Kind::{
-    AddressOrOff, Bytes, Date, Duration, DurationOrOff, Flag, Number, OneOf, Path, Secret, Text,
-    Texts,
+    AddressOrOff, Bytes, Date, Duration, DurationOrOff, Factor, Flag, Number, OneOf, Path, Secret,
+    Shape, Text, TextTable, Texts,
 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
@@ -35,19 +35,47 @@ pub const SERVICE: &[Key] = &[
     bare("token_env", Text, "an environment variable with it"),
 ];
 
-/// `[[stream]]` and its tables.
-pub const STREAM: &[Key] = &[
+/// `[[stream]]` and its tables, of any dialect.
+pub const COMMON: &[Key] = &[
     bare("name", Text, "required; unique here: a folder, a metric label, the source of its events"),
-    bare("server_name", Text, "the stream's name on the server; default: `name`"),
-    key("dialect", OneOf(&["inform"]), "inform", "what kind of server it is"),
-    bare("url", Text, "required; the base URL, `http` or `https`, without user, query, fragment"),
-    bare("token", Secret, "the organization token; it, `token_file` or `token_env` is required"),
-    bare("token_file", Path, "a file with it; looked for in `$CREDENTIALS_DIRECTORY` first"),
-    bare("token_env", Text, "an environment variable with it"),
-    key("connections", Number(1, 20), "1", "slots; the server's own limit is read from its pokes"),
-    key("resource_filter", Texts, "[]", "resource types to ask for; empty: all"),
-    key("event_types", Texts, "[\"data\"]", "of `data`, `rule`, `connection`"),
-    bare("start_date", Date, "first creation only; default: the last 30 days of the service"),
+    key(
+        "dialect",
+        Shape(&Form {
+            words: &[
+                "inform",
+                "sse",
+                "spring",
+                "axum",
+                "pilcrow",
+                "couchdb",
+                "wikimedia",
+                "mercure",
+                "mastodon",
+                "hue",
+                "horizon",
+                "launchdarkly",
+                "mcp",
+                "nchan",
+                "journald",
+            ],
+            text: Some("the NAME of a `[dialects.NAME]`"),
+            tables: &[],
+            list: false,
+        }),
+        "inform",
+        "what kind of server it is; see [dialects.md](dialects.md)",
+    ),
+    bare(
+        "url",
+        Text,
+        "required; `http` or `https`, without a user; of the Inform API the base URL, without a query",
+    ),
+    key(
+        "connections",
+        Number(1, 20),
+        "1",
+        "slots; the server's own limit is read from its pokes. Of the sse family 1",
+    ),
     bare("ca_file", Path, "trust the certificates in this PEM file in place of the system's"),
     bare("client_cert_file", Path, "our own certificate, PEM, for a service that asks for one"),
     bare("client_key_file", Path, "its private key, PEM, not encrypted; both or neither"),
@@ -65,8 +93,6 @@ pub const STREAM: &[Key] = &[
         "what is held in memory between socket and disk; default: that of `[service]`",
     ),
     key("call_timeout", Duration, "30s", "of one REST call"),
-    key("watchdog.late_after", Duration, "10s", "silence that is reported; below `stale_after`"),
-    key("watchdog.stale_after", Duration, "30s", "silence after which the stream is recovered"),
     key(
         "watchdog.frame_timeout",
         Duration,
@@ -74,7 +100,6 @@ pub const STREAM: &[Key] = &[
         "how long one frame may take while its bytes come (1 KiB a second, or it is a trickle)",
     ),
     key("watchdog.connect_timeout", Duration, "10s", "from connecting to the head of the response"),
-    key("hygiene.enabled", Flag, "true", "whether connections rest at all"),
     key(
         "hygiene.max_consecutive_pokes",
         Number(1, 1_000_000),
@@ -88,37 +113,7 @@ pub const STREAM: &[Key] = &[
         "the first rest; each further one is twice as long",
     ),
     key("hygiene.rest_max", Duration, "5m", "the longest rest"),
-    key("recovery.strategy", OneOf(&["recreate"]), "recreate", "what a recovery does"),
-    key(
-        "recovery.margin",
-        Duration,
-        "5m",
-        "the service's queueing delay and clock skew; raised by itself to what is seen",
-    ),
-    key("recovery.settle", Duration, "75s", "how long nothing may change before the mark moves"),
-    key(
-        "recovery.walk",
-        Duration,
-        "10m",
-        "the longest silence before a new stream's history starts",
-    ),
-    key(
-        "recovery.verify_every",
-        DurationOrOff,
-        "12h",
-        "suspects are checked over the replay endpoint at most this often",
-    ),
-    key("recovery.hold_patience", Duration, "60s", "DELETE refused for longer: create alongside"),
-    key("recovery.lookback_days", Number(0, 30), "0", "whole days by which a replay is widened"),
-    key(
-        "recovery.max_recoveries",
-        Number(1, 1_000_000),
-        "5",
-        "more of them within `within`: a growing pause, and an alarm",
-    ),
-    key("recovery.within", Duration, "1h", "the window of `max_recoveries`"),
     key("backoff.initial", Duration, "1s", "the longest first pause between tries to connect"),
-    key("backoff.max", Duration, "30s", "the longest pause"),
     key(
         "backoff.retry_after_max",
         Duration,
@@ -152,6 +147,192 @@ pub const STREAM: &[Key] = &[
         "reading waits once an event has waited for a sink for so long",
     ),
 ];
+
+/// What only a stream of the Inform API has, or has with a default of its own.
+pub const INFORM: &[Key] = &[
+    bare("server_name", Text, "the stream's name on the server; default: `name`"),
+    bare("token", Secret, "the organization token; it, `token_file` or `token_env` is required"),
+    bare("token_file", Path, "a file with it; looked for in `$CREDENTIALS_DIRECTORY` first"),
+    bare("token_env", Text, "an environment variable with it"),
+    key("resource_filter", Texts, "[]", "resource types to ask for; empty: all"),
+    key("event_types", Texts, "[\"data\"]", "of `data`, `rule`, `connection`"),
+    bare("start_date", Date, "first creation only; default: the last 30 days of the service"),
+    key("watchdog.late_after", Duration, "10s", "silence that is reported; below `stale_after`"),
+    key("watchdog.stale_after", Duration, "30s", "silence after which the stream is recovered"),
+    key("hygiene.enabled", Flag, "true", "whether connections rest at all"),
+    key("recovery.strategy", OneOf(&["recreate"]), "recreate", "what a recovery does"),
+    key(
+        "recovery.margin",
+        Duration,
+        "5m",
+        "the service's queueing delay and clock skew; raised by itself to what is seen",
+    ),
+    key("recovery.settle", Duration, "75s", "how long nothing may change before the mark moves"),
+    key(
+        "recovery.walk",
+        Duration,
+        "10m",
+        "the longest silence before a new stream's history starts",
+    ),
+    key(
+        "recovery.verify_every",
+        DurationOrOff,
+        "12h",
+        "suspects are checked over the replay endpoint at most this often",
+    ),
+    key("recovery.hold_patience", Duration, "60s", "DELETE refused for longer: create alongside"),
+    key("recovery.lookback_days", Number(0, 30), "0", "whole days by which a replay is widened"),
+    key(
+        "recovery.max_recoveries",
+        Number(1, 1_000_000),
+        "5",
+        "more of them within `within`: a growing pause, and an alarm",
+    ),
+    key("recovery.within", Duration, "1h", "the window of `max_recoveries`"),
+    key("backoff.max", Duration, "30s", "the longest pause"),
+];
+
+/// What only a stream of the sse family has, or has with a default of its own.
+pub const SSE: &[Key] = &[
+    bare("url_file", Path, "a file with `url`, if a key stands in it: the URL is a secret then"),
+    bare("url_env", Text, "an environment variable with it"),
+    bare("headers", TextTable, "headers of every request to the URL's origin"),
+    bare("auth.bearer", Secret, "`Authorization: Bearer …`; at most one form of `auth`"),
+    bare("auth.bearer_file", Path, "a file with it; looked for in `$CREDENTIALS_DIRECTORY` first"),
+    bare("auth.bearer_env", Text, "an environment variable with it"),
+    bare("auth.basic.user", Text, "`Authorization: Basic …`"),
+    bare("auth.basic.password", Secret, "its password"),
+    bare("auth.basic.password_file", Path, "a file with it"),
+    bare("auth.basic.password_env", Text, "an environment variable with it"),
+    bare("auth.header.name", Text, "a header of any name, such as `X-Api-Key`"),
+    bare("auth.header.value", Secret, "its value"),
+    bare("auth.header.value_file", Path, "a file with it"),
+    bare("auth.header.value_env", Text, "an environment variable with it"),
+    bare("auth.query.name", Text, "a parameter of the query"),
+    bare("auth.query.value", Secret, "its value"),
+    bare("auth.query.value_file", Path, "a file with it"),
+    bare("auth.query.value_env", Text, "an environment variable with it"),
+    bare("auth.cookie.name", Text, "a cookie"),
+    bare("auth.cookie.value", Secret, "its value"),
+    bare("auth.cookie.value_file", Path, "a file with it"),
+    bare("auth.cookie.value_env", Text, "an environment variable with it"),
+    bare(
+        "watchdog.late_after",
+        Duration,
+        "silence that is reported; below `stale_after`; default: two thirds of it",
+    ),
+    bare(
+        "watchdog.stale_after",
+        Duration,
+        "silence after which the connection is replaced; default: `stale_factor` × the interval",
+    ),
+    key("hygiene.enabled", Flag, "false", "whether the connection rests after heartbeats alone"),
+    key(
+        "recovery.strategy",
+        OneOf(&["resume", "reconnect"]),
+        "resume",
+        "ask with the cursor, or never",
+    ),
+    key("backoff.max", Duration, "1m", "the longest pause"),
+    key(
+        "sse.alive_on",
+        Shape(&Form { words: &["bytes", "comments", "events"], list: true, ..FORM }),
+        "bytes",
+        "what proves life: whatever comes, comment lines, events, or events of these names. A delivered event \
+         and a heartbeat always do",
+    ),
+    key(
+        "sse.interval",
+        Shape(&Form {
+            words: &["learn"],
+            text: Some("a duration"),
+            tables: &[&["url", "pointer"], &["header"], &["event", "pointer"]],
+            ..FORM
+        }),
+        "learn",
+        "how often the server says something; where it announces that: a document, a header of the answer, an \
+         event; numbers there are seconds",
+    ),
+    key("sse.stale_factor", Factor, "2.5", "`stale_after` is so many intervals …"),
+    key("sse.stale_floor", Duration, "5s", "… and at least this"),
+    key(
+        "sse.cursor",
+        Shape(&Form { words: &["id", "none"], text: Some("a JSON pointer"), ..FORM }),
+        "id",
+        "where the cursor stands: the field `id`, or in the data",
+    ),
+    key(
+        "sse.cursor_via",
+        Shape(&Form {
+            words: &["last-event-id"],
+            tables: &[&["query"], &["header", "template"], &["url"]],
+            ..FORM
+        }),
+        "last-event-id",
+        "how the server is asked with it; `{cursor}` stands for it in a template and a URL",
+    ),
+    key(
+        "sse.identity",
+        Shape(&Form { words: &["cursor", "none"], text: Some("a JSON pointer"), ..FORM }),
+        "cursor",
+        "what tells an event from others, so that what comes again is dropped; none: every event is new",
+    ),
+    key("sse.heartbeats", Texts, "[]", "names of events that prove life and carry nothing"),
+    key("sse.ignore", Texts, "[]", "names of events that are neither data nor life"),
+    key(
+        "sse.name",
+        Shape(&Form { words: &["event"], text: Some("a JSON pointer"), ..FORM }),
+        "event",
+        "where an event's name stands: the field `event`, or in the data",
+    ),
+    key(
+        "sse.first_cursor",
+        Shape(&Form {
+            words: &["none"],
+            text: Some("the cursor itself"),
+            tables: &[&["url", "pointer"]],
+            ..FORM
+        }),
+        "none",
+        "what to ask with before there is a cursor",
+    ),
+    key("sse.end", Texts, "[]", "names of a last event: the end that follows is a planned one"),
+    key(
+        "sse.gap_check",
+        Shape(&Form { words: &["none", "sequence"], tables: &[&["header"], &["event"]], ..FORM }),
+        "none",
+        "what shows that the resume point was lost: ids that do not count up by one, a header that names \
+         another id than was asked with, an event",
+    ),
+    key(
+        "sse.resync",
+        Shape(&Form { words: &["none"], tables: &[&["url"]], ..FORM }),
+        "none",
+        "a document that is fetched once for each gap, and delivered as `sse.snapshot`",
+    ),
+    key(
+        "sse.group",
+        OneOf(&["solo", "all"]),
+        "solo",
+        "all: when one stream is stale, all of the same origin are started anew",
+    ),
+    key("sse.max_age", DurationOrOff, "off", "a connection is replaced after so long, staggered"),
+    key(
+        "sse.redirects",
+        Flag,
+        "false",
+        "go where the server sends us; secrets stay within the origin",
+    ),
+    key(
+        "sse.full_state",
+        Flag,
+        "false",
+        "the server sends its full state on each connection: a break without a cursor is no gap",
+    ),
+];
+
+/// A value of several forms, of which none is said yet.
+const FORM: Form = Form { words: &[], text: None, tables: &[], list: false };
 
 /// `[[sink]]`, without what belongs to its type.
 pub const SINK: &[Key] = &[

@@ -2,16 +2,18 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Key, Kind, SERVICE, SINK, STREAM};
+use super::{COMMON, Form, INFORM, Key, Kind, SERVICE, SINK, SSE, row};
 
 pub(super) fn schema() -> Value {
-    let defaults: Vec<_> =
-        STREAM.iter().filter(|key| !matches!(key.path, "name" | "server_name")).copied().collect();
+    let stream: Vec<_> = [COMMON, INFORM, SSE].concat();
+    let is_common = |key: &&Key| !matches!(key.path, "name" | "server_name");
+    let defaults: Vec<_> = stream.iter().filter(is_common).copied().collect();
     let list = |rows: &[Key], closed: bool, required: &[&str]| {
         let mut item = table(rows, closed);
         item.insert("required".into(), json!(required));
         json!({ "type": "array", "items": item })
     };
+    let row: Vec<_> = row().collect();
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Streamkeeper configuration",
@@ -20,8 +22,9 @@ pub(super) fn schema() -> Value {
         "properties": {
             "service": table(SERVICE, true),
             "defaults": table(&defaults, true),
-            "stream": list(STREAM, true, &["name"]),
+            "stream": list(&stream, true, &["name"]),
             "sink": list(SINK, false, &["name", "type"]),
+            "dialects": { "type": "object", "additionalProperties": table(&row, true) },
         },
     })
 }
@@ -31,7 +34,8 @@ fn table(rows: &[Key], closed: bool) -> Map<String, Value> {
     let mut properties = Map::new();
     for key in rows {
         match key.path.split_once('.') {
-            None => drop(properties.insert(key.path.to_owned(), property(key))),
+            None if properties.contains_key(key.path) => {}
+            None => drop(properties.insert(key.path.to_owned(), property(&all(rows, key.path)))),
             Some((inner, _)) if properties.contains_key(inner) => {}
             Some((inner, _)) => {
                 let below = |key: &Key| {
@@ -53,13 +57,31 @@ fn table(rows: &[Key], closed: bool) -> Map<String, Value> {
     schema
 }
 
-fn property(key: &Key) -> Value {
+/// What the rows of one key say together: the families may differ in words and in the default.
+fn all(rows: &[Key], path: &str) -> (Key, Vec<&'static str>) {
+    let mut same = rows.iter().filter(|key| key.path == path).copied();
+    let words = |key: &Key| match key.kind {
+        Kind::OneOf(words) => words,
+        _ => &[],
+    };
+    // Asked for a path that it is in.
+    let mut key =
+        same.next().unwrap_or(Key { path: "", kind: Kind::Text, default: None, help: "" });
+    let mut known = words(&key).to_vec();
+    for other in same {
+        known.extend(words(&other));
+        key.default = key.default.filter(|_| key.default == other.default);
+    }
+    (key, known)
+}
+
+fn property((key, words): &(Key, Vec<&'static str>)) -> Value {
     let text = json!({ "type": "string", "minLength": 1 });
     let duration = json!({ "type": "string", "pattern": DURATION });
     let mut schema = match key.kind {
         Kind::Text | Kind::Secret | Kind::Path => text,
         Kind::AddressOrOff => json!({ "type": "string", "pattern": ADDRESS }),
-        Kind::OneOf(words) => json!({ "enum": words }),
+        Kind::OneOf(_) => json!({ "enum": words }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Number(least, most) => {
@@ -76,6 +98,11 @@ fn property(key: &Key) -> Value {
         Kind::Duration => duration,
         Kind::DurationOrOff => json!({ "anyOf": [{ "const": "off" }, duration] }),
         Kind::Date => json!({ "type": "string", "pattern": DATE }),
+        Kind::Factor => json!({ "type": "number", "minimum": 1, "maximum": 1000 }),
+        Kind::TextTable => {
+            json!({ "type": "object", "additionalProperties": { "type": "string", "minLength": 1 } })
+        }
+        Kind::Shape(form) => forms(form),
     };
     if let Some(schema) = schema.as_object_mut() {
         schema.insert("description".into(), json!(key.help));
@@ -84,6 +111,29 @@ fn property(key: &Key) -> Value {
         }
     }
     schema
+}
+
+/// A value of several forms.
+fn forms(Form { words, text, tables, list }: &Form) -> Value {
+    let mut forms = vec![json!({ "enum": words })];
+    if text.is_some() {
+        forms.push(json!({ "type": "string", "minLength": 1 }));
+    }
+    if *list {
+        forms.push(json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }));
+    }
+    for keys in *tables {
+        let text = json!({ "type": "string", "minLength": 1 });
+        let properties: Map<_, _> =
+            keys.iter().map(|key| ((*key).to_owned(), text.clone())).collect();
+        forms.push(json!({
+            "type": "object",
+            "properties": properties,
+            "required": keys,
+            "additionalProperties": false,
+        }));
+    }
+    json!({ "anyOf": forms })
 }
 
 const DURATION: &str = "^\\s*([0-9]+\\s*[a-zA-Zµ]+\\s*)+$";

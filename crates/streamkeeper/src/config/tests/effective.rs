@@ -57,7 +57,7 @@ fn it_has_layers_and_defaults_and_no_secret() {
     let there = load::file(&again_path, None, &super::factories(), &around).unwrap();
     assert_eq!(here.streams.len(), there.streams.len());
     for (here, mut there) in here.streams.into_iter().zip(there.streams) {
-        there.token = here.token.clone();
+        there.as_inform_mut().unwrap().token = here.as_inform().unwrap().token.clone();
         assert_eq!(here, there);
     }
 }

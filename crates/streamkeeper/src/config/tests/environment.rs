@@ -22,10 +22,10 @@ fn the_environment_sets_service_and_defaults() {
     assert_eq!(config.service.log_format, LogFormat::Json);
     assert_eq!(config.service.data_dir, std::path::Path::new("/data"));
     let stream = &config.streams[0];
-    assert_eq!(stream.watchdog.stale_after.as_secs(), 45);
+    assert_eq!(stream.stale_after().unwrap().as_secs(), 45);
     assert_eq!((stream.connections, stream.max_event_bytes), (3, 65536));
     assert!(!stream.hygiene.enabled);
-    assert_eq!(stream.event_types, ["data", "rule"]);
+    assert_eq!(stream.as_inform().unwrap().event_types, ["data", "rule"]);
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_stream_lies_over_the_environment_and_that_over_the_defaults() {
         .load()
         .unwrap();
     assert_eq!(config.streams[0].connections, 4);
-    assert_eq!(config.streams[0].watchdog.stale_after.as_secs(), 60);
+    assert_eq!(config.streams[0].stale_after().unwrap().as_secs(), 60);
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_secret_of_the_environment_replaces_the_whole_secret_of_the_file() {
         "[defaults]\ntoken_file = \"/nowhere\"\nurl = \"http://h\"\n[[stream]]\nname = \"acme\"\n";
     let config =
         Setting::new(text).variable("STREAMKEEPER__DEFAULTS__TOKEN", "12345").load().unwrap();
-    assert_eq!(config.streams[0].token.expose(), "12345");
+    assert_eq!(config.streams[0].as_inform().unwrap().token.expose(), "12345");
 }
 
 #[test]

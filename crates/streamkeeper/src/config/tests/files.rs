@@ -54,8 +54,9 @@ fn the_contract_is_understood() {
     let url = "https://streams.v2.validic.com";
     let mut stream = StreamConfig::inform("acme", url, Secret::new("s3cret"));
     stream.connections = 3;
-    stream.resource_filter = vec!["summary".into(), "measurement".into()];
-    stream.start_date = Some(jiff::civil::date(2026, 11, 1));
+    let table = stream.as_inform_mut().unwrap();
+    table.resource_filter = vec!["summary".into(), "measurement".into()];
+    table.start_date = Some(jiff::civil::date(2026, 11, 1));
     assert_eq!(config.streams, [stream]);
     assert_eq!(config.service, service_of_files());
     let sink = &config.sinks[0];
@@ -138,15 +139,16 @@ fn every_key_is_read() {
     assert_eq!(config.service.listen, "[::1]:1".parse().ok());
     let stream = &config.streams[0];
     assert_eq!((stream.queue_bytes, stream.max_event_bytes), (8 << 20, 65536));
-    assert_eq!(stream.server_name, "other name");
-    assert_eq!(stream.start_date, Some(jiff::civil::date(2026, 11, 20)));
+    let table = stream.as_inform().unwrap();
+    assert_eq!(table.server_name, "other name");
+    assert_eq!(table.start_date, Some(jiff::civil::date(2026, 11, 20)));
     let proxy = Secret::new("https://user:password@proxy.example");
     assert_eq!(stream.proxy, Proxy::Url(proxy));
     assert_eq!(stream.call_timeout, Duration::from_secs(61));
-    assert_eq!(stream.watchdog.late_after, Duration::from_millis(500));
+    assert_eq!(stream.watchdog.late_after, Some(Duration::from_millis(500)));
     assert!(!stream.hygiene.enabled);
-    assert_eq!(stream.recovery.verify_every, None);
-    assert_eq!(stream.recovery.within, Duration::from_secs(5));
+    assert_eq!(table.recovery.verify_every, None);
+    assert_eq!(table.recovery.within, Duration::from_secs(5));
     assert_eq!(stream.backoff.max, Duration::from_millis(20));
     assert_eq!(config.sinks[0].streams, ["a*1", "*"]);
 }
@@ -172,9 +174,13 @@ fn defaults_lie_below_every_stream() {
     let config = Setting::new(text).variable("TWO", "own").load().unwrap();
     let [one, two] = config.streams.as_slice() else { panic!("{config:?}") };
     assert_eq!((one.connections, two.connections), (2, 3));
-    assert_eq!((one.token.expose(), two.token.expose()), ("shared", "own"));
+    assert_eq!(
+        (one.as_inform().unwrap().token.expose(), two.as_inform().unwrap().token.expose()),
+        ("shared", "own")
+    );
     let seconds = |stream: &StreamConfig| {
-        (stream.watchdog.late_after.as_secs(), stream.watchdog.stale_after.as_secs())
+        let (late_after, stale_after) = stream.bounds(None);
+        (late_after.as_secs(), stale_after.as_secs())
     };
     assert_eq!((seconds(one), seconds(two)), ((2, 40), (2, 50)));
 }
@@ -210,7 +216,7 @@ fn a_configuration_made_in_code_has_the_same_rules() {
     );
     config.streams.push(StreamConfig::inform("acme", url, Secret::new("t")));
     config.sinks.push(SinkConfig::new("archive", "file"));
-    config.streams[0].watchdog.late_after = Duration::from_secs(30);
+    config.streams[0].watchdog.late_after = Some(Duration::from_secs(30));
     assert_eq!(
         config.check(&factories()).unwrap_err().to_string(),
         "configuration: stream.acme.watchdog.late_after: \

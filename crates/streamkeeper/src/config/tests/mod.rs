@@ -44,37 +44,37 @@ fn factories() -> Vec<Box<dyn SinkFactory>> {
 }
 
 /// A folder of configuration files, and the environment.
-struct Setting {
+pub(super) struct Setting {
     folder: tempfile::TempDir,
-    surroundings: Surroundings,
+    pub(super) surroundings: Surroundings,
 }
 
 impl Setting {
     /// With `text` as the main file.
-    fn new(text: &str) -> Self {
+    pub(super) fn new(text: &str) -> Self {
         let today = Some(jiff::civil::date(2026, 11, 20));
         let surroundings = Surroundings { variables: [].into(), today };
         let setting = Self { folder: tempfile::tempdir().unwrap(), surroundings };
         setting.file("main.toml", text)
     }
 
-    fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+    pub(super) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
         self
     }
 
-    fn variable(mut self, name: &str, value: &str) -> Self {
+    pub(super) fn variable(mut self, name: &str, value: &str) -> Self {
         self.surroundings.variables.insert(name.into(), value.into());
         self
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(super) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn load(&self) -> Result<Config, ConfigErrors> {
+    pub(super) fn load(&self) -> Result<Config, ConfigErrors> {
         load::file(&self.path("main.toml"), None, &factories(), &self.surroundings)
     }
 
@@ -83,7 +83,7 @@ impl Setting {
     }
 
     /// The problems, one to a line, with paths relative to the folder.
-    fn problems(&self) -> String {
+    pub(super) fn problems(&self) -> String {
         let folder = format!("{}/", self.folder.path().display());
         self.load().expect_err("no problem was found").to_string().replace(&folder, "")
     }
@@ -97,6 +97,6 @@ token = "marker"
 "#;
 
 /// The problems of a file that goes on after [`STREAM`]; its first line is line 5.
-fn after_stream(text: &str) -> String {
+pub(super) fn after_stream(text: &str) -> String {
     Setting::new(&format!("{STREAM}{text}")).problems()
 }

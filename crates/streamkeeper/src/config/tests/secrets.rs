@@ -15,13 +15,13 @@ fn with_secret(line: &str) -> Setting {
 #[test]
 fn a_secret_comes_from_a_file_or_a_variable() {
     let setting = with_secret("token_env = \"ACME_TOKEN\"").variable("ACME_TOKEN", " s3cret\n");
-    assert_eq!(setting.load().unwrap().streams[0].token.expose(), "s3cret");
+    assert_eq!(setting.load().unwrap().streams[0].as_inform().unwrap().token.expose(), "s3cret");
 
     let setting =
         with_secret("token_file = \"credential\"").file("creds/credential", "\ts3cret \r\n");
     let folder = setting.path("creds");
     let setting = setting.variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap());
-    assert_eq!(setting.load().unwrap().streams[0].token.expose(), "s3cret");
+    assert_eq!(setting.load().unwrap().streams[0].as_inform().unwrap().token.expose(), "s3cret");
 }
 
 #[test]
@@ -34,7 +34,7 @@ fn a_file_beside_the_credentials_is_found_too() {
         .variable("CREDENTIALS_DIRECTORY", folder.to_str().unwrap())
         .load()
         .unwrap();
-    assert_eq!(config.streams[0].token.expose(), "s3cret");
+    assert_eq!(config.streams[0].as_inform().unwrap().token.expose(), "s3cret");
 }
 
 #[test]
@@ -87,7 +87,11 @@ fn a_secret_is_taken_as_people_write_it_or_refused_with_a_sentence() {
             folder(setting.variable("ACME", text), "CREDENTIALS_DIRECTORY")
         };
         for text in ["\u{feff}s3cret", "s3\u{200b}cret\u{200b}"] {
-            assert_eq!(with(text).load().unwrap().streams[0].token.expose(), "s3cret", "{form}");
+            assert_eq!(
+                with(text).load().unwrap().streams[0].as_inform().unwrap().token.expose(),
+                "s3cret",
+                "{form}"
+            );
         }
         for text in ["\"s3cret\"", "ACME_TOKEN=s3cret", "Bearer s3cret"] {
             let said = with(text).problems();

@@ -39,14 +39,19 @@ pub(super) fn judge(
     let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
     for event in events {
         let kind = event.kind;
+        let key = ledger_key(event.key());
         let incoming = Incoming {
             kind: code(kind),
-            key: &ledger_key(event.key()),
+            key: &key,
             version: event.version,
             arrived,
-            head: head.write(event, *replayed),
+            head: &[],
             payload: event.data.as_str().as_bytes(),
         };
+        // Where an id says nothing of the content, two contents would have one.
+        let differs = kind == EventKind::Named
+            && ledger.judge(&incoming).is_ok_and(|verdict| verdict == Verdict::Conflicting);
+        let incoming = Incoming { head: head.write(event, *replayed, differs), ..incoming };
         let verdict = if dry_run { ledger.judge(&incoming) } else { ledger.accept(&incoming) };
         let verdict = match verdict {
             Ok(verdict) => verdict,
@@ -78,6 +83,7 @@ const fn code(kind: EventKind) -> u8 {
         EventKind::Data => 0,
         EventKind::Rule => 1,
         EventKind::Connection => 2,
+        EventKind::Named => 3,
     }
 }
 

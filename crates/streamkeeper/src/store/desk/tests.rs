@@ -11,7 +11,9 @@ use crate::api::replay::ReplaySpec;
 use crate::base::clock::Clock;
 use crate::base::news::Bell;
 use crate::base::reports::ReportsReceiver;
+use crate::config::{SseTable, StreamConfig};
 use crate::dialect::event::Event;
+use crate::dialect::sse::Sse;
 use crate::dialect::{Reading, inform};
 use crate::observe::registry::Consumer;
 use crate::observe::tally::Tally;
@@ -27,6 +29,19 @@ fn event(id: u32, bytes: usize) -> Event {
         panic!("a record is an event")
     };
     event
+}
+
+/// An event of a server that names its events.
+fn named(id: &str, data: &str) -> Event {
+    let config = StreamConfig::sse("a", "http://h", SseTable::preset("sse").unwrap());
+    let mut reader = Sse::new(&config, config.as_sse().unwrap()).reader(None);
+    let frame = Frame::Event(SseEvent::new(data).with_id(id));
+    let mut events = Vec::new();
+    reader.read(frame, &mut |reading| {
+        let Reading::Event(event) = reading else { panic!("an event") };
+        events.push(event);
+    });
+    events.remove(0)
 }
 
 /// A batch whose reader is gone.
@@ -307,4 +322,21 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     assert!(!bench.desk.work(bench.now));
     bench.desk.close();
     assert_eq!(closed.blocking_recv(), Ok(()));
+}
+
+#[test]
+fn an_id_with_another_content_is_another_event_under_an_id_of_its_own() {
+    let mut bench = Bench::new(1 << 20);
+    let one = || vec![named("1", "a"), named("2", "{}"), named("1", "a"), named("1", "b")];
+    bench.batch(batch(one()));
+    bench.pass(Duration::from_millis(5));
+    bench.batch(batch(one()));
+    bench.pass(Duration::from_millis(5));
+    assert_eq!(bench.reported(), ["3+1 poke", "0+4 poke"]);
+    let entries = bench.entry.outbox.reader(1).read(9, 1_000).unwrap();
+    let envelope = |entry| head::envelope(&"a".into(), entry).unwrap();
+    let ids: Vec<_> = entries.into_iter().map(|entry| envelope(entry).id).collect();
+    let other = format!("1~{:032x}", named("1", "b").version.checksum);
+    assert_eq!(ids, ["1", "2", &other]);
+    assert_eq!(bench.entry.counters.conflicting.load(std::sync::atomic::Ordering::Relaxed), 1);
 }

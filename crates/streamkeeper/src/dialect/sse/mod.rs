@@ -1,0 +1,181 @@
+//! Servers of server-sent events that resume from a cursor: what their frames mean, by a row of values.
+//!
+//! - `reader`: what the frames of one connection mean; `pointer`: what stands in their data;
+//! - `ask`: how a server is asked, for its stream and for the documents beside it;
+//! - `identity`: keys for events that have none.
+//!
+//! A new server is a new row (config, `[dialects.NAME]`), not new code. docs/dialects.md says what each key means.
+
+mod ask;
+mod identity;
+mod pointer;
+mod reader;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use streamkeeper_call::Response;
+use streamkeeper_core::version::Version;
+use streamkeeper_sse::{Label, Text};
+
+use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
+
+use super::cursor::Cursor;
+use super::event::{Event, EventKind};
+use super::part::Part;
+
+use self::ask::Places;
+use self::identity::OwnKeys;
+use self::pointer::{Pointer, is_json};
+
+pub(crate) use self::ask::{Ask, Document};
+pub(crate) use self::reader::SseReader;
+
+/// How one such server is spoken to.
+#[derive(Debug)]
+pub(crate) struct Sse {
+    row: Row,
+    /// Those of `cursor`, `identity`, `name` and `interval`.
+    pointers: Pointers,
+    places: Places,
+    keys: OwnKeys,
+}
+
+#[derive(Debug)]
+struct Pointers {
+    cursor: Option<Pointer>,
+    identity: Option<Pointer>,
+    name: Option<Pointer>,
+    interval: Option<Pointer>,
+}
+
+/// What is asked with before there is a cursor.
+#[derive(Debug)]
+pub(crate) enum First<'a> {
+    Nothing,
+    Literal(Cursor),
+    Document(&'a Document),
+}
+
+impl Sse {
+    pub(crate) fn new(config: &StreamConfig, table: &SseTable) -> Arc<Self> {
+        use crate::config::{CursorAt, Identity, Interval};
+        let row = table.row.clone();
+        let pointer = |text: &str| Some(Pointer::new(text));
+        let pointers = Pointers {
+            cursor: match &row.cursor {
+                CursorAt::Pointer(text) => pointer(text),
+                CursorAt::Id | CursorAt::None => None,
+            },
+            identity: match &row.identity {
+                Identity::Pointer(text) => pointer(text),
+                Identity::Cursor | Identity::None => None,
+            },
+            name: match &row.name {
+                NameAt::Pointer(text) => pointer(text),
+                NameAt::Event => None,
+            },
+            interval: match &row.interval {
+                Interval::Event { pointer: text, .. } => pointer(text),
+                _ => None,
+            },
+        };
+        let places = Places::new(config.url.expose(), &row);
+        Arc::new(Self { row, pointers, places, keys: OwnKeys::new() })
+    }
+
+    /// What the server is asked to go on behind a cursor.
+    pub(crate) fn ask(&self, cursor: Option<&Cursor>) -> Ask {
+        self.places.ask(cursor)
+    }
+
+    /// The document that says how often the server says something.
+    pub(crate) const fn interval_document(&self) -> Option<&Document> {
+        self.places.interval.as_ref()
+    }
+
+    /// What to ask with before there is a cursor.
+    pub(crate) fn first(&self) -> First<'_> {
+        match (&self.row.first_cursor, &self.places.first_cursor) {
+            (FirstCursor::Literal(text), _) => {
+                Cursor::new(text).map_or(First::Nothing, First::Literal)
+            }
+            (FirstCursor::Document { .. }, Some(document)) => First::Document(document),
+            _ => First::Nothing,
+        }
+    }
+
+    /// The document that is delivered when a resume point was lost.
+    pub(crate) fn resync(&self) -> Option<&str> {
+        self.places.resync.as_deref()
+    }
+
+    /// That document, as an event. It is none of the stream's, and new whatever it says.
+    pub(crate) fn snapshot(&self, body: &Bytes) -> Event {
+        let data = Text::from(String::from_utf8_lossy(body).into_owned());
+        named(Some("snapshot".into()), Part::Beside(self.keys.draw()), None, data)
+    }
+
+    /// What a connection's frames mean; what it was asked with.
+    pub(crate) fn reader(self: &Arc<Self>, asked: Option<&Cursor>) -> SseReader {
+        SseReader::new(Arc::clone(self), asked.cloned())
+    }
+}
+
+/// What a refusal means, in words that name nothing the server said.
+pub(crate) fn refusal(answer: &Response) -> String {
+    let status = answer.status;
+    let words = match status {
+        204 => "there is nothing more to come",
+        401 => "it does not know who we are: check [stream.auth]",
+        403 => "it does not allow us this stream: check [stream.auth]",
+        404 => "there is no such stream, or it has forgotten where we were",
+        410 => "the stream is gone, or where we were in it",
+        429 => "we ask too often",
+        300..=399 => "the stream is elsewhere: change the url, or allow redirects",
+        500..=599 => "the server has a trouble of its own",
+        _ => "it does not say why in a way that is known",
+    };
+    format!("the server answered {status}: {words}")
+}
+
+/// Seconds, fractions allowed, as servers announce an interval; `None` if it is none.
+pub(crate) fn seconds(number: &str) -> Option<Duration> {
+    let seconds = number.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok().filter(|interval| *interval <= INTERVAL_MAX)
+}
+
+/// A server that says something less often than once a day says nothing of its life.
+const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// An event of a server's own name.
+fn named(name: Option<Label>, key: Part, cursor: Option<Cursor>, data: Text) -> Event {
+    let checksum = digest(name.as_ref().map_or("", Label::as_str), data.as_str());
+    Event {
+        kind: EventKind::Named,
+        version: Version { created_at: None, checksum, withdrawn: false },
+        start_day: None,
+        key,
+        checksum: Part::Beside("".into()),
+        user_id: None,
+        record_type: None,
+        is_text: !is_json(data.as_str()),
+        name,
+        cursor,
+        data,
+    }
+}
+
+/// What an event says, in 128 bits: the same identity with another is another event.
+fn digest(name: &str, data: &str) -> u128 {
+    let mut hash = Sha256::new();
+    for part in [name.as_bytes(), &[0], data.as_bytes()] {
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).fold(0, |number, &byte| (number << 8) | u128::from(byte))
+}
+
+#[cfg(test)]
+mod tests;
