@@ -39,6 +39,7 @@ mod recovery;
 mod refusals;
 mod restarts;
 mod service_faults;
+mod sse;
 mod standard_streams;
 mod supervisor;
 mod support;

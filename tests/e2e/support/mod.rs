@@ -7,6 +7,7 @@ mod browser;
 mod keeper;
 mod service;
 mod settings;
+mod sse_server;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -22,6 +23,7 @@ pub(crate) use self::keeper::{
 };
 pub(crate) use self::service::{Service, calls, request, request_with};
 pub(crate) use self::settings::{STREAM, Settings};
+pub(crate) use self::sse_server::SseServer;
 
 /// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be
 /// busy with other tests; a test that passes never waits so long.

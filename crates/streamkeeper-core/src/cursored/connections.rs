@@ -160,9 +160,12 @@ impl Cursored {
 
     pub(super) fn committed(&mut self, connection: ConnectionId, span: &Span) {
         self.incidents.count(span);
+        let is_first = self.point.cursor().is_none();
         let moved =
             span.cursor.as_ref().is_some_and(|cursor| self.point.committed(connection, cursor));
-        if moved {
+        if moved && is_first {
+            self.record.first_cursor();
+        } else if moved {
             self.record.changed();
         }
     }

@@ -19,6 +19,8 @@ pub(super) struct Record {
     /// It is not durable yet: nothing newer is asked for that can wait.
     unanswered: bool,
     changed: bool,
+    /// What has changed cannot wait.
+    urgent: bool,
 }
 
 impl Record {
@@ -27,10 +29,21 @@ impl Record {
         self.changed = true;
     }
 
+    /// There is a cursor, and there was none: without it a crash would be a gap.
+    pub(super) const fn first_cursor(&mut self) {
+        (self.changed, self.urgent) = (true, true);
+    }
+
     /// The number of the state that is written down next.
     const fn next(&mut self, now: Instant) -> u64 {
         self.number += 1;
-        *self = Self { number: self.number, at: Some(now), unanswered: true, changed: false };
+        *self = Self {
+            number: self.number,
+            at: Some(now),
+            unanswered: true,
+            changed: false,
+            urgent: false,
+        };
         self.number
     }
 
@@ -40,7 +53,8 @@ impl Record {
 
     /// When it is to be written down what has changed.
     pub(super) fn due(&self) -> Option<Instant> {
-        let due = self.at.map_or(Instant::ZERO, |at| at + PERSIST_EVERY);
+        let last = self.at.filter(|_| !self.urgent);
+        let due = last.map_or(Instant::ZERO, |at| at + PERSIST_EVERY);
         (self.changed && !self.unanswered).then_some(due)
     }
 }

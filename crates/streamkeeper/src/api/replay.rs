@@ -45,6 +45,9 @@ pub enum ReplayError {
     /// No stream of that name is configured.
     #[error("no stream has that name")]
     UnknownStream,
+    /// Its server has no history to read again.
+    #[error("the server of that stream has no replay: it goes on from a cursor")]
+    NoReplay,
     /// One at a time.
     #[error("a replay of that stream is running already")]
     Running,

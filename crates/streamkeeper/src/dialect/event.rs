@@ -9,8 +9,8 @@ use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use super::cursor::Cursor;
 use super::part::Part;
+use streamkeeper_core::id::Cursor;
 
 /// What kind of event it is. Ids of different kinds do not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,6 @@ pub(crate) struct Event {
     /// Its data is text that is no JSON.
     pub(crate) is_text: bool,
     /// What its server is to be asked with to go on behind it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "streams that have one are not read yet"))]
     pub(crate) cursor: Option<Cursor>,
     pub(crate) data: Text,
 }

@@ -2,35 +2,34 @@
 //!
 //! Everything after this room speaks of [`Event`]s and pokes, whatever the server calls them.
 //!
-//! - `event`: an event with its identity; `part`: texts that lie within an event's payload; `cursor`: what a
-//!   server is asked with to go on;
+//! - `event`: an event with its identity; `part`: texts that lie within an event's payload;
 //! - `inform`: the Inform API; `sse`: servers of server-sent events that resume from a cursor.
 
-pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod inform;
 mod part;
-#[cfg_attr(not(test), expect(dead_code, reason = "streams of this dialect are not read yet"))]
 pub(crate) mod sse;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use streamkeeper_call::Response;
 use streamkeeper_core::classify::Refusal;
+use streamkeeper_core::cursored::GapSign;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::Members;
 use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_sse::Frame;
 
-use crate::config::InformTable;
+use crate::config::{self, StreamConfig};
 
-use self::cursor::{Cursor, GapSign};
 use self::event::Event;
 use self::inform::Inform;
+use self::sse::{Ask, Opened, Sse, SseReader};
 
 /// What one frame means, or a part of it.
 #[derive(Debug)]
-#[cfg_attr(not(test), expect(dead_code, reason = "streams that say this are not read yet"))]
 pub(crate) enum Reading {
     /// It proves life and says nothing else.
     Alive,
@@ -61,25 +60,43 @@ pub(crate) enum Reading {
 pub(crate) enum Dialect {
     /// The Inform (V2) API.
     Inform(Inform),
+    /// Server-sent events that are gone on with from a cursor.
+    Sse(Arc<Sse>),
+}
+
+/// What the frames of one connection mean.
+#[derive(Debug)]
+pub(crate) enum FrameReader {
+    Inform,
+    Sse(SseReader),
 }
 
 impl Dialect {
-    pub(crate) fn new(config: &InformTable) -> Self {
-        Self::Inform(Inform::new(config))
-    }
-
-    /// Path and query of an event stream; whoever connects adds host and secret. `None`: the target is of a
-    /// stream of another family.
-    pub(crate) fn request(&self, target: &Target) -> Option<String> {
-        match self {
-            Self::Inform(inform) => inform.request(target),
+    pub(crate) fn new(config: &StreamConfig) -> Self {
+        match &config.dialect {
+            config::Dialect::Inform(table) => Self::Inform(Inform::new(table)),
+            config::Dialect::Sse(table) => Self::Sse(Sse::new(config, table)),
         }
     }
 
-    /// What a frame means.
-    pub(crate) fn read(&self, frame: Frame) -> Reading {
-        match self {
-            Self::Inform(_) => inform::read(frame),
+    /// How an event stream is asked for; whoever connects adds host and secret. `None`: it is a target of
+    /// another family.
+    pub(crate) fn ask(&self, target: &Target) -> Option<Ask> {
+        match (self, target) {
+            (Self::Inform(inform), target) => inform.request(target).map(Ask::place),
+            (Self::Sse(sse), Target::Cursored(target)) => Some(sse.ask(target.cursor.as_ref())),
+            (Self::Sse(_), Target::Marked(_)) => None,
+        }
+    }
+
+    /// What the frames of a connection mean that was asked for this target.
+    pub(crate) fn reader(&self, target: &Target) -> FrameReader {
+        match (self, target) {
+            (Self::Sse(sse), Target::Cursored(target)) => {
+                FrameReader::Sse(sse.reader(target.cursor.as_ref()))
+            }
+            (Self::Sse(sse), Target::Marked(_)) => FrameReader::Sse(sse.reader(None)),
+            (Self::Inform(_), _) => FrameReader::Inform,
         }
     }
 
@@ -88,6 +105,33 @@ impl Dialect {
         let refusal = Refusal::from_status(answer.status, answer.retry_after);
         match self {
             Self::Inform(_) => (refusal, inform::refusal(answer)),
+            Self::Sse(_) => (refusal, sse::refusal(answer)),
+        }
+    }
+}
+
+impl FrameReader {
+    /// Tells what a frame means, one after the other.
+    pub(crate) fn read(&mut self, frame: Frame, tell: &mut impl FnMut(Reading)) {
+        match self {
+            Self::Inform => tell(inform::read(frame)),
+            Self::Sse(reader) => reader.read(frame, tell),
+        }
+    }
+
+    /// How many cursors came that are too long to be asked with.
+    pub(crate) const fn unusable(&self) -> u64 {
+        match self {
+            Self::Inform => 0,
+            Self::Sse(reader) => reader.unusable(),
+        }
+    }
+
+    /// What the heads of the answer say.
+    pub(crate) fn opened<'h>(&self, header: impl Fn(&str) -> Option<&'h str>) -> Opened {
+        match self {
+            Self::Inform => Opened::default(),
+            Self::Sse(reader) => reader.opened(header),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use streamkeeper_core::id::ConnectionId;
+use streamkeeper_core::id::{ConnectionId, Cursor};
 use streamkeeper_core::time::{Instant, Timestamp};
 
 use crate::base::reports::Reports;
@@ -20,6 +20,8 @@ pub(crate) struct Batch {
     /// The service's time of its last poke.
     pub(crate) poke: Option<Timestamp>,
     pub(crate) events: Vec<Event>,
+    /// From where the server goes on behind all of it.
+    pub(crate) cursor: Option<Cursor>,
     /// The replay of an operator that it belongs to.
     pub(crate) tally: Option<Arc<Tally>>,
     /// Who reads the connection, and hears what became of this.
@@ -49,13 +51,13 @@ impl Batch {
         (count < self.events.len()).then(|| self.take_front(count))
     }
 
-    /// Takes the first events off. The poke stays behind: what it proves must not overtake the data
-    /// before it.
+    /// Takes the first events off. Poke and cursor stay behind: what they prove must not
+    /// overtake the data before them.
     pub(crate) fn take_front(&mut self, count: usize) -> Self {
         let rest = self.events.split_off(count);
         let events = std::mem::replace(&mut self.events, rest);
         let (tally, reader) = (self.tally.clone(), self.reader.clone());
-        Self { events, poke: None, tally, reader, ..*self }
+        Self { events, poke: None, cursor: None, tally, reader, ..*self }
     }
 }
 

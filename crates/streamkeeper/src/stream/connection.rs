@@ -5,13 +5,16 @@
 //! Every loop ends with exactly one `Ended`, sent by a drop guard after the socket is gone, so that
 //! a panic or the death of the actor is reported like any other end.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
+use streamkeeper_core::cursored::{self, GapSign};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::marked;
 use streamkeeper_core::policy::Input;
@@ -23,7 +26,9 @@ use tokio::sync::Notify;
 use crate::base::budget::Budget;
 use crate::base::clock::{Clock, wall};
 use crate::base::reports::Reports;
-use crate::dialect::{Dialect, Reading};
+use crate::config::StreamConfig;
+use crate::dialect::sse::{Ask, Opened};
+use crate::dialect::{Dialect, FrameReader, Reading};
 use crate::observe::counts::OPENED;
 use crate::observe::registry::{Counters, StreamEntry};
 use crate::observe::tally::Tally;
@@ -31,10 +36,17 @@ use crate::store::batch::Batch;
 use crate::store::writer::Writer;
 use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
 
+use super::documents;
+use super::rhythm::Rhythm;
+use super::settings::limits;
+
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]
 pub(crate) struct Tools {
+    pub(crate) config: Arc<StreamConfig>,
     pub(crate) dialect: Dialect,
+    /// What has been seen of the server's silences.
+    pub(crate) rhythm: Arc<Mutex<Rhythm>>,
     pub(crate) transport: HttpTransport,
     pub(crate) watchdog: WatchdogConfig,
     pub(crate) event_bytes_max: usize,
@@ -55,6 +67,7 @@ pub(crate) struct Tools {
 pub(crate) struct Hold {
     control: Control,
     killed: Arc<Notify>,
+    going_on: Arc<Notify>,
 }
 
 impl Hold {
@@ -62,6 +75,11 @@ impl Hold {
     pub(crate) fn kill(&self) {
         self.control.kill();
         self.killed.notify_one();
+    }
+
+    /// What comes behind a lost resume point may be read.
+    pub(crate) fn go_on(&self) {
+        self.going_on.notify_one();
     }
 
     /// Half-closes the socket; the loop reads to the end.
@@ -75,7 +93,8 @@ impl Hold {
 #[rtype(result = "()")]
 pub(crate) struct Connect {
     pub(crate) connection: ConnectionId,
-    pub(crate) path_and_query: String,
+    pub(crate) ask: Ask,
+    pub(crate) frames: FrameReader,
     pub(crate) hold: Hold,
 }
 
@@ -118,9 +137,24 @@ impl Drop for Ending {
 }
 
 async fn run(tools: Tools, connect: Connect) {
-    let Connect { connection, path_and_query, hold } = connect;
+    let Connect { connection, ask, frames, hold } = connect;
     let mut ending = Ending { reports: tools.reports.clone(), connection, end: End::Panicked };
-    let opened = tools.transport.open_sse(&path_and_query, &[], &hold.control).await;
+    let interval = tokio::select! {
+        biased;
+        () = hold.killed.notified() => {
+            ending.end = End::Killed;
+            return;
+        }
+        interval = announced(&tools) => interval,
+    };
+    if ask.is_unusable && tools.entry.is_news("unusable cursor") {
+        tracing::warn!(
+            stream = %tools.entry.name,
+            "the server's own cursor cannot be sent where sse.cursor_via wants it: it is asked without",
+        );
+    }
+    let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let opened = tools.transport.open_sse(&ask.place, &headers, &hold.control).await;
     let end = match opened {
         Err(error) => {
             let (end, text) = end_of_open(&tools.dialect, &error);
@@ -141,7 +175,12 @@ async fn run(tools: Tools, connect: Connect) {
             tools.entry.measured.connects.add(OPENED);
             tools.entry.succeeded();
             tools.reports.send(Input::Opened(connection));
-            ReadLoop::new(tools, connection).read(response, &hold).await
+            let Opened { gap, interval: of_head } = frames.opened(|name| response.header(name));
+            let mut reader = ReadLoop::new(tools, connection, frames);
+            if let Some(interval) = of_head.or(interval) {
+                reader.set_interval(interval);
+            }
+            reader.read(response, &hold, gap).await
         }
     };
     ending.end = end;
@@ -153,8 +192,12 @@ struct Read {
     bytes: usize,
     frames: u64,
     comments: u64,
-    /// A poke is among it, which has to be committed, too.
+    /// A poke or a cursor is among it, which has to be committed, too.
     proof: bool,
+    /// Something of it proves life.
+    alive: bool,
+    /// What comes behind it waits: the resume point was lost.
+    gap: Option<GapSign>,
 }
 
 impl Read {
@@ -167,10 +210,11 @@ impl Read {
                 || tools.replaying.load(Ordering::Relaxed),
             poke: None,
             events: Vec::new(),
+            cursor: None,
             tally: tools.tally.clone(),
             reader: tools.reports.clone(),
         };
-        Self { batch, bytes: 0, frames: 0, comments: 0, proof: false }
+        Self { batch, bytes: 0, frames: 0, comments: 0, proof: false, alive: false, gap: None }
     }
 }
 
@@ -182,7 +226,12 @@ struct ReadLoop {
     tools: Tools,
     connection: ConnectionId,
     decoder: Decoder,
+    frames: FrameReader,
+    /// What was read of a frame and has not been taken.
+    pending: VecDeque<Reading>,
     watchdog: Watchdog,
+    /// The interval is learned.
+    learns: bool,
     /// Data came since the last poke, and was reported.
     data_reported: bool,
     /// When the last read that brought frames was.
@@ -192,10 +241,19 @@ struct ReadLoop {
 }
 
 impl ReadLoop {
-    fn new(tools: Tools, connection: ConnectionId) -> Self {
+    fn new(tools: Tools, connection: ConnectionId, frames: FrameReader) -> Self {
+        let learned = tools.rhythm.lock().unwrap_or_else(PoisonError::into_inner).interval();
+        let mut watchdog = tools.watchdog;
+        let learns = matches!(&tools.dialect, Dialect::Sse(sse) if sse.learns());
+        if let Some(interval) = learned.filter(|_| learns) {
+            watchdog = limits(&tools.config, Some(interval));
+        }
         Self {
             decoder: Decoder::new(Limits { event_bytes_max: tools.event_bytes_max }),
-            watchdog: Watchdog::new(tools.watchdog, tools.clock.now()),
+            frames,
+            pending: VecDeque::new(),
+            watchdog: Watchdog::new(watchdog, tools.clock.now()),
+            learns,
             tools,
             connection,
             data_reported: false,
@@ -204,8 +262,19 @@ impl ReadLoop {
         }
     }
 
-    /// Reads to the end of the body; the response, and with it the socket, is dropped on return.
-    async fn read(mut self, mut response: SseResponse, hold: &Hold) -> End {
+    /// The server has said how often it says something.
+    fn set_interval(&mut self, interval: Duration) {
+        self.learns = false;
+        self.watchdog
+            .set_limits(limits(&self.tools.config, Some(interval)), self.tools.clock.now());
+    }
+
+    /// Reads to the end of the body; the response, and with it the socket, is dropped on return. `gap`: its
+    /// head says already that the resume point was lost.
+    async fn read(mut self, mut response: SseResponse, hold: &Hold, gap: Option<GapSign>) -> End {
+        if !self.wait_behind(gap, hold).await {
+            return End::Killed;
+        }
         loop {
             let wake = self.watchdog.deadline().map(|deadline| self.tools.clock.wake_at(deadline));
             // In this order: what can be read is read before a deadline is judged.
@@ -221,7 +290,7 @@ impl ReadLoop {
             match chunk {
                 Some(Ok(chunk)) => {
                     let (read, ended) = self.read_what_is_there(chunk, &mut response);
-                    if !self.take(read, hold).await {
+                    if !self.take_on(read, hold).await {
                         return End::Killed;
                     }
                     if ended {
@@ -239,6 +308,7 @@ impl ReadLoop {
         let mut read = Read::new(self);
         self.decode(first, &mut read);
         while read.bytes < JOINED_BYTES_MAX
+            && read.gap.is_none()
             && let Some(next) = response.next_chunk().now_or_never()
         {
             let Some(Ok(chunk)) = next else { return (read, true) };
@@ -264,72 +334,149 @@ impl ReadLoop {
 
     /// Decodes a chunk.
     fn decode(&mut self, chunk: Bytes, read: &mut Read) {
-        let counters = &self.tools.entry.counters;
         let length = chunk.len();
-        Counters::add(&counters.bytes_received, length as u64);
+        Counters::add(&self.tools.entry.counters.bytes_received, length as u64);
         self.decoder.push(chunk);
-        let Read { batch, bytes, frames, comments, proof } = read;
-        *bytes += length;
+        read.bytes += length;
+        self.interpret(read);
+    }
+
+    /// Takes what has been decoded, up to a sign that the resume point was lost.
+    fn interpret(&mut self, read: &mut Read) {
         let replaced = self.decoder.replaced();
-        while let Some(frame) = self.decoder.next_frame() {
-            *frames += 1;
-            match frame.map_or(Reading::Garbled, |frame| self.tools.dialect.read(frame)) {
-                Reading::Alive => *comments += 1,
-                Reading::Poke { ts, members } => {
-                    Counters::add(&self.tools.entry.counters.pokes, 1);
-                    self.data_reported = false;
-                    batch.poke = ts.or(batch.poke);
-                    *proof = true;
-                    self.report(marked::Input::Poke { connection: self.connection, members });
-                }
-                Reading::Event(event) => {
-                    if !std::mem::replace(&mut self.data_reported, true) {
-                        self.report(Input::Data(self.connection));
-                    }
-                    batch.events.push(event);
-                }
-                // What only servers say that resume from a cursor.
-                Reading::Ignored
-                | Reading::Heartbeat
-                | Reading::Planned
-                | Reading::Gap(_)
-                | Reading::Cursor(_)
-                | Reading::Interval(_)
-                | Reading::Retry(_) => {}
-                Reading::Garbled => {
-                    Counters::add(&self.tools.entry.counters.garbled, 1);
-                    if !std::mem::replace(&mut self.garbled_told, true) {
-                        tracing::warn!(
-                            stream = %self.tools.entry.name,
-                            slot = %self.connection.reader,
-                            "a frame is not an event of this service, or too long; it is left out, \
-                             and will be looked for in a replay; further ones on this connection \
-                             are only counted",
-                        );
-                    }
-                    self.report(Input::Garbled(self.connection));
-                }
-            }
+        while read.gap.is_none()
+            && let Some(reading) = self.next_reading(read)
+        {
+            self.note(reading, read);
         }
         let replaced = self.decoder.replaced() - replaced;
         Counters::add(&self.tools.entry.counters.replaced, replaced);
+        if self.frames.unusable() > 0 && self.tools.entry.is_news("long cursors") {
+            tracing::warn!(
+                stream = %self.tools.entry.name,
+                "the server's cursors are longer than 4 KiB, and no request can carry them: a break goes on from \
+                 the last one that was shorter",
+            );
+        }
+    }
+
+    fn next_reading(&mut self, read: &mut Read) -> Option<Reading> {
+        while self.pending.is_empty() {
+            let frame = self.decoder.next_frame()?;
+            read.frames += 1;
+            let Self { frames, pending, .. } = self;
+            match frame {
+                Ok(frame) => frames.read(frame, &mut |reading| pending.push_back(reading)),
+                Err(_) => pending.push_back(Reading::Garbled),
+            }
+        }
+        self.pending.pop_front()
+    }
+
+    fn note(&mut self, reading: Reading, read: &mut Read) {
+        let connection = self.connection;
+        match reading {
+            Reading::Alive => {
+                read.comments += 1;
+                read.alive = true;
+            }
+            Reading::Poke { ts, members } => {
+                Counters::add(&self.tools.entry.counters.pokes, 1);
+                self.data_reported = false;
+                read.batch.poke = ts.or(read.batch.poke);
+                (read.proof, read.alive) = (true, true);
+                self.report(marked::Input::Poke { connection, members });
+            }
+            Reading::Event(event) => {
+                if !std::mem::replace(&mut self.data_reported, true) {
+                    self.report(Input::Data(connection));
+                }
+                read.alive = true;
+                read.batch.cursor = event.cursor.clone().or(read.batch.cursor.take());
+                read.batch.events.push(event);
+            }
+            Reading::Garbled => {
+                read.alive = true;
+                self.garbled();
+            }
+            Reading::Ignored => {}
+            Reading::Heartbeat => {
+                Counters::add(&self.tools.entry.counters.pokes, 1);
+                self.data_reported = false;
+                read.alive = true;
+                self.report(cursored::Input::Heartbeat(connection));
+            }
+            Reading::Planned => self.report(cursored::Input::Planned(connection)),
+            Reading::Gap(sign) => read.gap = Some(sign),
+            Reading::Cursor(cursor) => {
+                read.proof = true;
+                read.batch.cursor = Some(cursor);
+            }
+            Reading::Interval(interval) => self.set_interval(interval),
+            Reading::Retry(wait) => self.report(cursored::Input::Retry { connection, wait }),
+        }
+    }
+
+    fn garbled(&mut self) {
+        Counters::add(&self.tools.entry.counters.garbled, 1);
+        if !std::mem::replace(&mut self.garbled_told, true) {
+            tracing::warn!(
+                stream = %self.tools.entry.name,
+                slot = %self.connection.reader,
+                "a frame is not an event of this service, or too long; it is left out, \
+                 and will be looked for in a replay; further ones on this connection \
+                 are only counted",
+            );
+        }
+        self.report(Input::Garbled(self.connection));
+    }
+
+    /// Hands what was read on, and what lies behind each sign that the resume point was lost.
+    async fn take_on(&mut self, mut read: Read, hold: &Hold) -> bool {
+        loop {
+            let gap = read.gap;
+            if !self.take(read, hold).await || !self.wait_behind(gap, hold).await {
+                return false;
+            }
+            if gap.is_none() {
+                return true;
+            }
+            read = Read::new(self);
+            self.interpret(&mut read);
+        }
+    }
+
+    /// Nothing behind a lost resume point is read before that is written down. Its silence does not count.
+    async fn wait_behind(&mut self, gap: Option<GapSign>, hold: &Hold) -> bool {
+        let Some(sign) = gap else { return true };
+        self.report(cursored::Input::Gap { connection: self.connection, sign });
+        self.watchdog.block(self.tools.clock.now());
+        let goes_on = tokio::select! {
+            biased;
+            () = hold.killed.notified() => false,
+            () = hold.going_on.notified() => true,
+        };
+        self.watchdog.unblock(self.tools.clock.now());
+        goes_on
     }
 
     /// Hands what was read on. Returns false if it was killed while waiting.
     async fn take(&mut self, read: Read, hold: &Hold) -> bool {
-        let Read { batch, bytes, frames, comments, proof } = read;
+        let Read { batch, bytes, frames, comments, proof, alive, gap: _ } = read;
         if frames == 0 {
             self.watch_progress(bytes);
             return true;
         }
         let arrived = batch.arrived;
         Counters::add(&self.tools.entry.counters.frames, frames);
-        self.measure(arrived, comments, batch.events.len() as u64);
-        self.watchdog.frame(arrived);
-        self.watch_progress(0);
-        if let Reader::Slot(slot) = self.connection.reader {
-            self.tools.entry.history.heard(slot.0);
+        if alive {
+            self.measure(arrived, comments, batch.events.len() as u64);
+            self.watchdog.frame(arrived);
+            if let Reader::Slot(slot) = self.connection.reader {
+                self.tools.entry.history.heard(slot.0);
+            }
         }
+        self.watch_progress(0);
         if batch.events.is_empty() && !proof {
             return true;
         }
@@ -356,7 +503,20 @@ impl ReadLoop {
             measured.last_data.store(now, Ordering::Relaxed);
         }
         if let Some(before) = self.last_arrived.replace(arrived) {
-            measured.frame_gap.observe(arrived.since(before));
+            let silence = arrived.since(before);
+            measured.frame_gap.observe(silence);
+            self.learn(silence, arrived);
+        }
+    }
+
+    /// Where the server does not say how often it says something, its silences do.
+    fn learn(&mut self, silence: Duration, now: Instant) {
+        if self.learns {
+            let rhythm = &self.tools.rhythm;
+            let learned = rhythm.lock().unwrap_or_else(PoisonError::into_inner).observe(silence);
+            if let Some(interval) = learned {
+                self.watchdog.set_limits(limits(&self.tools.config, Some(interval)), now);
+            }
         }
     }
 
@@ -402,6 +562,14 @@ impl ReadLoop {
             Some(EndKind::Error) => End::Corrupt,
             Some(EndKind::Reset) | None => End::Reset,
         }
+    }
+}
+
+/// How often a document of the server says that it says something.
+async fn announced(tools: &Tools) -> Option<Duration> {
+    match &tools.dialect {
+        Dialect::Sse(sse) => documents::interval(tools, sse).await,
+        Dialect::Inform(_) => None,
     }
 }
 

@@ -28,14 +28,6 @@ pub enum StreamError {
         /// What is wrong.
         source: streamkeeper_core::state::StateError,
     },
-    /// Its dialect can be configured, and is not read yet.
-    #[error(
-        "stream `{stream}`: streams of this dialect can be checked, and are not read by this version"
-    )]
-    Dialect {
-        /// The stream.
-        stream: String,
-    },
     /// The threads that write ledgers have ended.
     #[error("stream `{stream}`: the threads that write ledgers have ended; this is a bug")]
     NoWriter {

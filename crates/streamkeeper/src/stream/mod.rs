@@ -2,13 +2,16 @@
 //!
 //! - `settings`: the configuration in the core's terms; `run`: what is started, replaced and stopped;
 //! - `supervisor`: the actor around the policy; `connection`: the actor of a slot; `lifecycle`: the calls;
+//! - `documents`: what lies beside a stream on its server; `rhythm`: how often a server has been seen to speak;
 //! - `reread`: a replay that an operator asks for;
 //! - `error`: why a stream cannot be made ready.
 
 mod connection;
+mod documents;
 mod error;
 mod lifecycle;
 mod reread;
+mod rhythm;
 mod run;
 mod settings;
 mod supervisor;

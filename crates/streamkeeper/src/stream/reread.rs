@@ -17,6 +17,8 @@ use streamkeeper_core::time::Timestamp;
 use crate::api::replay::{ReplaySpec, ReplayStatus};
 use crate::base::reports::ReportsReceiver;
 use crate::base::rfc3339::rfc3339;
+use crate::dialect::FrameReader;
+use crate::dialect::sse::Ask;
 use crate::observe::registry::StreamEntry;
 use crate::observe::tally::Tally;
 use crate::store::writer::Writer;
@@ -37,12 +39,16 @@ impl Driver {
         tally: Arc<Tally>,
         (entry, writer): (Arc<StreamEntry>, Writer),
         connection: &Addr<Connection>,
-        path_and_query: String,
+        ask: Ask,
         (policy, wall): (&MarkedConfig, Timestamp),
     ) -> Self {
         let hold = Hold::default();
-        let connect =
-            Connect { connection: Replay::CONNECTION, path_and_query, hold: hold.clone() };
+        let connect = Connect {
+            connection: Replay::CONNECTION,
+            ask,
+            frames: FrameReader::Inform,
+            hold: hold.clone(),
+        };
         let replay = Replay::new(policy, tally.reports.clock().now(), wall);
         if connection.try_send(connect).is_err() {
             let end = End::NotOpened { sent: false };

@@ -15,7 +15,7 @@ use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 use rustls::RootCertStore;
 use streamkeeper_core::marked::StreamState;
-use streamkeeper_core::policy::{Input, Policy};
+use streamkeeper_core::policy::Input;
 use streamkeeper_core::state::PolicyState;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Given, Ledger, Start};
@@ -25,10 +25,11 @@ use tokio::time::Instant;
 use crate::api::act::Act;
 use crate::api::replay::{ReplayError, ReplaySpec};
 use crate::base::budget::Budget;
-use crate::base::clock::{Clock, seed, wall};
+use crate::base::clock::{Clock, wall};
 use crate::base::reports::{Reports, ReportsReceiver};
 use crate::config::StreamConfig;
 use crate::dialect::Dialect;
+use crate::dialect::sse::Ask;
 use crate::observe::registry::{Consumer, Registry, StreamEntry};
 use crate::observe::tally::Tally;
 use crate::observe::telemetry::tell_opened;
@@ -41,7 +42,7 @@ use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
 use super::reread::Driver;
-use super::settings::{inform, policy, transport, watchdog};
+use super::settings::{limits, marked, policy, transport};
 use super::supervisor::{Abandon, Parts, Stop, Supervisor};
 
 /// The threads that all streams share, and where readers find them.
@@ -70,9 +71,6 @@ impl Prepared {
         consumers: Vec<Arc<Consumer>>,
         given: Vec<Given>,
     ) -> Result<Self, StreamError> {
-        if config.as_inform().is_none() {
-            return Err(StreamError::Dialect { stream: config.name.clone() });
-        }
         let transport = transport(config)?;
         let settings = &config.ledger;
         let ledger_config = streamkeeper_ledger::LedgerConfig {
@@ -88,8 +86,16 @@ impl Prepared {
         let (ledger, report) = Ledger::open(Arc::new(RealFs), &folder, ledger_config)
             .map_err(|source| StreamError::Ledger { stream: config.name.clone(), source })?;
         tell_opened(&config.name, &report);
-        let kept = ledger.state().map(|kept| StreamState::decode(&kept.bytes));
-        let state = kept.map(|state| state.map(PolicyState::Marked)).transpose();
+        let is_marked = config.as_inform().is_some();
+        let kept = ledger.state().map(|kept| PolicyState::decode(&kept.bytes));
+        let of_family = |state: PolicyState| {
+            if is_marked {
+                state.into_marked().map(PolicyState::from)
+            } else {
+                state.into_cursored().map(PolicyState::from)
+            }
+        };
+        let state = kept.map(|state| state.and_then(of_family)).transpose();
         let state =
             state.map_err(|source| StreamError::State { stream: config.name.clone(), source })?;
         // Also not after a torn tail: whatever wrote it did not end as it should.
@@ -154,7 +160,7 @@ impl Reader {
         // Every stream has a first slot: not all of them on the first thread.
         let first = usize::try_from(place.number).unwrap_or(0) % arbiters.len().max(1);
         arbiters.rotate_left(first);
-        let policy = Policy::marked(policy(config), seed());
+        let policy = policy(config);
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
         let parts = Parts { tools, state, arbiters, reports: receiver, stopped: done, vital };
@@ -220,8 +226,10 @@ impl Stream {
         let config = &self.config;
         // Checked when the stream was started.
         let Ok(transport) = transport(config) else { return Err(ReplayError::Stopped) };
-        let Dialect::Inform(inform) = Dialect::new(&inform(config));
-        let path_and_query = inform.replay(spec.from, &spec.only);
+        let Dialect::Inform(inform) = Dialect::new(config) else {
+            return Err(ReplayError::NoReplay);
+        };
+        let ask = Ask::place(inform.replay(spec.from, &spec.only));
         let (reports, receiver) = Reports::channel(Clock::start());
         let tally = Arc::new(Tally::new(spec, wall(), reports.clone()));
         if !self.place.entry.begin_replay(&tally) {
@@ -237,9 +245,8 @@ impl Stream {
             None => Connection::new(tools).start(),
         };
         let (entry, writer) = (Arc::clone(&self.place.entry), self.place.writer.clone());
-        let policy = policy(config);
-        let driver =
-            Driver::start(tally, (entry, writer), &connection, path_and_query, (&policy, wall()));
+        let policy = marked(config);
+        let driver = Driver::start(tally, (entry, writer), &connection, ask, (&policy, wall()));
         self.replay = Some(driver.hold());
         actix_rt::spawn(async move {
             driver.run(receiver).await;
@@ -316,9 +323,11 @@ fn tools(
     place: &Place,
 ) -> Tools {
     Tools {
-        dialect: Dialect::new(&inform(config)),
+        config: Arc::new(config.clone()),
+        dialect: Dialect::new(config),
+        rhythm: Arc::default(),
         transport,
-        watchdog: watchdog(config),
+        watchdog: limits(config, None),
         event_bytes_max: config.max_event_bytes,
         budget: place.budget.clone(),
         writer: place.writer.clone(),

@@ -1,17 +1,22 @@
 //! A stream's configuration, in the terms of the transport and of the core.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use streamkeeper_core::backoff::BackoffConfig;
+use streamkeeper_core::cursored::{CursoredConfig, FirstCursor, Strategy};
 use streamkeeper_core::hygiene::HygieneConfig;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::low_water::PositionConfig;
 use streamkeeper_core::marked::{HISTORY_DAYS, MarkedConfig};
+use streamkeeper_core::policy::Policy;
 use streamkeeper_core::restart::RestartConfig;
 use streamkeeper_core::watchdog::WatchdogConfig;
 
+use crate::base::clock::seed;
 use crate::base::clock::today;
 use crate::base::secret::Secret;
-use crate::config::{Dialect, InformTable, StreamConfig};
+use crate::config::{self, Dialect, InformTable, ResumeStrategy, SseTable, StreamConfig};
 use crate::transport::{Auth, HttpTransport, TransportSettings};
 
 use super::error::StreamError;
@@ -72,20 +77,71 @@ impl StreamConfig {
 }
 
 /// The table of a stream of the Inform API: no other is prepared.
-pub(super) fn inform(config: &StreamConfig) -> Cow<'_, InformTable> {
+fn inform(config: &StreamConfig) -> Cow<'_, InformTable> {
     config.as_inform().map_or_else(
         || Cow::Owned(InformTable::new(config.name.clone(), Secret::new(""))),
         Cow::Borrowed,
     )
 }
 
-pub(super) fn watchdog(config: &StreamConfig) -> WatchdogConfig {
-    let (late_after, stale_after) = config.bounds(None);
+/// When silence is reported and acted upon, if the server says something every `interval`; `None`: as is known
+/// before it has said anything.
+pub(super) fn limits(config: &StreamConfig, interval: Option<Duration>) -> WatchdogConfig {
+    let (late_after, stale_after) = config.bounds(interval);
     WatchdogConfig { late_after, stale_after, frame_timeout: config.watchdog.frame_timeout }
 }
 
+/// The policies of a stream, as its dialect wants them.
+pub(super) fn policy(config: &StreamConfig) -> Policy {
+    match config.as_sse() {
+        Some(table) => Policy::cursored(cursored(config, table), seed()),
+        None => Policy::marked(marked(config), seed()),
+    }
+}
+
+/// The configuration of a cursored stream, in the core's terms.
+fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
+    let row = &table.row;
+    CursoredConfig {
+        strategy: match table.strategy {
+            ResumeStrategy::Resume => Strategy::Resume,
+            ResumeStrategy::Reconnect => Strategy::Reconnect,
+        },
+        first_cursor: match &row.first_cursor {
+            config::FirstCursor::None => FirstCursor::None,
+            config::FirstCursor::Literal(text) => {
+                Cursor::new(text).map_or(FirstCursor::None, FirstCursor::Literal)
+            }
+            config::FirstCursor::Document { .. } => FirstCursor::Ask,
+        },
+        full_state: row.full_state,
+        resync: row.resync.is_some(),
+        max_age: row.max_age,
+        watchdog: limits(config, None),
+        hygiene: hygiene(config, config.hygiene.enabled),
+        backoff: backoff(config),
+    }
+}
+
+const fn hygiene(config: &StreamConfig, enabled: bool) -> HygieneConfig {
+    HygieneConfig {
+        enabled,
+        max_consecutive_pokes: config.hygiene.max_consecutive_pokes,
+        rest_initial: config.hygiene.rest_initial,
+        rest_max: config.hygiene.rest_max,
+    }
+}
+
+const fn backoff(config: &StreamConfig) -> BackoffConfig {
+    BackoffConfig {
+        initial: config.backoff.initial,
+        max: config.backoff.max,
+        retry_after_max: config.backoff.retry_after_max,
+    }
+}
+
 /// The configuration of a marked stream, in the core's terms.
-pub(super) fn policy(config: &StreamConfig) -> MarkedConfig {
+pub(super) fn marked(config: &StreamConfig) -> MarkedConfig {
     let table = &*inform(config);
     let recovery = &table.recovery;
     let carries_connections = table.event_types.iter().any(|kind| kind == "connection");
@@ -100,18 +156,9 @@ pub(super) fn policy(config: &StreamConfig) -> MarkedConfig {
         server_name: table.server_name.clone(),
         connections: u8::try_from(config.connections).unwrap_or(u8::MAX),
         start_date: table.start_date.and_then(utc_day),
-        watchdog: watchdog(config),
-        hygiene: HygieneConfig {
-            enabled: config.hygiene.enabled && !carries_connections,
-            max_consecutive_pokes: config.hygiene.max_consecutive_pokes,
-            rest_initial: config.hygiene.rest_initial,
-            rest_max: config.hygiene.rest_max,
-        },
-        backoff: BackoffConfig {
-            initial: config.backoff.initial,
-            max: config.backoff.max,
-            retry_after_max: config.backoff.retry_after_max,
-        },
+        watchdog: limits(config, None),
+        hygiene: hygiene(config, config.hygiene.enabled && !carries_connections),
+        backoff: backoff(config),
         position: PositionConfig {
             settle: recovery.settle,
             walk: recovery.walk,

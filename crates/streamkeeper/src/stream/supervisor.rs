@@ -15,7 +15,7 @@ use actix::{
 use actix_rt::ArbiterHandle;
 use streamkeeper_core::classify::End;
 use streamkeeper_core::cursored;
-use streamkeeper_core::id::{ConnectionId, Reader};
+use streamkeeper_core::id::{ConnectionId, Epoch, Reader};
 use streamkeeper_core::marked;
 use streamkeeper_core::marked::establish::{Answer, Call, CallFailure};
 use streamkeeper_core::policy::{
@@ -34,6 +34,7 @@ use crate::observe::history::{Bounds, Sight};
 use crate::observe::telemetry::{incident_status, tell};
 use crate::observe::vital::Vital;
 use crate::stream::connection::{Connect, Connection, Hold, Tools};
+use crate::stream::documents;
 use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
 
 /// The actor.
@@ -47,7 +48,8 @@ pub(crate) struct Supervisor {
     arbiters: Vec<ArbiterHandle>,
     actors: HashMap<Reader, Addr<Connection>>,
     holds: HashMap<ConnectionId, Hold>,
-    lifecycle: Addr<StreamLifecycle>,
+    /// Of a marked stream.
+    lifecycle: Option<Addr<StreamLifecycle>>,
     reports: Option<ReportsReceiver>,
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
@@ -150,7 +152,9 @@ impl Supervisor {
         match output {
             marked::Output::Call(call) => self.make_call(call),
             marked::Output::Count(stream) => {
-                if self.lifecycle.try_send(Count(stream.clone())).is_err() {
+                let asked =
+                    self.lifecycle.as_ref().map(|calls| calls.try_send(Count(stream.clone())));
+                if !matches!(asked, Some(Ok(()))) {
                     let counted = marked::Input::Counted { stream, members: None };
                     self.tools.reports.send(counted);
                 }
@@ -158,23 +162,30 @@ impl Supervisor {
         }
     }
 
-    /// The dialect names neither a first cursor nor a snapshot, nor a sign to go on behind.
     fn ask_server(&self, output: cursored::Output) {
+        let Dialect::Sse(sse) = &self.tools.dialect else { return };
+        let (tools, sse) = (self.tools.clone(), Arc::clone(sse));
         match output {
-            cursored::Output::AskFirst => self.tools.reports.send(cursored::Input::First(None)),
+            cursored::Output::AskFirst => drop(actix_rt::spawn(documents::first(tools, sse))),
             cursored::Output::Resync => {
-                self.tools.reports.send(cursored::Input::Resynced { ok: false });
+                let connection = ConnectionId { reader: Reader::Replay, epoch: Epoch(0) };
+                drop(actix_rt::spawn(documents::resync(tools, sse, connection)));
             }
-            cursored::Output::GoOn(_) => {}
+            cursored::Output::GoOn(connection) => {
+                if let Some(hold) = self.holds.get(&connection) {
+                    hold.go_on();
+                }
+            }
         }
     }
 
     /// Sends a call to the lifecycle actor; one that has died is replaced.
     fn make_call(&mut self, call: Call) {
-        if !self.lifecycle.connected() {
+        if self.lifecycle.as_ref().is_some_and(|calls| !calls.connected()) {
             self.lifecycle = lifecycle(&self.tools);
         }
-        if self.lifecycle.try_send(Make(call)).is_err() {
+        let asked = self.lifecycle.as_ref().map(|calls| calls.try_send(Make(call)));
+        if !matches!(asked, Some(Ok(()))) {
             let failure = CallFailure::Unavailable { status: None, acted: false };
             let answer = Answer::Failed { failure, retry_after: None };
             self.tools.reports.send(marked::Input::Answered(answer));
@@ -184,10 +195,11 @@ impl Supervisor {
     /// Sends a connection to its slot's actor; an actor that has died is replaced.
     fn connect(&mut self, connection: ConnectionId, target: &Target) {
         let hold = Hold::default();
-        let Some(path_and_query) = self.tools.dialect.request(target) else {
+        let Some(ask) = self.tools.dialect.ask(target) else {
             return self.not_opened(connection);
         };
-        let connect = Connect { connection, path_and_query, hold: hold.clone() };
+        let frames = self.tools.dialect.reader(target);
+        let connect = Connect { connection, ask, frames, hold: hold.clone() };
         if self.actor(connection.reader).try_send(connect).is_err() {
             return self.not_opened(connection);
         }
@@ -308,16 +320,16 @@ impl Supervisor {
     }
 }
 
-/// A fresh lifecycle actor.
-fn lifecycle(tools: &Tools) -> Addr<StreamLifecycle> {
-    let Dialect::Inform(inform) = &tools.dialect;
-    StreamLifecycle::new(
+/// A fresh lifecycle actor, for a stream that is made.
+fn lifecycle(tools: &Tools) -> Option<Addr<StreamLifecycle>> {
+    let Dialect::Inform(inform) = &tools.dialect else { return None };
+    let lifecycle = StreamLifecycle::new(
         tools.transport.clone(),
         inform.clone(),
         tools.reports.clone(),
         Arc::clone(&tools.entry),
-    )
-    .start()
+    );
+    Some(lifecycle.start())
 }
 
 /// A slot's state for readers.

@@ -6,8 +6,8 @@ use crate::config::sse::values::CURSOR;
 use crate::config::{CursorVia, FirstCursor, Interval, Row};
 use crate::transport::{header_value, resolve};
 
-use super::super::cursor::Cursor;
 use super::pointer::Pointer;
+use streamkeeper_core::id::Cursor;
 
 /// A request for the stream; whoever connects adds what is secret.
 #[derive(PartialEq, Eq)]
@@ -17,6 +17,13 @@ pub(crate) struct Ask {
     pub(crate) headers: Vec<(String, String)>,
     /// There is a cursor, and no request can have it: it is asked without.
     pub(crate) is_unusable: bool,
+}
+
+impl Ask {
+    /// Of that place, with nothing else.
+    pub(crate) const fn place(place: String) -> Self {
+        Self { place, headers: Vec::new(), is_unusable: false }
+    }
 }
 
 /// Neither place nor headers: a cursor stands in one of them.

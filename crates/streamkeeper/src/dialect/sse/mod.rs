@@ -22,16 +22,16 @@ use streamkeeper_sse::{Label, Text};
 
 use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
 
-use super::cursor::Cursor;
 use super::event::{Event, EventKind};
 use super::part::Part;
+use streamkeeper_core::id::Cursor;
 
 use self::ask::Places;
 use self::identity::OwnKeys;
 use self::pointer::{Pointer, is_json};
 
 pub(crate) use self::ask::{Ask, Document};
-pub(crate) use self::reader::SseReader;
+pub(crate) use self::reader::{Opened, SseReader};
 
 /// How one such server is spoken to.
 #[derive(Debug)]
@@ -89,6 +89,11 @@ impl Sse {
     /// What the server is asked to go on behind a cursor.
     pub(crate) fn ask(&self, cursor: Option<&Cursor>) -> Ask {
         self.places.ask(cursor)
+    }
+
+    /// Whether how often the server says something is learned until it says so itself.
+    pub(crate) const fn learns(&self) -> bool {
+        !matches!(self.row.interval, crate::config::Interval::Fixed(_))
     }
 
     /// The document that says how often the server says something.

@@ -12,9 +12,10 @@ use streamkeeper_sse::{Event as Block, Frame, Label};
 use crate::config::{AliveOn, CursorAt, GapCheck, Identity, Interval};
 
 use super::super::Reading;
-use super::super::cursor::{Cursor, GapSign};
 use super::super::part::Part;
 use super::{Sse, named, seconds};
+use streamkeeper_core::cursored::GapSign;
+use streamkeeper_core::id::Cursor;
 
 /// A server's longest wish that is told; what is longer is told as this.
 const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
@@ -32,7 +33,7 @@ pub(crate) struct SseReader {
 }
 
 /// What the head of an answer says.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Opened {
     pub(crate) gap: Option<GapSign>,
     pub(crate) interval: Option<Duration>,

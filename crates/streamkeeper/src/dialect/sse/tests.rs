@@ -8,7 +8,7 @@ use streamkeeper_sse::{Decoder, Frame, Limits};
 use super::*;
 use crate::config::StreamConfig;
 use crate::dialect::Reading;
-use crate::dialect::cursor::GapSign;
+use streamkeeper_core::cursored::GapSign;
 
 fn sse(preset: &str, change: impl FnOnce(&mut Row)) -> Arc<Sse> {
     let mut table = SseTable::preset(preset).unwrap();

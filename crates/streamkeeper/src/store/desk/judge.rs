@@ -31,10 +31,12 @@ pub(super) fn judge(
     arrived: Timestamp,
     head: &mut head::Writer,
 ) -> (Judged, Option<LedgerError>) {
-    let Batch { arrived: read, replayed, poke, events, tally, connection: _, reader: _ } = batch;
+    let Batch { arrived: read, replayed, poke, events, tally, cursor, connection: _, reader: _ } =
+        batch;
     let dry_run = batch.is_dry();
     let data = Vec::with_capacity(events.len());
-    let span = Span { arrived: *read, poke: *poke, data, cursor: None, new: 0, duplicate: 0 };
+    let span =
+        Span { arrived: *read, poke: *poke, data, cursor: cursor.clone(), new: 0, duplicate: 0 };
     let (types, known) = (TypeCounts::default(), TypeCounts::default());
     let mut judged = Judged { span, bytes: 0, conflicting: 0, types, known };
     for event in events {
@@ -58,6 +60,7 @@ pub(super) fn judge(
             Err(error) => {
                 // The poke came after what is still to be judged.
                 judged.span.poke = None;
+                judged.span.cursor = None;
                 return (judged, Some(error));
             }
         };

@@ -52,6 +52,7 @@ fn batch(events: Vec<Event>) -> Batch {
         replayed: false,
         poke: Some(Timestamp::from_micros(1)),
         events,
+        cursor: None,
         tally: None,
         reader: Reports::channel(Clock::start()).0,
     }

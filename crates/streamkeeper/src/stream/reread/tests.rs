@@ -21,6 +21,8 @@ use crate::stream::connection::Tools;
 use crate::transport::{HttpTransport, TransportSettings};
 
 use super::*;
+use crate::base::secret::Secret;
+use crate::config::StreamConfig;
 
 #[test]
 fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
@@ -47,7 +49,10 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
     };
     let wall = Timestamp::from_micros(0);
     let tally = Arc::new(Tally::new(spec, wall, reports.clone()));
+    let config = StreamConfig::inform("s", "http://127.0.0.1:1", Secret::new("t"));
     let tools = Tools {
+        config: Arc::new(config),
+        rhythm: Arc::default(),
         dialect: Dialect::Inform(Inform::default()),
         transport: HttpTransport::new(TransportSettings::new("http://127.0.0.1:1")).unwrap(),
         watchdog: WatchdogConfig::default(),
@@ -71,7 +76,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
             Arc::clone(&tally),
             (entry, writer),
             &connection,
-            "/replay".to_owned(),
+            Ask::place("/replay".to_owned()),
             (&policy, wall),
         );
         let ended = tokio::time::timeout(Duration::from_secs(60), driver.run(receiver)).await;

@@ -1,0 +1,215 @@
+//! Servers that go on from where a client was: each event once, whatever happens, or a gap that is said.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::support::{Keeper, SseServer, request, wait_for};
+
+/// A stream of a server, with these further lines in its table; times are short.
+fn keeper(server: &SseServer, more: &str) -> Keeper {
+    let url = &server.url;
+    let file = format!(
+        "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n\n\
+         [[stream]]\nname = \"acme\"\ndialect = \"sse\"\nurl = \"{url}\"\n{more}\n\
+         [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n"
+    );
+    Keeper::start_with::<&str>(&file, &[])
+}
+
+const QUICK: &str = "[stream.sse]\ninterval = \"400ms\"\nstale_floor = \"500ms\"\n\
+                     heartbeats = [\"heartbeat\"]\n";
+
+/// The data of the delivered events, as numbers, in order.
+fn delivered(keeper: &Keeper) -> Vec<u64> {
+    let text = std::fs::read_to_string(keeper.output()).unwrap_or_default();
+    let event = |line: &str| serde_json::from_str::<Value>(line).ok();
+    text.lines().filter_map(event).filter_map(|event| event["data"]["n"].as_u64()).collect()
+}
+
+/// Emits the numbers of the range, each an event of its own.
+fn emit(server: &SseServer, numbers: std::ops::Range<u64>) {
+    for number in numbers {
+        server.emit("reading", &format!("{{\"n\":{number}}}"));
+    }
+}
+
+#[track_caller]
+fn wait_delivered(keeper: &Keeper, until: u64) {
+    wait_for("the events", || (delivered(keeper).len() as u64 >= until).then_some(()));
+    assert_eq!(delivered(keeper), (0..until).collect::<Vec<_>>(), "each once, in order");
+}
+
+fn connected(server: &SseServer) {
+    wait_for("a client", || (server.connected() > 0).then_some(()));
+}
+
+fn status(keeper: &Keeper) -> Value {
+    let (_, body) = request(&keeper.endpoint(), "GET", "/status", "");
+    serde_json::from_slice(&body).unwrap()
+}
+
+#[test]
+fn every_break_goes_on_from_the_last_event() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, QUICK);
+    connected(&server);
+    assert_eq!(server.asked()[0].header("last-event-id"), None, "nothing to go on from");
+    emit(&server, 0..3);
+    wait_delivered(&keeper, 3);
+    // An end in order, a cut, silence: while nobody listens, more comes.
+    for (round, break_it) in
+        [SseServer::end, SseServer::cut, SseServer::hang].into_iter().enumerate()
+    {
+        break_it(&server);
+        let from = 3 + round as u64 * 2;
+        emit(&server, from..from + 2);
+        wait_delivered(&keeper, from + 2);
+        let asked = server.asked();
+        let last = asked.last().unwrap().header("last-event-id").map(str::to_owned);
+        assert_eq!(last, Some(from.to_string()), "the id of the last event before");
+        connected(&server);
+    }
+    keeper.stop();
+}
+
+#[test]
+fn a_kill_and_a_restart_go_on_from_what_is_durable() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, QUICK);
+    connected(&server);
+    emit(&server, 0..5);
+    wait_delivered(&keeper, 5);
+    keeper.kill();
+    emit(&server, 5..8);
+    keeper.restart();
+    wait_delivered(&keeper, 8);
+    keeper.stop();
+    emit(&server, 8..9);
+    keeper.restart();
+    wait_delivered(&keeper, 9);
+    let last = server.asked().last().unwrap().header("last-event-id").map(str::to_owned);
+    assert_eq!(last.as_deref(), Some("8"));
+    keeper.stop();
+}
+
+#[test]
+fn heartbeats_are_life_and_move_no_cursor() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, QUICK);
+    connected(&server);
+    emit(&server, 0..2);
+    wait_delivered(&keeper, 2);
+    for beat in ["event: heartbeat\ndata: {}\n\n", ": hb\n\n", "event: heartbeat\ndata: {}\n\n"] {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        server.say(beat);
+    }
+    assert_eq!(server.asked().len(), 1, "it lives");
+    server.end();
+    wait_for("the next", || (server.asked().len() == 2).then_some(()));
+    assert_eq!(server.asked()[1].header("last-event-id"), Some("2"));
+    assert_eq!(delivered(&keeper), [0, 1]);
+    keeper.stop();
+}
+
+#[test]
+fn a_point_that_is_forgotten_is_a_gap_that_is_said() {
+    for status_code in [404, 410] {
+        let server = SseServer::start();
+        let mut keeper = keeper(&server, QUICK);
+        connected(&server);
+        emit(&server, 0..2);
+        wait_delivered(&keeper, 2);
+        // What comes while nobody notices that it hangs is forgotten before we ask for it.
+        server.hang();
+        emit(&server, 2..3);
+        server.forget(status_code);
+        keeper.wait_said("gap", 1);
+        connected(&server);
+        assert_eq!(server.asked().last().unwrap().header("last-event-id"), None);
+        emit(&server, 3..4);
+        wait_for("what comes after it", || (delivered(&keeper) == [0, 1, 3]).then_some(()));
+        let cause = &status(&keeper)["streams"][0]["last_incident"]["cause"];
+        assert_eq!(cause, "gap", "{}", status(&keeper));
+        keeper.stop();
+    }
+}
+
+#[test]
+fn a_204_ends_the_stream_until_somebody_acts() {
+    let server = SseServer::start();
+    server.answer(&[204]);
+    let mut keeper = keeper(&server, QUICK);
+    wait_for("its end", || (status(&keeper)["streams"][0]["state"] == "ended").then_some(()));
+    assert_eq!(server.asked().len(), 1);
+    let steered =
+        super::support::run_to_end(&mut super::support::command(&keeper, &["reconnect", "acme"]));
+    assert_eq!(steered.code, Some(0), "{steered:?}");
+    connected(&server);
+    emit(&server, 0..1);
+    wait_delivered(&keeper, 1);
+    keeper.stop();
+}
+
+#[test]
+fn an_interval_and_a_first_point_are_read_from_a_boot_document() {
+    let server = SseServer::start();
+    emit(&server, 0..4);
+    server.boot("{\"resume_point\": 2, \"heartbeat\": 0.4}");
+    let more = "[stream.sse]\ninterval = { url = \"/boot\", pointer = \"/heartbeat\" }\n\
+                stale_factor = 1.0\nstale_floor = \"400ms\"\n\
+                first_cursor = { url = \"/boot\", pointer = \"/resume_point\" }\n";
+    let mut keeper = keeper(&server, more);
+    wait_for("what is behind it", || (delivered(&keeper) == [2, 3]).then_some(()));
+    assert_eq!(server.asked()[0].header("last-event-id"), Some("2"));
+    // Nothing comes for longer than it is due: a network problem.
+    wait_for("another", || (server.asked().len() >= 2).then_some(()));
+    assert_eq!(server.asked()[1].header("last-event-id"), Some("4"));
+    keeper.stop();
+}
+
+#[test]
+fn secrets_go_as_the_server_wants_them_and_show_nowhere() {
+    let auths = [
+        ("bearer = \"s3cr3t\"", "authorization", "Bearer s3cr3t"),
+        ("basic = { user = \"u\", password = \"s3cr3t\" }", "authorization", "Basic dTpzM2NyM3Q="),
+        ("header = { name = \"X-Api-Key\", value = \"s3cr3t\" }", "x-api-key", "s3cr3t"),
+        ("cookie = { name = \"identity\", value = \"s3cr3t\" }", "cookie", "identity=s3cr3t"),
+    ];
+    for (auth, header, value) in auths {
+        let server = SseServer::start();
+        let mut keeper = keeper(&server, &format!("[stream.auth]\n{auth}\n{QUICK}"));
+        connected(&server);
+        assert_eq!(server.asked()[0].header(header), Some(value), "{auth}");
+        server.cut();
+        wait_for("another", || (server.asked().len() >= 2).then_some(()));
+        keeper.stop();
+        let log = keeper.raw_log().concat();
+        assert!(!log.contains("s3cr3t"), "{log}");
+    }
+    let server = SseServer::start();
+    let auth = "[stream.auth]\nquery = { name = \"key\", value = \"s3/cr3t\" }\n";
+    let mut keeper = keeper(&server, &format!("{auth}{QUICK}"));
+    connected(&server);
+    assert_eq!(server.asked()[0].path, "/events?key=s3%2Fcr3t");
+    keeper.stop();
+}
+
+#[test]
+fn what_comes_again_is_dropped_and_ids_are_envelopes_ids() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, QUICK);
+    connected(&server);
+    emit(&server, 0..3);
+    wait_delivered(&keeper, 3);
+    // As a server does that resumes at the point and not behind it.
+    server.say("id: 3\nevent: reading\ndata: {\"n\":2}\n\n");
+    emit(&server, 3..4);
+    wait_delivered(&keeper, 4);
+    keeper.stop();
+    let text = std::fs::read_to_string(keeper.output()).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let ids: BTreeSet<_> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), 4);
+    assert!(events.iter().all(|event| event["type"] == "sse.reading"), "{events:?}");
+}
