@@ -229,10 +229,8 @@ impl Facts {
                 self.incident = Some(*incident);
                 self.last_incident = *incident;
             }
-            Report::IncidentOver(summary) => {
-                if self.incident.take() != Some(summary.id) {
-                    return Err(format!("{} ended without having begun", summary.id));
-                }
+            Report::IncidentOver(summary) if self.incident.take() != Some(summary.id) => {
+                return Err(format!("{} ended without having begun", summary.id));
             }
             Report::Gap { incident, sign } => {
                 if self.incident != Some(*incident) {

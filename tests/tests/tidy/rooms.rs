@@ -30,7 +30,7 @@ const VENDORS: [&str; 2] = ["dialect/inform", "stream/lifecycle"];
 /// Neighbours that lead to each other, by crate, and why that is right.
 const CIRCLES: [(&str, &[&str], &str); 1] = [(
     "streamkeeper-core",
-    &["marked", "policy"],
+    &["cursored", "marked", "policy", "state"],
     "a closed family names its members, and they are made of what is shared",
 )];
 

@@ -4,6 +4,8 @@
 //! `incident`, `reason`, `duration_ms`); values come from the configuration, from counts and from
 //! fixed words, never from a payload, a user id, a token or a URL.
 
+mod cursored;
+
 use std::time::Duration;
 
 use streamkeeper_core::classify::End;
@@ -16,7 +18,6 @@ use tracing::{debug, error, info, warn};
 
 use crate::api::status::IncidentStatus;
 use crate::base::rfc3339::rfc3339;
-use crate::observe::cursored;
 use crate::observe::registry::{Counters, StreamEntry};
 
 /// Words a report, and counts it.

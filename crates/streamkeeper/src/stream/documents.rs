@@ -10,7 +10,7 @@ use streamkeeper_core::id::{ConnectionId, Cursor};
 use crate::dialect::sse::{self, Document, First, Sse};
 use crate::store::batch::Batch;
 
-use super::connection::Tools;
+use super::tools::Tools;
 
 /// What a document says; `None`, and it is said once, if it cannot be had or says nothing.
 async fn says(tools: &Tools, document: &Document, what: &str) -> Option<String> {

@@ -1,7 +1,7 @@
 //! One stream as it runs: its policy's shell, its connections, its REST calls.
 //!
 //! - `settings`: the configuration in the core's terms; `run`: what is started, replaced and stopped;
-//! - `supervisor`: the actor around the policy; `connection`: the actor of a slot; `lifecycle`: the calls;
+//! - `supervisor`: the actor around the policy; `connection`: the actor of a slot; `tools`: what it works with; `lifecycle`: the calls;
 //! - `documents`: what lies beside a stream on its server; `rhythm`: how often a server has been seen to speak;
 //! - `reread`: a replay that an operator asks for;
 //! - `error`: why a stream cannot be made ready.
@@ -15,6 +15,7 @@ mod rhythm;
 mod run;
 mod settings;
 mod supervisor;
+mod tools;
 
 pub use self::error::StreamError;
 

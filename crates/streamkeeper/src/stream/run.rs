@@ -37,7 +37,8 @@ use crate::observe::vital::Vital;
 use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::ledgers;
 use crate::store::writer::{Writer, WriterPool};
-use crate::stream::connection::{Connection, Hold, Tools};
+use crate::stream::connection::{Connection, Hold};
+use crate::stream::tools::Tools;
 use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;

@@ -33,9 +33,10 @@ use crate::dialect::Dialect;
 use crate::observe::history::{Bounds, Sight};
 use crate::observe::telemetry::{incident_status, tell};
 use crate::observe::vital::Vital;
-use crate::stream::connection::{Connect, Connection, Hold, Tools};
+use crate::stream::connection::{Connect, Connection, Hold};
 use crate::stream::documents;
 use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
+use crate::stream::tools::Tools;
 
 /// The actor.
 pub(crate) struct Supervisor {

@@ -17,12 +17,13 @@ use crate::dialect::inform::Inform;
 use crate::observe::registry::Registry;
 use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::writer::WriterPool;
-use crate::stream::connection::Tools;
+use crate::stream::tools::Tools;
 use crate::transport::{HttpTransport, TransportSettings};
 
 use super::*;
 use crate::base::secret::Secret;
 use crate::config::StreamConfig;
+use crate::stream::tools::Tools;
 
 #[test]
 fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
