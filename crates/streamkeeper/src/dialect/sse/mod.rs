@@ -23,7 +23,7 @@ use streamkeeper_sse::{Label, Text};
 use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
 
 use super::cursor::Cursor;
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Named};
 use super::part::Part;
 
 use self::ask::Places;
@@ -161,9 +161,7 @@ fn named(name: Option<Label>, key: Part, cursor: Option<Cursor>, data: Text) -> 
         checksum: Part::Beside("".into()),
         user_id: None,
         record_type: None,
-        is_text: !is_json(data.as_str()),
-        name,
-        cursor,
+        named: Some(Box::new(Named { name, is_text: !is_json(data.as_str()), cursor })),
         data,
     }
 }

@@ -19,16 +19,16 @@ fn sse(preset: &str, change: impl FnOnce(&mut Row)) -> Arc<Sse> {
 
 /// In words: a reading without what a test cannot know.
 fn words(reading: &Reading) -> String {
-    let cursor = |cursor: &Option<Cursor>| {
-        cursor.as_ref().map_or(String::new(), |cursor| format!(" @{}", cursor.as_str()))
+    let cursor = |cursor: Option<&Cursor>| {
+        cursor.map_or(String::new(), |cursor| format!(" @{}", cursor.as_str()))
     };
     match reading {
         Reading::Event(event) => {
             let key = if event.key().starts_with("own-") { "own" } else { event.key() };
-            let form = if event.is_text { "text" } else { "json" };
-            format!("{} {key} {form}{}", event.type_name(), cursor(&event.cursor))
+            let form = if event.is_text() { "text" } else { "json" };
+            format!("{} {key} {form}{}", event.type_name(), cursor(event.cursor()))
         }
-        Reading::Cursor(at) => format!("cursor{}", cursor(&Some(at.clone()))),
+        Reading::Cursor(at) => format!("cursor{}", cursor(Some(at))),
         Reading::Gap(sign) => format!("gap {sign:?}"),
         Reading::Interval(every) => format!("interval {every:?}"),
         Reading::Retry(wait) => format!("retry {wait:?}"),
@@ -315,7 +315,7 @@ fn an_id_that_nobody_can_ask_with_is_an_identity_and_no_cursor() {
     let long = "x".repeat(5_000);
     let told = readings(&mut reader, &format!("id: {long}\ndata: 1\n\n"));
     let [Reading::Event(event)] = &told[..] else { panic!("an event") };
-    assert!(event.key() == long && event.cursor.is_none());
+    assert!(event.key() == long && event.cursor().is_none());
     assert_eq!(reader.unusable(), 1);
 }
 
@@ -332,7 +332,10 @@ fn a_snapshot_is_an_event_of_its_own() {
     assert_eq!(sse.resync(), Some("https://e.org/all"));
     let body = Bytes::from_static(b"[1]");
     let (one, two) = (sse.snapshot(&body), sse.snapshot(&body));
-    assert_eq!((&*one.type_name(), one.data.as_str(), one.is_text), ("sse.snapshot", "[1]", false));
+    assert_eq!(
+        (&*one.type_name(), one.data.as_str(), one.is_text()),
+        ("sse.snapshot", "[1]", false)
+    );
     assert_ne!(one.key(), two.key());
 }
 
