@@ -356,3 +356,41 @@ fn a_refusal_says_what_to_do_and_nothing_of_the_server() {
         assert!(!said.contains("MARKER"));
     }
 }
+
+proptest::proptest! {
+    /// Whatever comes, each frame is told as one thing that proves life or does not, and the cursor that is told
+    /// last is the newest that came.
+    #[test]
+    fn each_frame_is_told_once(
+        preset in proptest::sample::select(vec!["sse", "pilcrow", "horizon", "journald", "mastodon"]),
+        lines in proptest::collection::vec(
+            "(id|data|event|retry|:|x)?(: ?)?(heartbeat|close|open|7|\\{\"event\": ?\"a\", ?\"__CURSOR\":1\\})?", 0..20
+        ),
+    ) {
+        let sse = sse(preset, |row| row.gap_check = crate::config::GapCheck::Sequence);
+        let mut reader = sse.reader(None);
+        for frame in frames(&format!("{}\n\n", lines.join("\n"))) {
+            let id = match &frame {
+                Frame::Event(block) => block.id.clone().filter(|id| !id.is_empty()),
+                Frame::Comment(_) => None,
+            };
+            let mut told = Vec::new();
+            reader.read(frame, &mut |reading| told.push(reading));
+            let is_one = |reading: &&Reading| {
+                matches!(
+                    reading,
+                    Reading::Alive | Reading::Ignored | Reading::Heartbeat | Reading::Event(_)
+                )
+            };
+            proptest::prop_assert_eq!(told.iter().filter(is_one).count(), 1);
+            let at = told.iter().rev().find_map(|reading| match reading {
+                Reading::Event(event) => event.cursor(),
+                Reading::Cursor(cursor) => Some(cursor),
+                _ => None,
+            });
+            if sse.row.cursor == crate::config::CursorAt::Id {
+                proptest::prop_assert_eq!(at.map(Cursor::as_str), id.as_ref().map(Label::as_str));
+            }
+        }
+    }
+}
