@@ -3,13 +3,12 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
-use streamkeeper_core::id::UserKey;
+use streamkeeper_core::id::{Cursor, UserKey};
 use streamkeeper_core::policy::Datum;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use super::cursor::Cursor;
 use super::part::Part;
 
 /// What kind of event it is. Ids of different kinds do not meet.

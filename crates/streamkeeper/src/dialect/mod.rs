@@ -2,11 +2,9 @@
 //!
 //! Everything after this room speaks of [`Event`]s and pokes, whatever the server calls them.
 //!
-//! - `event`: an event with its identity; `part`: texts that lie within an event's payload; `cursor`: what a
-//!   server is asked with to go on;
+//! - `event`: an event with its identity; `part`: texts that lie within an event's payload;
 //! - `inform`: the Inform API; `sse`: servers of server-sent events that resume from a cursor.
 
-pub(crate) mod cursor;
 pub(crate) mod event;
 pub(crate) mod inform;
 mod part;
@@ -17,6 +15,8 @@ use std::time::Duration;
 
 use streamkeeper_call::Response;
 use streamkeeper_core::classify::Refusal;
+use streamkeeper_core::cursored::GapSign;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::Members;
 use streamkeeper_core::policy::Target;
 use streamkeeper_core::time::Timestamp;
@@ -24,7 +24,6 @@ use streamkeeper_sse::Frame;
 
 use crate::config::InformTable;
 
-use self::cursor::{Cursor, GapSign};
 use self::event::Event;
 use self::inform::Inform;
 

@@ -1,12 +1,12 @@
 //! How a server is asked for its stream, and for what is beside it.
 
 use streamkeeper_call::encode;
+use streamkeeper_core::id::Cursor;
 
 use crate::config::sse::values::CURSOR;
 use crate::config::{CursorVia, FirstCursor, Interval, Row};
 use crate::transport::{header_value, resolve};
 
-use super::super::cursor::Cursor;
 use super::pointer::Pointer;
 
 /// A request for the stream; whoever connects adds what is secret.
@@ -45,10 +45,11 @@ impl Document {
         Some(Self { url: resolve(base, url)?, pointer: Pointer::new(pointer) })
     }
 
-    /// The text or number that it says.
+    /// The text or number that it says, if it is not empty.
     pub(crate) fn says(&self, body: &[u8]) -> Option<String> {
         let text = str::from_utf8(body).ok()?;
-        Some(self.pointer.find(text.trim_start_matches('\u{feff}'))?.into_owned())
+        let said = self.pointer.find(text.trim_start_matches('\u{feff}'))?;
+        Some(said.into_owned()).filter(|said| !said.is_empty())
     }
 }
 
@@ -195,7 +196,7 @@ mod tests {
         assert_eq!(first_cursor.url, "https://e.org/a/boot");
         assert_eq!(resync.as_deref(), Some("https://f.org/all"));
         assert_eq!(interval.says(b"\xef\xbb\xbf{\"heartbeat\": 20.5}").as_deref(), Some("20.5"));
-        for body in [&b"{\"at\":null}"[..], b"{}", b"nonsense", b"\xff"] {
+        for body in [&b"{\"at\":null}"[..], b"{\"at\":\"\"}", b"{}", b"nonsense", b"\xff"] {
             assert_eq!(first_cursor.says(body), None);
         }
         assert_eq!(first_cursor.says(b"{\"at\": 17}").as_deref(), Some("17"));

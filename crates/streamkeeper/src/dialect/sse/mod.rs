@@ -17,12 +17,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use streamkeeper_call::Response;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
 use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
 
-use super::cursor::Cursor;
 use super::event::{Event, EventKind, Named};
 use super::part::Part;
 

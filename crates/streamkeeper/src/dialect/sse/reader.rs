@@ -7,12 +7,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamkeeper_core::cursored::GapSign;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_sse::{Event as Block, Frame, Label};
 
 use crate::config::{AliveOn, CursorAt, GapCheck, Identity, Interval};
 
 use super::super::Reading;
-use super::super::cursor::{Cursor, GapSign};
 use super::super::part::Part;
 use super::{Sse, named, seconds};
 
