@@ -4,7 +4,7 @@ use streamkeeper_call::encode;
 use streamkeeper_core::id::Cursor;
 
 use crate::config::sse::values::CURSOR;
-use crate::config::{CursorVia, FirstCursor, Interval, Row};
+use crate::config::{CursorVia, FirstCursorFrom, Interval, Row};
 use crate::transport::{header_value, resolve};
 
 use super::pointer::Pointer;
@@ -77,10 +77,10 @@ impl Places {
             _ => None,
         };
         let first_cursor = match &row.first_cursor {
-            FirstCursor::Document { url: document, pointer } => {
+            FirstCursorFrom::Document { url: document, pointer } => {
                 Document::new(url, document, pointer)
             }
-            FirstCursor::None | FirstCursor::Literal(_) => None,
+            FirstCursorFrom::None | FirstCursorFrom::Literal(_) => None,
         };
         let resync = row.resync.as_ref().and_then(|document| resolve(url, document));
         Self {
@@ -186,7 +186,7 @@ mod tests {
     fn documents_are_beside_the_stream() {
         let row = Row {
             interval: Interval::Document { url: "/api/boot".into(), pointer: "/heartbeat".into() },
-            first_cursor: FirstCursor::Document { url: "boot".into(), pointer: "/at".into() },
+            first_cursor: FirstCursorFrom::Document { url: "boot".into(), pointer: "/at".into() },
             resync: Some("https://f.org/all".into()),
             ..Row::default()
         };

@@ -21,7 +21,7 @@ use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
+use crate::config::{FirstCursorFrom, NameAt, Row, SseTable, StreamConfig};
 
 use super::event::{Event, EventKind, Named};
 use super::part::Part;
@@ -61,7 +61,7 @@ pub(crate) enum First<'a> {
 
 impl Sse {
     pub(crate) fn new(config: &StreamConfig, table: &SseTable) -> Arc<Self> {
-        use crate::config::{CursorAt, Identity, Interval};
+        use crate::config::{CursorAt, IdentityAt, Interval};
         let row = table.row.clone();
         let pointer = |text: &str| Some(Pointer::new(text));
         let pointers = Pointers {
@@ -70,8 +70,8 @@ impl Sse {
                 CursorAt::Id | CursorAt::None => None,
             },
             identity: match &row.identity {
-                Identity::Pointer(text) => pointer(text),
-                Identity::Cursor | Identity::None => None,
+                IdentityAt::Pointer(text) => pointer(text),
+                IdentityAt::Cursor | IdentityAt::None => None,
             },
             name: match &row.name {
                 NameAt::Pointer(text) => pointer(text),
@@ -99,10 +99,10 @@ impl Sse {
     /// What to ask with before there is a cursor.
     pub(crate) fn first(&self) -> First<'_> {
         match (&self.row.first_cursor, &self.places.first_cursor) {
-            (FirstCursor::Literal(text), _) => {
+            (FirstCursorFrom::Literal(text), _) => {
                 Cursor::new(text).map_or(First::Nothing, First::Literal)
             }
-            (FirstCursor::Document { .. }, Some(document)) => First::Document(document),
+            (FirstCursorFrom::Document { .. }, Some(document)) => First::Document(document),
             _ => First::Nothing,
         }
     }

@@ -11,7 +11,7 @@ use streamkeeper_core::cursored::GapSign;
 use streamkeeper_core::id::Cursor;
 use streamkeeper_sse::{Event as Block, Frame, Label};
 
-use crate::config::{AliveOn, CursorAt, GapCheck, Identity, Interval};
+use crate::config::{AliveOn, CursorAt, GapCheck, IdentityAt, Interval};
 
 use super::super::Reading;
 use super::super::part::Part;
@@ -144,9 +144,9 @@ impl Sse {
     fn key_of(&self, block: &Block, cursor: Option<&str>) -> Part {
         let data = block.data.as_str();
         let found = match &self.row.identity {
-            Identity::Cursor => cursor.map(Cow::Borrowed),
-            Identity::Pointer(_) => self.pointers.identity.as_ref().and_then(|at| at.find(data)),
-            Identity::None => None,
+            IdentityAt::Cursor => cursor.map(Cow::Borrowed),
+            IdentityAt::Pointer(_) => self.pointers.identity.as_ref().and_then(|at| at.find(data)),
+            IdentityAt::None => None,
         };
         match found.filter(|key| !key.is_empty()) {
             Some(key) => Part::new(key, data),

@@ -276,8 +276,8 @@ fn a_header_may_announce_the_interval() {
 
 #[test]
 fn an_identity_may_be_a_pointer_and_what_has_none_is_new() {
-    use crate::config::Identity;
-    let sse = sse("sse", |row| row.identity = Identity::Pointer("/id".into()));
+    use crate::config::IdentityAt;
+    let sse = sse("sse", |row| row.identity = IdentityAt::Pointer("/id".into()));
     let text = concat!(
         "id: 1\ndata: {\"id\": 12345678901234567890}\n\nid: 2\ndata: {\"id\": null}\n\n",
         "id: 3\ndata: no json\n\nid: 4\ndata: {\"id\": \"a\\u00e9\"}\n\n",
@@ -323,7 +323,7 @@ fn an_id_that_nobody_can_ask_with_is_an_identity_and_no_cursor() {
 
 #[test]
 fn the_first_cursor_may_be_written_down() {
-    let first = sse("sse", |row| row.first_cursor = FirstCursor::Literal("0".into()));
+    let first = sse("sse", |row| row.first_cursor = FirstCursorFrom::Literal("0".into()));
     assert!(matches!(first.first(), First::Literal(cursor) if cursor.as_str() == "0"));
     assert!(matches!(sse("sse", |_| {}).first(), First::Nothing));
 }
