@@ -44,8 +44,6 @@ struct State {
     clients: Vec<Sender<Act>>,
     /// The next requests for the stream are answered so.
     statuses: Vec<u16>,
-    /// Sent at the start of each stream.
-    greeting: String,
     /// The body at `/boot`.
     boot: String,
     /// With which status a point that is forgotten is answered; 200: with all there is.
@@ -120,10 +118,6 @@ impl SseServer {
         self.state.lock().unwrap().statuses.extend(statuses);
     }
 
-    pub(crate) fn greet(&self, text: &str) {
-        text.clone_into(&mut self.state.lock().unwrap().greeting);
-    }
-
     pub(crate) fn boot(&self, body: &str) {
         body.clone_into(&mut self.state.lock().unwrap().boot);
     }
@@ -178,7 +172,7 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
             missed.map(|(number, name, data)| block(*number, name, data)).collect();
         let (sender, orders) = channel();
         state.clients.push(sender);
-        (orders, state.greeting.clone() + &missed)
+        (orders, missed)
     };
     let head =
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -188,17 +182,14 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
 }
 
 fn obey(mut socket: TcpStream, orders: &Receiver<Act>) {
-    let mut hangs = false;
     for act in orders {
         match act {
-            Act::Send(text) if !hangs => {
+            Act::Send(text) => {
                 if !chunk(&mut socket, &text) {
                     return;
                 }
             }
-            Act::Send(_) => {}
             Act::Hang => {
-                hangs = true;
                 // Until the client goes.
                 let mut rest = [0];
                 drop(std::io::Read::read(&mut socket, &mut rest));

@@ -21,8 +21,6 @@ const FIELDS_MAX: usize = 20;
 /// Public names with more than one meaning, each with the reason.
 const NAMES: &[(&str, &str)] = &[
     ("Cause", "each family has causes of its own"),
-    ("FirstCursor", "what is configured, and the same in the core's terms"),
-    ("Identity", "where it stands in a server's frames, and what it is in a record"),
     ("IncidentSummary", "each family tells of its own incidents"),
     ("OpenIncident", "each family writes down its own incidents"),
     ("Strategy", "each family has strategies of its own"),

@@ -53,8 +53,8 @@ pub use error::{ConfigErrors, Place, Problem};
 pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
 pub use sse::{
-    AliveOn, CursorAt, CursorVia, Factor, FirstCursor, GapCheck, Group, Identity, Interval, NameAt,
-    ResumeStrategy, Row, SseTable,
+    AliveOn, CursorAt, CursorVia, Factor, FirstCursorFrom, GapCheck, Group, IdentityAt, Interval,
+    NameAt, ResumeStrategy, Row, SseTable,
 };
 pub use stream::{
     BackoffTable, Dialect, HygieneTable, InformTable, LedgerTable, RecoveryTable, Strategy,

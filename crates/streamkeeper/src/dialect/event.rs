@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 use std::hash::{DefaultHasher, Hasher};
 
-use streamkeeper_core::id::UserKey;
+use streamkeeper_core::id::{Cursor, UserKey};
 use streamkeeper_core::policy::Datum;
 use streamkeeper_core::time::{Timestamp, UtcDay};
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
 use super::part::Part;
-use streamkeeper_core::id::Cursor;
 
 /// What kind of event it is. Ids of different kinds do not meet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +45,18 @@ pub(crate) struct Event {
     pub(super) checksum: Part,
     pub(super) user_id: Option<Part>,
     pub(super) record_type: Option<Part>,
-    /// What its server calls it; none: `message`. Of [`EventKind::Named`] alone.
+    /// Of [`EventKind::Named`] alone; apart, so that the others are no larger for it.
+    pub(super) named: Option<Box<Named>>,
+    pub(crate) data: Text,
+}
+
+/// What an event has of a server that names its events.
+pub(super) struct Named {
+    /// What it is called; none: `message`.
     pub(super) name: Option<Label>,
     /// Its data is text that is no JSON.
-    pub(crate) is_text: bool,
-    /// What its server is to be asked with to go on behind it.
-    pub(crate) cursor: Option<Cursor>,
-    pub(crate) data: Text,
+    pub(super) is_text: bool,
+    pub(super) cursor: Option<Cursor>,
 }
 
 impl std::fmt::Debug for Event {
@@ -73,10 +77,21 @@ impl Event {
         match self.kind.fixed() {
             Some(fixed) => Cow::Borrowed(fixed),
             None => {
-                let name = self.name.as_ref().map_or("message", Label::as_str);
+                let name = self.named.as_ref().and_then(|named| named.name.as_ref());
+                let name = name.map_or("message", Label::as_str);
                 Cow::Owned(format!("sse.{name}"))
             }
         }
+    }
+
+    /// Whether its data is text that is no JSON.
+    pub(crate) fn is_text(&self) -> bool {
+        self.named.as_ref().is_some_and(|named| named.is_text)
+    }
+
+    /// What its server is to be asked with to go on behind it.
+    pub(crate) fn cursor(&self) -> Option<&Cursor> {
+        self.named.as_ref()?.cursor.as_ref()
     }
 
     /// The service's id of the user.

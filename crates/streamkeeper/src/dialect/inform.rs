@@ -113,9 +113,7 @@ pub(crate) fn read(frame: Frame) -> Reading {
         checksum: part(identity.checksum),
         user_id: identity.user_id.map(part),
         record_type: identity.record_type.map(part),
-        name: None,
-        is_text: false,
-        cursor: None,
+        named: None,
         data: event.data,
     })
 }

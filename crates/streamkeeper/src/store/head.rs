@@ -52,7 +52,7 @@ impl Writer {
         let head = if event.kind == EventKind::Named {
             id = own_id(event, differs);
             let id = (differs || !is_keyed).then_some(&*id);
-            Head::V3 { id, kind, is_text: event.is_text, replayed }
+            Head::V3 { id, kind, is_text: event.is_text(), replayed }
         } else if is_keyed && event.checksum_is_number() {
             Head::V2 { kind, subject, replayed }
         } else {

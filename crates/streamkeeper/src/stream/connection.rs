@@ -7,36 +7,21 @@
 
 mod read_loop;
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
-use bytes::Bytes;
-use futures_util::FutureExt as _;
 use streamkeeper_core::classify::{End, Refusal};
-use streamkeeper_core::cursored::{self, GapSign};
-use streamkeeper_core::id::{ConnectionId, Reader};
-use streamkeeper_core::marked;
+use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::policy::Input;
-use streamkeeper_core::time::Instant;
-use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
-use streamkeeper_sse::{Decoder, Limits};
 use tokio::sync::Notify;
 
-use crate::base::budget::Budget;
-use crate::base::clock::{Clock, wall};
 use crate::base::reports::Reports;
-use crate::config::StreamConfig;
 use crate::dialect::sse::{Ask, Opened};
-use crate::dialect::{Dialect, FrameReader, Reading};
+use crate::dialect::{Dialect, FrameReader};
 use crate::observe::counts::OPENED;
-use crate::observe::registry::{Counters, StreamEntry};
-use crate::observe::tally::Tally;
-use crate::store::batch::Batch;
-use crate::store::writer::Writer;
-use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
+use crate::observe::registry::Counters;
+use crate::transport::{Control, OpenError, OpenErrorKind};
 
 use super::documents;
 use super::tools::Tools;

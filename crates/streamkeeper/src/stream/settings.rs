@@ -108,11 +108,11 @@ fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
             ResumeStrategy::Reconnect => Strategy::Reconnect,
         },
         first_cursor: match &row.first_cursor {
-            config::FirstCursor::None => FirstCursor::None,
-            config::FirstCursor::Literal(text) => {
+            config::FirstCursorFrom::None => FirstCursor::None,
+            config::FirstCursorFrom::Literal(text) => {
                 Cursor::new(text).map_or(FirstCursor::None, FirstCursor::Literal)
             }
-            config::FirstCursor::Document { .. } => FirstCursor::Ask,
+            config::FirstCursorFrom::Document { .. } => FirstCursor::Ask,
         },
         full_state: row.full_state,
         resync: row.resync.is_some(),

@@ -75,7 +75,7 @@ pub struct Row {
     /// How the server is asked with it. Default: the header `Last-Event-ID`.
     pub cursor_via: CursorVia,
     /// Where the identity of an event stands. Default: it is the cursor.
-    pub identity: Identity,
+    pub identity: IdentityAt,
     /// Names of events that prove life and carry nothing.
     pub heartbeats: Vec<String>,
     /// Names of events that are neither data nor life.
@@ -83,7 +83,7 @@ pub struct Row {
     /// Where an event's name stands. Default: in the field of server-sent events.
     pub name: NameAt,
     /// What to ask with before there is a cursor. Default: nothing.
-    pub first_cursor: FirstCursor,
+    pub first_cursor: FirstCursorFrom,
     /// Names of a last event: the end that follows is a planned one.
     pub end: Vec<String>,
     /// What shows that the resume point was lost. Default: nothing.
@@ -109,11 +109,11 @@ impl Default for Row {
             stale_floor: Duration::from_secs(5),
             cursor: CursorAt::Id,
             cursor_via: CursorVia::LastEventId,
-            identity: Identity::Cursor,
+            identity: IdentityAt::Cursor,
             heartbeats: Vec::new(),
             ignore: Vec::new(),
             name: NameAt::Event,
-            first_cursor: FirstCursor::None,
+            first_cursor: FirstCursorFrom::None,
             end: Vec::new(),
             gap_check: GapCheck::None,
             resync: None,
@@ -244,7 +244,7 @@ pub enum CursorVia {
 
 /// Where the identity of an event stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
+pub enum IdentityAt {
     /// Its own cursor is its identity.
     Cursor,
     /// At a pointer into the data.
@@ -264,7 +264,7 @@ pub enum NameAt {
 
 /// What to ask with before there is a cursor.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FirstCursor {
+pub enum FirstCursorFrom {
     /// Nothing.
     None,
     /// This.

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    AliveOn, CursorAt, CursorVia, Factor, FirstCursor, GapCheck, Group, Identity, Interval, NameAt,
+    AliveOn, CursorAt, CursorVia, Factor, FirstCursorFrom, GapCheck, Group, IdentityAt, Interval,
+    NameAt,
 };
 use crate::config::values::{Given, duration, texts};
 
@@ -53,11 +54,11 @@ pub(super) fn cursor(given: &Given) -> Result<CursorAt, String> {
     })
 }
 
-pub(super) fn identity(given: &Given) -> Result<Identity, String> {
+pub(super) fn identity(given: &Given) -> Result<IdentityAt, String> {
     Ok(match place(given, "cursor")? {
-        Place::Word => Identity::Cursor,
-        Place::Pointer(pointer) => Identity::Pointer(pointer),
-        Place::None => Identity::None,
+        Place::Word => IdentityAt::Cursor,
+        Place::Pointer(pointer) => IdentityAt::Pointer(pointer),
+        Place::None => IdentityAt::None,
     })
 }
 
@@ -108,15 +109,15 @@ pub(super) fn cursor_via(given: &Given) -> Result<CursorVia, String> {
 /// What stands for a cursor in a template.
 pub(crate) const CURSOR: &str = "{cursor}";
 
-pub(super) fn first_cursor(given: &Given) -> Result<FirstCursor, String> {
+pub(super) fn first_cursor(given: &Given) -> Result<FirstCursorFrom, String> {
     if let Some([url, pointer]) = table(&given.value, ["url", "pointer"])
         && is_pointer(&pointer)
     {
-        return Ok(FirstCursor::Document { url, pointer });
+        return Ok(FirstCursorFrom::Document { url, pointer });
     }
     match given.value.as_str() {
-        Some("none") => Ok(FirstCursor::None),
-        Some(literal) if !literal.is_empty() => Ok(FirstCursor::Literal(literal.to_owned())),
+        Some("none") => Ok(FirstCursorFrom::None),
+        Some(literal) if !literal.is_empty() => Ok(FirstCursorFrom::Literal(literal.to_owned())),
         _ => Err("must be \"none\", the cursor itself in quotes, or \
                   { url = \"/boot\", pointer = \"/resume_point\" }"
             .into()),

@@ -1,13 +1,13 @@
 //! How a server is asked for its stream, and for what is beside it.
 
 use streamkeeper_call::encode;
+use streamkeeper_core::id::Cursor;
 
 use crate::config::sse::values::CURSOR;
-use crate::config::{CursorVia, FirstCursor, Interval, Row};
+use crate::config::{CursorVia, FirstCursorFrom, Interval, Row};
 use crate::transport::{header_value, resolve};
 
 use super::pointer::Pointer;
-use streamkeeper_core::id::Cursor;
 
 /// A request for the stream; whoever connects adds what is secret.
 #[derive(PartialEq, Eq)]
@@ -52,10 +52,11 @@ impl Document {
         Some(Self { url: resolve(base, url)?, pointer: Pointer::new(pointer) })
     }
 
-    /// The text or number that it says.
+    /// The text or number that it says, if it is not empty.
     pub(crate) fn says(&self, body: &[u8]) -> Option<String> {
         let text = str::from_utf8(body).ok()?;
-        Some(self.pointer.find(text.trim_start_matches('\u{feff}'))?.into_owned())
+        let said = self.pointer.find(text.trim_start_matches('\u{feff}'))?;
+        Some(said.into_owned()).filter(|said| !said.is_empty())
     }
 }
 
@@ -83,10 +84,10 @@ impl Places {
             _ => None,
         };
         let first_cursor = match &row.first_cursor {
-            FirstCursor::Document { url: document, pointer } => {
+            FirstCursorFrom::Document { url: document, pointer } => {
                 Document::new(url, document, pointer)
             }
-            FirstCursor::None | FirstCursor::Literal(_) => None,
+            FirstCursorFrom::None | FirstCursorFrom::Literal(_) => None,
         };
         let resync = row.resync.as_ref().and_then(|document| resolve(url, document));
         Self {
@@ -192,7 +193,7 @@ mod tests {
     fn documents_are_beside_the_stream() {
         let row = Row {
             interval: Interval::Document { url: "/api/boot".into(), pointer: "/heartbeat".into() },
-            first_cursor: FirstCursor::Document { url: "boot".into(), pointer: "/at".into() },
+            first_cursor: FirstCursorFrom::Document { url: "boot".into(), pointer: "/at".into() },
             resync: Some("https://f.org/all".into()),
             ..Row::default()
         };
@@ -202,7 +203,7 @@ mod tests {
         assert_eq!(first_cursor.url, "https://e.org/a/boot");
         assert_eq!(resync.as_deref(), Some("https://f.org/all"));
         assert_eq!(interval.says(b"\xef\xbb\xbf{\"heartbeat\": 20.5}").as_deref(), Some("20.5"));
-        for body in [&b"{\"at\":null}"[..], b"{}", b"nonsense", b"\xff"] {
+        for body in [&b"{\"at\":null}"[..], b"{\"at\":\"\"}", b"{}", b"nonsense", b"\xff"] {
             assert_eq!(first_cursor.says(body), None);
         }
         assert_eq!(first_cursor.says(b"{\"at\": 17}").as_deref(), Some("17"));

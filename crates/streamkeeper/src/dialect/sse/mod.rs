@@ -17,14 +17,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use streamkeeper_call::Response;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use crate::config::{FirstCursor, NameAt, Row, SseTable, StreamConfig};
+use crate::config::{FirstCursorFrom, NameAt, Row, SseTable, StreamConfig};
 
-use super::event::{Event, EventKind};
+use super::event::{Event, EventKind, Named};
 use super::part::Part;
-use streamkeeper_core::id::Cursor;
 
 use self::ask::Places;
 use self::identity::OwnKeys;
@@ -61,7 +61,7 @@ pub(crate) enum First<'a> {
 
 impl Sse {
     pub(crate) fn new(config: &StreamConfig, table: &SseTable) -> Arc<Self> {
-        use crate::config::{CursorAt, Identity, Interval};
+        use crate::config::{CursorAt, IdentityAt, Interval};
         let row = table.row.clone();
         let pointer = |text: &str| Some(Pointer::new(text));
         let pointers = Pointers {
@@ -70,8 +70,8 @@ impl Sse {
                 CursorAt::Id | CursorAt::None => None,
             },
             identity: match &row.identity {
-                Identity::Pointer(text) => pointer(text),
-                Identity::Cursor | Identity::None => None,
+                IdentityAt::Pointer(text) => pointer(text),
+                IdentityAt::Cursor | IdentityAt::None => None,
             },
             name: match &row.name {
                 NameAt::Pointer(text) => pointer(text),
@@ -104,10 +104,10 @@ impl Sse {
     /// What to ask with before there is a cursor.
     pub(crate) fn first(&self) -> First<'_> {
         match (&self.row.first_cursor, &self.places.first_cursor) {
-            (FirstCursor::Literal(text), _) => {
+            (FirstCursorFrom::Literal(text), _) => {
                 Cursor::new(text).map_or(First::Nothing, First::Literal)
             }
-            (FirstCursor::Document { .. }, Some(document)) => First::Document(document),
+            (FirstCursorFrom::Document { .. }, Some(document)) => First::Document(document),
             _ => First::Nothing,
         }
     }
@@ -166,9 +166,7 @@ fn named(name: Option<Label>, key: Part, cursor: Option<Cursor>, data: Text) -> 
         checksum: Part::Beside("".into()),
         user_id: None,
         record_type: None,
-        is_text: !is_json(data.as_str()),
-        name,
-        cursor,
+        named: Some(Box::new(Named { name, is_text: !is_json(data.as_str()), cursor })),
         data,
     }
 }

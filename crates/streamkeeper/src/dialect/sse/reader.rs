@@ -7,15 +7,15 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use streamkeeper_core::cursored::GapSign;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_sse::{Event as Block, Frame, Label};
 
-use crate::config::{AliveOn, CursorAt, GapCheck, Identity, Interval};
+use crate::config::{AliveOn, CursorAt, GapCheck, IdentityAt, Interval};
 
 use super::super::Reading;
 use super::super::part::Part;
 use super::{Sse, named, seconds};
-use streamkeeper_core::cursored::GapSign;
-use streamkeeper_core::id::Cursor;
 
 /// A server's longest wish that is told; what is longer is told as this.
 const RETRY_MAX: Duration = Duration::from_secs(60 * 60);
@@ -144,9 +144,9 @@ impl Sse {
     fn key_of(&self, block: &Block, cursor: Option<&str>) -> Part {
         let data = block.data.as_str();
         let found = match &self.row.identity {
-            Identity::Cursor => cursor.map(Cow::Borrowed),
-            Identity::Pointer(_) => self.pointers.identity.as_ref().and_then(|at| at.find(data)),
-            Identity::None => None,
+            IdentityAt::Cursor => cursor.map(Cow::Borrowed),
+            IdentityAt::Pointer(_) => self.pointers.identity.as_ref().and_then(|at| at.find(data)),
+            IdentityAt::None => None,
         };
         match found.filter(|key| !key.is_empty()) {
             Some(key) => Part::new(key, data),

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use streamkeeper_core::cursored::GapSign;
 use streamkeeper_sse::{Decoder, Frame, Limits};
 
 use super::*;
 use crate::config::StreamConfig;
 use crate::dialect::Reading;
-use streamkeeper_core::cursored::GapSign;
 
 fn sse(preset: &str, change: impl FnOnce(&mut Row)) -> Arc<Sse> {
     let mut table = SseTable::preset(preset).unwrap();
@@ -19,16 +19,16 @@ fn sse(preset: &str, change: impl FnOnce(&mut Row)) -> Arc<Sse> {
 
 /// In words: a reading without what a test cannot know.
 fn words(reading: &Reading) -> String {
-    let cursor = |cursor: &Option<Cursor>| {
-        cursor.as_ref().map_or(String::new(), |cursor| format!(" @{}", cursor.as_str()))
+    let cursor = |cursor: Option<&Cursor>| {
+        cursor.map_or(String::new(), |cursor| format!(" @{}", cursor.as_str()))
     };
     match reading {
         Reading::Event(event) => {
             let key = if event.key().starts_with("own-") { "own" } else { event.key() };
-            let form = if event.is_text { "text" } else { "json" };
-            format!("{} {key} {form}{}", event.type_name(), cursor(&event.cursor))
+            let form = if event.is_text() { "text" } else { "json" };
+            format!("{} {key} {form}{}", event.type_name(), cursor(event.cursor()))
         }
-        Reading::Cursor(at) => format!("cursor{}", cursor(&Some(at.clone()))),
+        Reading::Cursor(at) => format!("cursor{}", cursor(Some(at))),
         Reading::Gap(sign) => format!("gap {sign:?}"),
         Reading::Interval(every) => format!("interval {every:?}"),
         Reading::Retry(wait) => format!("retry {wait:?}"),
@@ -51,7 +51,8 @@ fn readings(reader: &mut SseReader, text: &str) -> Vec<Reading> {
 }
 
 fn read_as(sse: &Arc<Sse>, asked: &str, text: &str) -> Vec<String> {
-    let mut reader = sse.reader(Cursor::new(asked).as_ref());
+    let asked = Cursor::new(asked).filter(|_| !asked.is_empty());
+    let mut reader = sse.reader(asked.as_ref());
     readings(&mut reader, text).iter().map(words).collect()
 }
 
@@ -109,7 +110,8 @@ fn wikimedia_knows_an_event_by_its_own_id() {
 fn mercure_says_in_a_header_where_it_goes_on() {
     let sse = sse("mercure", |_| {});
     let opened = |asked: &str, said: Option<&'static str>| {
-        let reader = sse.reader(Cursor::new(asked).as_ref());
+        let asked = Cursor::new(asked).filter(|_| !asked.is_empty());
+        let reader = sse.reader(asked.as_ref());
         reader.opened(|name| said.filter(|_| name.eq_ignore_ascii_case("last-event-id"))).gap
     };
     assert_eq!(opened("urn:1", Some("urn:1")), None);
@@ -274,8 +276,8 @@ fn a_header_may_announce_the_interval() {
 
 #[test]
 fn an_identity_may_be_a_pointer_and_what_has_none_is_new() {
-    use crate::config::Identity;
-    let sse = sse("sse", |row| row.identity = Identity::Pointer("/id".into()));
+    use crate::config::IdentityAt;
+    let sse = sse("sse", |row| row.identity = IdentityAt::Pointer("/id".into()));
     let text = concat!(
         "id: 1\ndata: {\"id\": 12345678901234567890}\n\nid: 2\ndata: {\"id\": null}\n\n",
         "id: 3\ndata: no json\n\nid: 4\ndata: {\"id\": \"a\\u00e9\"}\n\n",
@@ -315,13 +317,13 @@ fn an_id_that_nobody_can_ask_with_is_an_identity_and_no_cursor() {
     let long = "x".repeat(5_000);
     let told = readings(&mut reader, &format!("id: {long}\ndata: 1\n\n"));
     let [Reading::Event(event)] = &told[..] else { panic!("an event") };
-    assert!(event.key() == long && event.cursor.is_none());
+    assert!(event.key() == long && event.cursor().is_none());
     assert_eq!(reader.unusable(), 1);
 }
 
 #[test]
 fn the_first_cursor_may_be_written_down() {
-    let first = sse("sse", |row| row.first_cursor = FirstCursor::Literal("0".into()));
+    let first = sse("sse", |row| row.first_cursor = FirstCursorFrom::Literal("0".into()));
     assert!(matches!(first.first(), First::Literal(cursor) if cursor.as_str() == "0"));
     assert!(matches!(sse("sse", |_| {}).first(), First::Nothing));
 }
@@ -332,7 +334,10 @@ fn a_snapshot_is_an_event_of_its_own() {
     assert_eq!(sse.resync(), Some("https://e.org/all"));
     let body = Bytes::from_static(b"[1]");
     let (one, two) = (sse.snapshot(&body), sse.snapshot(&body));
-    assert_eq!((&*one.type_name(), one.data.as_str(), one.is_text), ("sse.snapshot", "[1]", false));
+    assert_eq!(
+        (&*one.type_name(), one.data.as_str(), one.is_text()),
+        ("sse.snapshot", "[1]", false)
+    );
     assert_ne!(one.key(), two.key());
 }
 
@@ -351,5 +356,43 @@ fn a_refusal_says_what_to_do_and_nothing_of_the_server() {
         let said = refusal(&Response { status, retry_after: None, body: body.clone() });
         assert!(said.starts_with(&format!("the server answered {status}: ")), "{said}");
         assert!(!said.contains("MARKER"));
+    }
+}
+
+proptest::proptest! {
+    /// Whatever comes, each frame is told as one thing that proves life or does not, and the cursor that is told
+    /// last is the newest that came.
+    #[test]
+    fn each_frame_is_told_once(
+        preset in proptest::sample::select(vec!["sse", "pilcrow", "horizon", "journald", "mastodon"]),
+        lines in proptest::collection::vec(
+            "(id|data|event|retry|:|x)?(: ?)?(heartbeat|close|open|7|\\{\"event\": ?\"a\", ?\"__CURSOR\":1\\})?", 0..20
+        ),
+    ) {
+        let sse = sse(preset, |row| row.gap_check = crate::config::GapCheck::Sequence);
+        let mut reader = sse.reader(None);
+        for frame in frames(&format!("{}\n\n", lines.join("\n"))) {
+            let id = match &frame {
+                Frame::Event(block) => block.id.clone().filter(|id| !id.is_empty()),
+                Frame::Comment(_) => None,
+            };
+            let mut told = Vec::new();
+            reader.read(frame, &mut |reading| told.push(reading));
+            let is_one = |reading: &&Reading| {
+                matches!(
+                    reading,
+                    Reading::Alive | Reading::Ignored | Reading::Heartbeat | Reading::Event(_)
+                )
+            };
+            proptest::prop_assert_eq!(told.iter().filter(is_one).count(), 1);
+            let at = told.iter().rev().find_map(|reading| match reading {
+                Reading::Event(event) => event.cursor(),
+                Reading::Cursor(cursor) => Some(cursor),
+                _ => None,
+            });
+            if sse.row.cursor == crate::config::CursorAt::Id {
+                proptest::prop_assert_eq!(at.map(Cursor::as_str), id.as_ref().map(Label::as_str));
+            }
+        }
     }
 }

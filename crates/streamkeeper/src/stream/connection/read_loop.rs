@@ -4,38 +4,27 @@
 //! silence does not count meanwhile.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use actix::{Actor, AsyncContext, Context, Handler, Message};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use streamkeeper_core::classify::{End, Refusal};
+use streamkeeper_core::classify::End;
 use streamkeeper_core::cursored::{self, GapSign};
 use streamkeeper_core::id::{ConnectionId, Reader};
 use streamkeeper_core::marked;
 use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
-use streamkeeper_core::watchdog::{Lack, Signal, Watchdog, WatchdogConfig};
+use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
 use streamkeeper_sse::{Decoder, Limits};
-use tokio::sync::Notify;
 
-use crate::base::budget::Budget;
-use crate::base::clock::{Clock, wall};
-use crate::base::reports::Reports;
-use crate::config::StreamConfig;
-use crate::dialect::sse::{Ask, Opened};
+use crate::base::clock::wall;
 use crate::dialect::{Dialect, FrameReader, Reading};
-use crate::observe::counts::OPENED;
 use crate::observe::registry::{Counters, StreamEntry};
-use crate::observe::tally::Tally;
 use crate::store::batch::Batch;
-use crate::store::writer::Writer;
-use crate::transport::{Control, EndKind, HttpTransport, OpenError, OpenErrorKind, SseResponse};
+use crate::transport::{EndKind, SseResponse};
 
-use super::super::documents;
-use super::super::rhythm::Rhythm;
 use super::super::settings::limits;
 use super::super::tools::Tools;
 use super::Hold;
@@ -125,7 +114,12 @@ impl ReadLoop {
 
     /// Reads to the end of the body; the response, and with it the socket, is dropped on return. `gap`: its
     /// head says already that the resume point was lost.
-    async fn read(mut self, mut response: SseResponse, hold: &Hold, gap: Option<GapSign>) -> End {
+    pub(super) async fn read(
+        mut self,
+        mut response: SseResponse,
+        hold: &Hold,
+        gap: Option<GapSign>,
+    ) -> End {
         if !self.wait_behind(gap, hold).await {
             return End::Killed;
         }
@@ -246,7 +240,7 @@ impl ReadLoop {
                     self.report(Input::Data(connection));
                 }
                 read.alive = true;
-                read.batch.cursor = event.cursor.clone().or(read.batch.cursor.take());
+                read.batch.cursor = event.cursor().cloned().or(read.batch.cursor.take());
                 read.batch.events.push(event);
             }
             Reading::Garbled => {

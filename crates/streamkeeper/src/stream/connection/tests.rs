@@ -6,6 +6,8 @@ use streamkeeper_core::id::{Epoch, SlotId};
 use crate::dialect::inform::Inform;
 
 use super::*;
+use crate::base::clock::Clock;
+use streamkeeper_core::id::Reader;
 
 /// An actor whose one future panics while it holds a connection's end.
 struct Doomed(Option<Ending>);

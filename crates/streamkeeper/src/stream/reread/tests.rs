@@ -17,7 +17,6 @@ use crate::dialect::inform::Inform;
 use crate::observe::registry::Registry;
 use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::writer::WriterPool;
-use crate::stream::tools::Tools;
 use crate::transport::{HttpTransport, TransportSettings};
 
 use super::*;
