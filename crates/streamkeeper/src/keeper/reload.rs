@@ -32,6 +32,9 @@ impl Plan {
                     if before.ledger != stream.ledger {
                         keys.push(format!("stream.{}.ledger", stream.name));
                     }
+                    if before.as_inform().is_some() != stream.as_inform().is_some() {
+                        keys.push(format!("stream.{}.dialect", stream.name));
+                    }
                     if before.queue_bytes != stream.queue_bytes {
                         keys.push(format!("stream.{}.queue_bytes", stream.name));
                     }

@@ -102,6 +102,12 @@ pub(super) fn policy(config: &StreamConfig) -> Policy {
 /// The configuration of a cursored stream, in the core's terms.
 fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
     let row = &table.row;
+    if row.group == config::Group::All {
+        tracing::warn!(
+            stream = config.name,
+            "sse.group = \"all\" is not carried out by this version: a stale stream is started anew alone",
+        );
+    }
     CursoredConfig {
         strategy: match table.strategy {
             ResumeStrategy::Resume => Strategy::Resume,
