@@ -23,6 +23,28 @@ pub enum Shows {
     Sequence,
 }
 
+/// When it hurts to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A sign of a lost point is read.
+    Sign,
+    /// A connection is open.
+    Opened,
+    /// A connection has ended.
+    Ended,
+}
+
+/// What a shell must not do, to show that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naive {
+    /// It reads on behind a sign of a lost point.
+    ReadsOn,
+    /// It starts with the cursor of the last state, also if the commits know a newer one.
+    OldState,
+    /// It says that everything is committed while something waits.
+    FlushedAtOnce,
+}
+
 /// What goes wrong, or is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -40,6 +62,8 @@ pub enum Fault {
     Forgets,
     /// Our process dies, and is started again after so long.
     Crash(Millis),
+    /// Our process dies so long after the next time that this happens.
+    DiesAfter(Moment, Millis),
     /// Our process is stopped in order, and started again after so long.
     Stop(Millis),
     /// Nothing becomes durable for so long.
@@ -93,6 +117,8 @@ pub struct Plan {
     pub identity: bool,
     /// The cursor is kept in the commit of its event.
     pub cursor_in_commit: bool,
+    /// What the shell does wrong.
+    pub naive: Option<Naive>,
     /// What goes wrong, and when.
     pub faults: Vec<(Millis, Fault)>,
     /// Nothing goes wrong from then on.
@@ -131,6 +157,7 @@ impl Plan {
             commit: rng.u64(1..=200),
             identity,
             cursor_in_commit: !identity || rng.bool(),
+            naive: None,
             faults: Vec::new(),
             calm_at,
         };
@@ -167,7 +194,7 @@ fn config(rng: &mut fastrand::Rng, ids: bool, heartbeat: Millis) -> CursoredConf
 fn fault(rng: &mut fastrand::Rng) -> Fault {
     let long = rng.u64(1..=600) * SECOND;
     let short = rng.u64(1..=30) * SECOND;
-    match rng.u8(..17) {
+    match rng.u8(..20) {
         0 | 1 => Fault::Hang,
         2 | 3 => Fault::Reset,
         4 => Fault::Cut,
@@ -181,6 +208,10 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
         13 => Fault::DiskWaits(short),
         14 => Fault::NoSnapshot(long),
         15 => Fault::Pause(long),
+        16..=18 => {
+            let moment = [Moment::Sign, Moment::Opened, Moment::Ended][rng.usize(..3)];
+            Fault::DiesAfter(moment, rng.u64(..300))
+        }
         _ if rng.bool() => Fault::Reconnect,
         _ => Fault::Recover,
     }
