@@ -10,6 +10,8 @@ use streamkeeper_core::id::Cursor;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_simulator::model::{HOUR, MINUTE, Millis, SECOND};
 
+use crate::plan::one_of;
+
 /// How the server shows that it has forgotten a resume point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shows {
@@ -131,9 +133,10 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let ids = rng.u8(..5) > 0;
-        let shows =
-            [Shows::Status(404), Shows::Status(410), Shows::Event, Shows::Header, Shows::Sequence]
-                [rng.usize(..5)];
+        let shows = one_of(
+            &mut rng,
+            [Shows::Status(404), Shows::Status(410), Shows::Event, Shows::Header, Shows::Sequence],
+        );
         let identity = ids && rng.u8(..4) > 0;
         let heartbeat = rng.u64(3..=20) * SECOND;
         let calm_at = rng.u64(10..=120) * MINUTE;
@@ -145,12 +148,12 @@ impl Plan {
             resumes_at: identity && rng.u8(..4) == 0,
             from_oldest: identity && shows != Shows::Sequence && rng.bool(),
             keeps: rng.u64(1..=30) * MINUTE,
-            every: [300, 3 * SECOND, 60 * SECOND][rng.usize(..3)],
+            every: one_of(&mut rng, [300, 3 * SECOND, 60 * SECOND]),
             heartbeat,
             life: (rng.u8(..3) == 0).then(|| rng.u64(30..=900) * SECOND),
             names_end: rng.bool(),
             retry: (rng.u8(..3) == 0)
-                .then(|| [0, 10, 2 * SECOND, 5 * SECOND, HOUR][rng.usize(..5)]),
+                .then(|| one_of(&mut rng, [0, 10, 2 * SECOND, 5 * SECOND, HOUR])),
             hears_half_close: rng.bool(),
             latency: rng.u64(1..=200),
             mailbox: rng.u64(1..=20),
@@ -198,8 +201,8 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
         0 | 1 => Fault::Hang,
         2 | 3 => Fault::Reset,
         4 => Fault::Cut,
-        5 => Fault::Refuses([401, 403][rng.usize(..2)], long),
-        6 => Fault::Refuses([429, 500, 503][rng.usize(..3)], long),
+        5 => Fault::Refuses(one_of(rng, [401, 403]), long),
+        6 => Fault::Refuses(one_of(rng, [429, 500, 503]), long),
         7 => Fault::Refuses(204, short),
         8 => Fault::Drops(long),
         9 => Fault::Forgets,
@@ -209,7 +212,7 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
         14 => Fault::NoSnapshot(long),
         15 => Fault::Pause(long),
         16..=18 => {
-            let moment = [Moment::Sign, Moment::Opened, Moment::Ended][rng.usize(..3)];
+            let moment = one_of(rng, [Moment::Sign, Moment::Opened, Moment::Ended]);
             Fault::DiesAfter(moment, rng.u64(..300))
         }
         _ if rng.bool() => Fault::Reconnect,
