@@ -328,6 +328,17 @@ impl Facts {
         Ok(())
     }
 
+    /// An event goes into the queue.
+    ///
+    /// # Errors
+    /// There is a snapshot to come before it.
+    pub fn queues(&self, plan: &Plan) -> Verdict {
+        if self.snapshot.owed && plan.config.resync {
+            return Err("an event goes before the snapshot".into());
+        }
+        Ok(())
+    }
+
     /// Events are accepted.
     ///
     /// # Errors

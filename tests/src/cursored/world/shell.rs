@@ -175,6 +175,8 @@ impl World {
         if !std::mem::replace(&mut wire.told_data, true) {
             self.report(place, Input::Data);
         }
+        let verdict = self.facts.queues(&self.plan);
+        self.check(verdict);
         self.ask_ledger(Job::Event(id, event));
     }
 
