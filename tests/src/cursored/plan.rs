@@ -1,7 +1,5 @@
 //! Everything that a run depends on, drawn from its seed.
 
-#![expect(clippy::indexing_slicing, reason = "what is drawn is below the length")]
-
 use std::time::Duration;
 
 use streamkeeper_core::cursored::{CursoredConfig, FirstCursor, Strategy};
