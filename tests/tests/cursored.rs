@@ -1,7 +1,7 @@
 //! Two hundred seeds of the simulation of streams that go on from a cursor; `make sim FAMILY=cursored` runs
 //! more.
 
-use streamkeeper_tests::cursored::{Plan, run};
+use streamkeeper_tests::cursored::{Plan, plan::Naive, run};
 
 const SEEDS: u64 = 200;
 
@@ -28,4 +28,27 @@ fn a_seed_is_a_run_and_the_same_run_every_time() {
         let [one, two] = [(); 2].map(|()| run(Plan::draw(seed), false));
         assert_eq!(format!("{one:?}"), format!("{two:?}"));
     }
+}
+
+/// How many of the seeds find it.
+fn found(naive: Naive, suits: impl Fn(&Plan) -> bool) -> usize {
+    let plans = (1..).map(Plan::draw).filter(suits).take(60);
+    let runs = plans.map(|plan| run(Plan { naive: Some(naive), ..plan }, false));
+    runs.filter(|outcome| outcome.violation.is_some()).count()
+}
+
+#[test]
+fn a_shell_that_reads_on_behind_a_sign_forgets_gaps() {
+    let suits = |plan: &Plan| plan.ids && plan.cursor_in_commit && plan.config.resync;
+    assert!(found(Naive::ReadsOn, suits) > 0);
+}
+
+#[test]
+fn a_keeper_that_starts_with_an_old_cursor_delivers_twice_what_has_no_identity() {
+    assert!(found(Naive::OldState, |plan| plan.ids && !plan.identity) > 0);
+}
+
+#[test]
+fn a_ledger_that_says_too_early_that_all_is_committed_is_asked_for_it_again() {
+    assert!(found(Naive::FlushedAtOnce, |_| true) > 0);
 }

@@ -229,9 +229,7 @@ impl Facts {
                 self.incident = Some(*incident);
                 self.last_incident = *incident;
             }
-            Report::IncidentOver(summary) if self.incident.take() != Some(summary.id) => {
-                return Err(format!("{} ended without having begun", summary.id));
-            }
+            Report::IncidentOver(summary) => return self.over(summary.id),
             Report::Gap { incident, sign } => {
                 if self.incident != Some(*incident) {
                     return Err(format!("a gap outside of its incident {incident}"));
@@ -246,6 +244,14 @@ impl Facts {
             _ => {}
         }
         Ok(())
+    }
+
+    fn over(&mut self, incident: IncidentId) -> Verdict {
+        if self.incident.take() == Some(incident) {
+            Ok(())
+        } else {
+            Err(format!("{incident} ended without having begun"))
+        }
     }
 
     fn gap(&mut self, sign: Sign, due: &mut Option<Sign>, ledger: &Ledger) -> Verdict {
@@ -318,6 +324,17 @@ impl Facts {
                 Some(cursor) => Some(cursor + 1),
                 None => first.filter(|_| has_read),
             };
+        }
+        Ok(())
+    }
+
+    /// An event goes into the queue.
+    ///
+    /// # Errors
+    /// There is a snapshot to come before it.
+    pub fn queues(&self, plan: &Plan) -> Verdict {
+        if self.snapshot.owed && plan.config.resync {
+            return Err("an event goes before the snapshot".into());
         }
         Ok(())
     }

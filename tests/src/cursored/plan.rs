@@ -1,7 +1,5 @@
 //! Everything that a run depends on, drawn from its seed.
 
-#![expect(clippy::indexing_slicing, reason = "what is drawn is below the length")]
-
 use std::time::Duration;
 
 use streamkeeper_core::cursored::{CursoredConfig, FirstCursor, Strategy};
@@ -9,6 +7,8 @@ use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::id::Cursor;
 use streamkeeper_core::watchdog::WatchdogConfig;
 use streamkeeper_simulator::model::{HOUR, MINUTE, Millis, SECOND};
+
+use crate::plan::one_of;
 
 /// How the server shows that it has forgotten a resume point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +21,28 @@ pub enum Shows {
     Header,
     /// By ids that do not go on by one.
     Sequence,
+}
+
+/// When it hurts to die.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// A sign of a lost point is read.
+    Sign,
+    /// A connection is open.
+    Opened,
+    /// A connection has ended.
+    Ended,
+}
+
+/// What a shell must not do, to show that it is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Naive {
+    /// It reads on behind a sign of a lost point.
+    ReadsOn,
+    /// It starts with the cursor of the last state, also if the commits know a newer one.
+    OldState,
+    /// It says that everything is committed while something waits.
+    FlushedAtOnce,
 }
 
 /// What goes wrong, or is wanted.
@@ -40,6 +62,8 @@ pub enum Fault {
     Forgets,
     /// Our process dies, and is started again after so long.
     Crash(Millis),
+    /// Our process dies so long after the next time that this happens.
+    DiesAfter(Moment, Millis),
     /// Our process is stopped in order, and started again after so long.
     Stop(Millis),
     /// Nothing becomes durable for so long.
@@ -93,6 +117,8 @@ pub struct Plan {
     pub identity: bool,
     /// The cursor is kept in the commit of its event.
     pub cursor_in_commit: bool,
+    /// What the shell does wrong.
+    pub naive: Option<Naive>,
     /// What goes wrong, and when.
     pub faults: Vec<(Millis, Fault)>,
     /// Nothing goes wrong from then on.
@@ -105,9 +131,10 @@ impl Plan {
     pub fn draw(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let ids = rng.u8(..5) > 0;
-        let shows =
-            [Shows::Status(404), Shows::Status(410), Shows::Event, Shows::Header, Shows::Sequence]
-                [rng.usize(..5)];
+        let shows = one_of(
+            &mut rng,
+            [Shows::Status(404), Shows::Status(410), Shows::Event, Shows::Header, Shows::Sequence],
+        );
         let identity = ids && rng.u8(..4) > 0;
         let heartbeat = rng.u64(3..=20) * SECOND;
         let calm_at = rng.u64(10..=120) * MINUTE;
@@ -119,18 +146,19 @@ impl Plan {
             resumes_at: identity && rng.u8(..4) == 0,
             from_oldest: identity && shows != Shows::Sequence && rng.bool(),
             keeps: rng.u64(1..=30) * MINUTE,
-            every: [300, 3 * SECOND, 60 * SECOND][rng.usize(..3)],
+            every: one_of(&mut rng, [300, 3 * SECOND, 60 * SECOND]),
             heartbeat,
             life: (rng.u8(..3) == 0).then(|| rng.u64(30..=900) * SECOND),
             names_end: rng.bool(),
             retry: (rng.u8(..3) == 0)
-                .then(|| [0, 10, 2 * SECOND, 5 * SECOND, HOUR][rng.usize(..5)]),
+                .then(|| one_of(&mut rng, [0, 10, 2 * SECOND, 5 * SECOND, HOUR])),
             hears_half_close: rng.bool(),
             latency: rng.u64(1..=200),
             mailbox: rng.u64(1..=20),
             commit: rng.u64(1..=200),
             identity,
             cursor_in_commit: !identity || rng.bool(),
+            naive: None,
             faults: Vec::new(),
             calm_at,
         };
@@ -167,12 +195,12 @@ fn config(rng: &mut fastrand::Rng, ids: bool, heartbeat: Millis) -> CursoredConf
 fn fault(rng: &mut fastrand::Rng) -> Fault {
     let long = rng.u64(1..=600) * SECOND;
     let short = rng.u64(1..=30) * SECOND;
-    match rng.u8(..17) {
+    match rng.u8(..20) {
         0 | 1 => Fault::Hang,
         2 | 3 => Fault::Reset,
         4 => Fault::Cut,
-        5 => Fault::Refuses([401, 403][rng.usize(..2)], long),
-        6 => Fault::Refuses([429, 500, 503][rng.usize(..3)], long),
+        5 => Fault::Refuses(one_of(rng, [401, 403]), long),
+        6 => Fault::Refuses(one_of(rng, [429, 500, 503]), long),
         7 => Fault::Refuses(204, short),
         8 => Fault::Drops(long),
         9 => Fault::Forgets,
@@ -181,6 +209,10 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
         13 => Fault::DiskWaits(short),
         14 => Fault::NoSnapshot(long),
         15 => Fault::Pause(long),
+        16..=18 => {
+            let moment = one_of(rng, [Moment::Sign, Moment::Opened, Moment::Ended]);
+            Fault::DiesAfter(moment, rng.u64(..300))
+        }
         _ if rng.bool() => Fault::Reconnect,
         _ => Fault::Recover,
     }

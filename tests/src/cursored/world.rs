@@ -13,7 +13,7 @@ use streamkeeper_simulator::model::{MINUTE, Millis};
 
 use super::facts::Facts;
 use super::ledger::Ledger;
-use super::plan::{Plan, Shows};
+use super::plan::{Moment, Plan, Shows};
 use super::server::{Answer, Number, Server};
 use super::wire::{Sent, Wire};
 use crate::agenda::Agenda;
@@ -48,6 +48,8 @@ enum Happening {
     Work(u64),
     /// A process is started.
     Start,
+    /// The process dies.
+    Dies,
     /// The fault of that number strikes.
     Fault(usize),
     /// A person wants something of whatever process there is.
@@ -87,6 +89,8 @@ pub struct World {
     facts: Facts,
     /// Nothing becomes durable before.
     disk_waits_until: Millis,
+    /// The process dies so long after the next time that this happens.
+    dies_after: Option<(Moment, Millis)>,
     /// No snapshot is had before.
     no_snapshot_until: Millis,
     outcome: Outcome,
@@ -133,6 +137,7 @@ impl World {
             process: None,
             facts: Facts::default(),
             disk_waits_until: 0,
+            dies_after: None,
             no_snapshot_until: 0,
             outcome: Outcome::default(),
             trace,
@@ -192,6 +197,7 @@ impl World {
             }
             Happening::Work(process) => self.work(process),
             Happening::Start => self.start(),
+            Happening::Dies => self.crash(0),
             Happening::Fault(number) => self.strike(number),
             Happening::Person(input) => {
                 if self.process.is_some() {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use streamkeeper_core::marked::{Phase, StreamState};
+use streamkeeper_core::state::PolicyState;
 use streamkeeper_core::state::StateError;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Contents, KeptState, SinkPlace};
@@ -243,10 +244,10 @@ pub fn stats(data_dir: &Path, stream: &str) -> Result<LedgerStats, StatsError> {
 }
 
 /// The state that was kept, in the core's words.
-fn state(stream: &str, kept: Option<&KeptState>) -> Result<Option<StreamState>, StatsError> {
+fn state(stream: &str, kept: Option<&KeptState>) -> Result<Option<PolicyState>, StatsError> {
     let Some(KeptState { clean, bytes }) = kept else { return Ok(None) };
-    match StreamState::decode(bytes) {
-        Ok(state) => Ok(Some(StreamState { clean: *clean, ..state })),
+    match PolicyState::decode(bytes) {
+        Ok(state) => Ok(Some(state.with_clean(*clean))),
         Err(source) => Err(StatsError::State { stream: stream.to_owned(), source }),
     }
 }
@@ -260,13 +261,23 @@ pub fn made(data_dir: &Path, stream: &str) -> Result<Vec<String>, StatsError> {
     let folder = existing(data_dir, stream)?;
     let kept = streamkeeper_ledger::inspect(&RealFs, &folder)?.state;
     let state = state(stream, kept.as_ref())?;
-    let ids =
-        state.into_iter().flat_map(|state| state.left_behind.into_iter().chain(state.stream_id));
+    // What goes on from a cursor has made nothing there.
+    let Some(PolicyState::Marked(state)) = state else { return Ok(Vec::new()) };
+    let ids = state.left_behind.into_iter().chain(state.stream_id);
     Ok(ids.map(|id| id.0).collect())
 }
 
 impl LedgerStats {
-    fn new(stream: &str, folder: PathBuf, contents: Contents, state: Option<&StreamState>) -> Self {
+    fn new(stream: &str, folder: PathBuf, contents: Contents, state: Option<&PolicyState>) -> Self {
+        let (clean, incidents) = match state {
+            Some(PolicyState::Marked(state)) => (state.clean, state.incidents.0),
+            Some(PolicyState::Cursored(state)) => (state.clean, state.incidents.0),
+            None => (false, 0),
+        };
+        let state = match state {
+            Some(PolicyState::Marked(state)) => Some(state),
+            Some(PolicyState::Cursored(_)) | None => None,
+        };
         let Contents { next_sequence, oldest_sequence, .. } = contents;
         let events_on_disk = next_sequence.saturating_sub(oldest_sequence);
         let (segment_bytes, key_file_bytes) = (contents.segment_bytes, contents.key_file_bytes);
@@ -285,9 +296,9 @@ impl LedgerStats {
                 Phase::Recovering => "recovering",
             }),
             mark: state.and_then(|state| state.mark).and_then(rfc3339),
-            clean: state.is_some_and(|state| state.clean),
+            clean,
             suspects: state.map_or(0, |state| state.suspects.len()),
-            incidents: state.map_or(0, |state| state.incidents.0),
+            incidents,
             incident: state.and_then(open_incident),
             events_accepted: next_sequence.saturating_sub(1),
             events_on_disk,

@@ -11,7 +11,7 @@ use streamkeeper_core::watchdog::{Signal, Watchdog};
 use streamkeeper_simulator::model::{Millis, SECOND};
 
 use super::super::ledger::{Job, Jobs, number};
-use super::super::plan::Shows;
+use super::super::plan::{Moment, Naive, Shows};
 use super::super::server::Number;
 use super::super::wire::{Sent, Wire};
 use super::{Happening, Place, World};
@@ -49,7 +49,8 @@ impl World {
         if self.process.is_some() {
             return;
         }
-        let state = self.ledger.start(self.plan.ids, self.plan.cursor_in_commit);
+        let in_commit = self.plan.cursor_in_commit && self.plan.naive != Some(Naive::OldState);
+        let state = self.ledger.start(self.plan.ids, in_commit);
         let number = self.outcome.processes + 1;
         self.outcome.processes = number;
         let seed = self.plan.seed.wrapping_add(number);
@@ -130,6 +131,7 @@ impl World {
             Sent::Head { other } => {
                 wire.watchdog = Some(Watchdog::new(self.plan.config.watchdog, now));
                 self.report(place, Input::Opened);
+                self.moment(Moment::Opened);
                 if other {
                     self.hold(place, GapSign::Header);
                 }
@@ -147,6 +149,7 @@ impl World {
             }),
             Sent::End(end) => {
                 wire.ours = false;
+                self.moment(Moment::Ended);
                 self.report(place, |connection| Input::Ended { connection, end });
             }
         }
@@ -158,9 +161,13 @@ impl World {
         if self.plan.shows == Shows::Sequence && wire.due.is_some_and(|due| due != event) && !again
         {
             wire.due = None;
-            wire.waiting.push_front(Sent::Event(event));
-            return self.hold(place, GapSign::Sequence);
+            if self.plan.naive != Some(Naive::ReadsOn) {
+                wire.waiting.push_front(Sent::Event(event));
+                return self.hold(place, GapSign::Sequence);
+            }
+            self.hold(place, GapSign::Sequence);
         }
+        let Some(wire) = self.wires.get_mut(place) else { return };
         if self.plan.ids {
             wire.due = Some(event + 1);
         }
@@ -168,6 +175,8 @@ impl World {
         if !std::mem::replace(&mut wire.told_data, true) {
             self.report(place, Input::Data);
         }
+        let verdict = self.facts.queues(&self.plan);
+        self.check(verdict);
         self.ask_ledger(Job::Event(id, event));
     }
 
@@ -175,11 +184,14 @@ impl World {
     fn hold(&mut self, place: Place, sign: GapSign) {
         let Some(process) = &self.process else { return };
         let now = process.instant(self.now);
-        let Some(wire) = self.wires.get_mut(place) else { return };
-        wire.held = true;
-        if let Some(watchdog) = &mut wire.watchdog {
-            watchdog.block(now);
+        let reads_on = self.plan.naive == Some(Naive::ReadsOn);
+        if let Some(wire) = self.wires.get_mut(place).filter(|_| !reads_on) {
+            wire.held = true;
+            if let Some(watchdog) = &mut wire.watchdog {
+                watchdog.block(now);
+            }
         }
+        self.moment(Moment::Sign);
         self.report(place, |connection| cursored::Input::Gap { connection, sign }.into());
     }
 
@@ -308,6 +320,12 @@ impl World {
                 Ok(state) => self.persist(number, state),
                 Err(error) => self.broken(error.to_string()),
             },
+            Output::Flush if self.plan.naive == Some(Naive::FlushedAtOnce) => {
+                if let Some(process) = &self.process {
+                    let flushed = Happening::Report(process.number, Input::Flushed);
+                    self.agenda.add(self.now, flushed);
+                }
+            }
             Output::Flush => self.ask_ledger(Job::Flush),
             Output::Stopped { clean } => self.stopped(clean),
             Output::Report(_) => {}

@@ -7,7 +7,7 @@ use streamkeeper_core::policy::Input;
 use streamkeeper_simulator::model::{Millis, SECOND};
 
 use super::super::ledger::Job;
-use super::super::plan::Fault;
+use super::super::plan::{Fault, Moment};
 use super::super::wire::Sent;
 use super::{Happening, World};
 
@@ -28,6 +28,7 @@ impl World {
             Fault::Drops(wait) => self.server.drops_until = until(wait),
             Fault::Forgets => self.server.forget(),
             Fault::Crash(wait) => self.crash(wait),
+            Fault::DiesAfter(moment, wait) => self.dies_after = Some((moment, wait)),
             Fault::Stop(wait) => {
                 if let Some(process) = &mut self.process {
                     process.starts_again_in = wait;
@@ -43,6 +44,15 @@ impl World {
             }
             Fault::Reconnect => self.person(Input::Reconnect),
             Fault::Recover => self.person(Input::Recover),
+        }
+    }
+
+    /// This happens now: it may be the moment to die.
+    pub(super) fn moment(&mut self, moment: Moment) {
+        if let Some((_, wait)) = self.dies_after.take_if(|(wanted, _)| *wanted == moment)
+            && self.now + wait < self.plan.calm_at
+        {
+            self.agenda.add(self.now + wait, Happening::Dies);
         }
     }
 
