@@ -4,6 +4,11 @@
 //! it has passed that, by the same rules as a verification. An interrupted one is not tried again. The stream's
 //! policy hears of what it brought, and of nothing else: a replay cannot disturb it.
 //!
+//! **When it began** is said by nobody in the service's time. What its clock makes of that instant is too early
+//! by as long as the pokes waited on their way (while the queue was full, or our process was away), and a goal
+//! that is early is not safe. But every poke of its connection was said after it began: what the clock
+//! believes when one is read is a goal that is late enough.
+//!
 //! **The contract** is that of [`Policy`](crate::policy::Policy), without a deadline: it has no timer but its
 //! connection's watchdog. The shell opens the connection that it is given, and gives it what is heard of that
 //! and nothing else; the connection ends with exactly one `Ended`.
@@ -44,6 +49,8 @@ pub struct Replay {
     clock: ServiceClock,
     margin: Duration,
     began: Instant,
+    /// The least that has been believed when a poke was read: it began before.
+    goal: Option<Timestamp>,
     /// It has read everything, and is being closed.
     is_done: bool,
     /// How its connection ended.
@@ -64,6 +71,7 @@ impl Replay {
             clock: ServiceClock::new(config.watchdog.late_after, now, wall),
             margin: config.position.margin,
             began: now,
+            goal: None,
             is_done: false,
             end: None,
             outputs: VecDeque::new(),
@@ -107,12 +115,19 @@ impl Replay {
     fn committed(&mut self, span: &Span) {
         if let Some(poke) = span.poke {
             self.clock.poke(span.arrived, poke, None);
+            if self.clock.is_proven() {
+                // The least: a time that was ahead, and is taken back, would never be reached.
+                let believed = self.clock.latest(span.arrived);
+                self.goal = Some(self.goal.map_or(believed, |goal| goal.min(believed)));
+            }
         }
         self.reread.committed(span);
         let Some(reached) = self.reread.reached(&self.clock, self.margin) else { return };
         self.outputs.push_back(ReplayOutput::Reached(reached.at));
         // By the service's clock alone: ours may be wrong.
-        let is_done = self.clock.is_proven() && reached.at >= self.clock.at(self.began);
+        let Some(goal) = self.goal else { return };
+        // Where the first that was believed was wrongly behind, what was learnt since is later.
+        let is_done = reached.at >= goal.max(self.clock.latest(self.began));
         if is_done && !self.is_done {
             self.is_done = true;
             self.kill();

@@ -186,33 +186,52 @@ impl Feed {
 
     /// The client's next event and when it may be written, if that is by `now`'s knowledge.
     /// Users with nothing to send leave the ring.
+    ///
+    /// What a client that has not read for long is given now is written as it would have been then: a user
+    /// whose event came only later does not hold up the others behind it.
     fn next_event(
         &mut self,
-        World { config, history, now }: World<'_>,
+        world: World<'_>,
         client: &mut Client,
     ) -> Option<(Millis, u32, EventId)> {
         if self.rebalancing {
             return None;
         }
-        while let Some(user) = client.ring.front().copied() {
-            let own = &history.users[user as usize];
-            while let Some(id) = own.get(self.cursors[user as usize].next as usize) {
-                let event = &history.events[*id as usize];
-                if event.available_at > now {
-                    break;
-                }
-                if self.carries(event, config.start_date_by_start_time) {
-                    let at = event
-                        .available_at
-                        .max(self.data_from)
-                        .max(client.last_write_at)
-                        .max(client.next_slot_micros / 1_000);
-                    return Some((at, user, EventId(*id)));
-                }
-                self.cursors[user as usize].next += 1;
-            }
+        while let Some(user) = client.ring.front().copied()
+            && self.waiting(world, user).is_none()
+        {
             self.cursors[user as usize].queued = false;
             client.ring.pop_front();
+        }
+        let free = self.data_from.max(client.last_write_at).max(client.next_slot_micros / 1_000);
+        let first = client.ring.front().and_then(|user| self.waiting(world, *user));
+        if first.is_some_and(|(available_at, _)| available_at > free) {
+            let at = |user| self.waiting(world, user).map_or(Millis::MAX, |(at, _)| at.max(free));
+            let earliest =
+                client.ring.iter().copied().map(at).enumerate().min_by_key(|(_, at)| *at);
+            client.ring.rotate_left(earliest.map_or(0, |(place, _)| place));
+        }
+        let user = client.ring.front().copied()?;
+        let (available_at, event) = self.waiting(world, user)?;
+        Some((available_at.max(free), user, event))
+    }
+
+    /// The next event of that user that this feed may send by now, and since when.
+    fn waiting(
+        &mut self,
+        World { config, history, now }: World<'_>,
+        user: u32,
+    ) -> Option<(Millis, EventId)> {
+        let own = &history.users[user as usize];
+        while let Some(id) = own.get(self.cursors[user as usize].next as usize) {
+            let event = &history.events[*id as usize];
+            if event.available_at > now {
+                break;
+            }
+            if self.carries(event, config.start_date_by_start_time) {
+                return Some((event.available_at, EventId(*id)));
+            }
+            self.cursors[user as usize].next += 1;
         }
         None
     }

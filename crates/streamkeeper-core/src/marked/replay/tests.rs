@@ -94,6 +94,50 @@ fn a_long_block_delays_its_end_and_a_short_one_does_not() {
 }
 
 #[test]
+fn what_waited_on_its_way_does_not_make_its_goal_earlier() {
+    // Nothing was read for five hours; what was sent meanwhile comes five times as fast, its records two hours old.
+    let away = 5 * 3_600;
+    let mut replay = opened(ts(0));
+    let done = (1..10_000).find(|&read| {
+        let sent = ts(read * 5);
+        let created_at = sent.minus(Duration::from_secs(7_200));
+        let datum = Datum { user: UserKey(1), created_at, start_day: None, new: true };
+        commit(&mut replay, away + read, Some(sent), vec![datum]);
+        !wanted(&mut replay).is_empty()
+    });
+    // 75 s of reading, the margin and the two hours after the second poke, which was sent at 10 s.
+    assert_eq!(done, Some((75 * 5 + 300 + 7_200 + 10) / 5));
+}
+
+#[test]
+fn a_time_that_is_taken_back_is_not_waited_for() {
+    let mut replay = opened(ts(0));
+    for seconds in (5..=30).step_by(5) {
+        commit(&mut replay, seconds, Some(ts(seconds + 3 * 86_400)), Vec::new());
+    }
+    let done = (35..10_000).step_by(5).find(|&seconds| {
+        poke(&mut replay, seconds);
+        !wanted(&mut replay).is_empty()
+    });
+    assert_eq!(done, Some(600));
+}
+
+#[test]
+fn a_time_that_was_behind_is_not_its_goal_once_better_is_known() {
+    let mut replay = opened(ts(0));
+    for seconds in (5..=30).step_by(5) {
+        let wrong = ts(seconds).minus(Duration::from_secs(3 * 86_400));
+        commit(&mut replay, seconds, Some(wrong), Vec::new());
+    }
+    for seconds in (35..1_000).step_by(5) {
+        let created_at = ts(0).minus(Duration::from_secs(3_600));
+        let datum = Datum { user: UserKey(1), created_at, start_day: None, new: true };
+        commit(&mut replay, seconds, Some(ts(seconds)), vec![datum]);
+    }
+    assert_eq!(wanted(&mut replay), []);
+}
+
+#[test]
 fn a_silent_connection_is_closed_and_the_replay_says_that_it_was_interrupted() {
     let mut replay = opened(ts(0));
     (5..300).step_by(5).for_each(|seconds| poke(&mut replay, seconds));

@@ -110,6 +110,20 @@ fn history_is_rate_limited_and_fair_over_the_users() {
 }
 
 #[test]
+fn a_client_that_reads_late_finds_what_was_there_before_the_pokes_and_what_came_after() {
+    let (mut model, _, client) = connected(quiet());
+    let old = [0, 1, 1, 1].map(|user| publish(&mut model, user, START + 1_000));
+    let later = publish(&mut model, 0, START + HOUR);
+    let frames = read(&mut model, client, START + 2 * HOUR);
+    assert!(frames.iter().is_sorted_by_key(|frame| frame.at()));
+    let by = |until| events_of(&frames[..frames.partition_point(|frame| frame.at() <= until)]);
+    let mut first = by(START + 1_000);
+    first.sort_unstable();
+    assert_eq!(first, old);
+    assert_eq!(by(START + HOUR).last(), Some(&later));
+}
+
+#[test]
 fn a_delayed_event_comes_later_in_order_for_its_user() {
     let config = Config { queueing_delay_max: MINUTE, ..quiet() };
     let (mut model, _, client) = connected(config);
