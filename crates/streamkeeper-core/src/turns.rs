@@ -32,6 +32,9 @@ pub struct TurnsConfig {
     pub bytes_max: usize,
     /// A delivery may carry several streams.
     pub several: bool,
+    /// After a delivery that carried all there was, the next begins so long after it began, and not
+    /// sooner: what trickles in shares one. The first after a quiet time goes at once.
+    pub linger: Duration,
     /// The pauses after failures; the longest is that of what is held.
     pub backoff: BackoffConfig,
 }
@@ -103,13 +106,16 @@ pub enum Output {
 /// The turns of a sink's streams.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use streamkeeper_core::backoff::BackoffConfig;
 /// use streamkeeper_core::id::FeedId;
 /// use streamkeeper_core::time::Instant;
 /// use streamkeeper_core::turns::{Input, Output, Turns, TurnsConfig};
 ///
 /// let backoff = BackoffConfig::default();
-/// let config = TurnsConfig { events_max: 100, bytes_max: 1 << 20, several: true, backoff };
+/// let linger = Duration::ZERO;
+/// let config = TurnsConfig { events_max: 100, bytes_max: 1 << 20, several: true, linger, backoff };
 /// let (mut turns, now) = (Turns::new(config, 7), Instant::ZERO);
 /// turns.handle(now, Input::Add(FeedId(1)));
 /// assert_eq!(turns.poll(now), Some(Output::Resume(FeedId(1))));
@@ -135,6 +141,8 @@ pub struct Turns {
     gathered: Vec<FeedId>,
     events: usize,
     bytes: usize,
+    /// No delivery begins before.
+    lingers_until: Option<Instant>,
     /// What was asked for and has not been answered.
     asked: Option<Output>,
     sink: SinkHealth,
@@ -188,6 +196,7 @@ impl Turns {
             gathered: Vec::new(),
             events: 0,
             bytes: 0,
+            lingers_until: None,
             asked: None,
             sink: SinkHealth { backoff, paused_until: None, held: false, alone: false },
         }
@@ -217,7 +226,16 @@ impl Turns {
         }
         self.sink.paused_until = None;
         self.wake(now);
+        // Reading for a delivery is the beginning of it.
+        let lingers = self.lingers_until.is_some_and(|until| now < until);
+        if lingers && self.gathered.is_empty() && self.untold.is_empty() {
+            return None;
+        }
         self.asked = self.next();
+        if self.asked == Some(Output::Deliver) {
+            let has_all = self.ready.is_empty() && !self.config.linger.is_zero();
+            self.lingers_until = has_all.then(|| now + self.config.linger);
+        }
         self.asked
     }
 
@@ -228,7 +246,7 @@ impl Turns {
         if self.asked.is_some() {
             return None;
         }
-        match self.sink.paused_until {
+        match self.sink.paused_until.max(self.lingers_until) {
             None => wakes,
             Some(until) if self.has_turn() => Some(until),
             Some(until) => wakes.map(|wakes| wakes.max(until)),
