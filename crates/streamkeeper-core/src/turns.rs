@@ -16,92 +16,18 @@
 //! Answer each output with one input before you ask for the next. [`Turns`] neither reads the outbox nor
 //! knows what an event is; it is told what was read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+mod health;
+mod messages;
 
-use crate::backoff::{Backoff, BackoffConfig};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::backoff::Backoff;
 use crate::id::FeedId;
 use crate::time::Instant;
 
-/// Bounds of the deliveries to one sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TurnsConfig {
-    /// A delivery has at most so many events.
-    pub events_max: usize,
-    /// Nothing is added to a delivery that has so many bytes.
-    pub bytes_max: usize,
-    /// A delivery may carry several streams.
-    pub several: bool,
-    /// After a delivery that carried all there was, the next begins so long after it began, and not
-    /// sooner: what trickles in shares one. The first after a quiet time goes at once.
-    pub linger: Duration,
-    /// The pauses after failures; the longest is that of what is held.
-    pub backoff: BackoffConfig,
-}
+pub use self::messages::{Input, Output, Retry, TurnsConfig};
 
-/// What happened: the streams' news, and the answers to the outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A stream comes. The sink is told where it is before anything else is written.
-    Add(FeedId),
-    /// A stream goes.
-    Remove(FeedId),
-    /// Something was committed in a stream.
-    News(FeedId),
-    /// To [`Output::Resume`]: the sink knows where it is.
-    Resumed,
-    /// To [`Output::Read`]: so much goes into the delivery.
-    Read {
-        /// So many events.
-        events: usize,
-        /// Their bytes.
-        bytes: usize,
-        /// There is more to read.
-        more: bool,
-    },
-    /// To [`Output::Read`]: the outbox cannot be read.
-    Unreadable,
-    /// To [`Output::Deliver`]: the sink has everything.
-    Delivered,
-    /// To [`Output::Resume`] and [`Output::Deliver`]: the sink does not take it.
-    Failed {
-        /// When it is tried again.
-        retry: Retry,
-        /// Whose failure it is: that of these streams, or the sink's as a whole (`None`). If none of the
-        /// streams was asked about, it is that of all that were.
-        of: Option<Vec<FeedId>>,
-    },
-}
-
-/// When to try again what has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// After pauses that grow.
-    Growing {
-        /// Not before this has passed.
-        at_least: Option<Duration>,
-    },
-    /// Rarely, and always as rarely: a hand alone helps.
-    Held,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Tell the sink where this stream is.
-    Resume(FeedId),
-    /// Read this stream for the next delivery, from what was not delivered yet.
-    Read {
-        /// The stream.
-        feed: FeedId,
-        /// At most so many events.
-        events_max: usize,
-        /// At most so many bytes, but one event at least.
-        bytes_max: usize,
-    },
-    /// Deliver what was read since the last delivery.
-    Deliver,
-}
+use self::health::{Feed, SinkHealth, State, pause};
 
 /// The turns of a sink's streams.
 ///
@@ -146,38 +72,6 @@ pub struct Turns {
     /// What was asked for and has not been answered.
     asked: Option<Output>,
     sink: SinkHealth,
-}
-
-/// A stream's way through the sink.
-#[derive(Debug)]
-struct Feed {
-    told: bool,
-    state: State,
-    /// It is held: a hand has to mend what it waits for.
-    held: bool,
-    backoff: Backoff,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It has nothing.
-    Quiet,
-    /// It is in one of the queues.
-    Queued,
-    /// It is being read, or in a delivery; there may be more in its outbox.
-    Gathered { more: bool },
-    /// It waits after a failure.
-    Waits { until: Instant },
-}
-
-/// How the sink as a whole is.
-#[derive(Debug)]
-struct SinkHealth {
-    backoff: Backoff,
-    paused_until: Option<Instant>,
-    held: bool,
-    /// The last delivery failed as a whole: the next one carries one stream.
-    alone: bool,
 }
 
 impl Turns {
@@ -472,33 +366,5 @@ impl Turns {
     }
 }
 
-impl Feed {
-    const fn is_well(&mut self) {
-        self.held = false;
-        self.backoff.reset();
-    }
-}
-
-impl SinkHealth {
-    fn failed(&mut self, now: Instant, retry: Retry) {
-        self.paused_until = Some(now + pause(&mut self.backoff, retry));
-        self.held = retry == Retry::Held;
-    }
-
-    const fn is_well(&mut self) {
-        self.held = false;
-        self.alone = false;
-        self.backoff.reset();
-    }
-}
-
-fn pause(backoff: &mut Backoff, retry: Retry) -> Duration {
-    match retry {
-        Retry::Growing { at_least } => backoff.next(at_least),
-        Retry::Held => backoff.next(None).max(backoff.config().max),
-    }
-}
-
 #[cfg(test)]
-#[path = "turns_tests.rs"]
 mod tests;

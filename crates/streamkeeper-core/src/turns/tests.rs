@@ -1,5 +1,9 @@
 //! Turns at exact times.
 
+use std::time::Duration;
+
+use crate::backoff::BackoffConfig;
+
 use super::*;
 
 const A: FeedId = FeedId(1);
