@@ -16,100 +16,32 @@
 //! Answer each output with one input before you ask for the next. [`Turns`] neither reads the outbox nor
 //! knows what an event is; it is told what was read.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Duration;
+mod health;
+mod messages;
 
-use crate::backoff::{Backoff, BackoffConfig};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::backoff::Backoff;
 use crate::id::FeedId;
 use crate::time::Instant;
 
-/// Bounds of the deliveries to one sink.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TurnsConfig {
-    /// A delivery has at most so many events.
-    pub events_max: usize,
-    /// Nothing is added to a delivery that has so many bytes.
-    pub bytes_max: usize,
-    /// A delivery may carry several streams.
-    pub several: bool,
-    /// The pauses after failures; the longest is that of what is held.
-    pub backoff: BackoffConfig,
-}
+pub use self::messages::{Input, Output, Retry, TurnsConfig};
 
-/// What happened: the streams' news, and the answers to the outputs.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Input {
-    /// A stream comes. The sink is told where it is before anything else is written.
-    Add(FeedId),
-    /// A stream goes.
-    Remove(FeedId),
-    /// Something was committed in a stream.
-    News(FeedId),
-    /// To [`Output::Resume`]: the sink knows where it is.
-    Resumed,
-    /// To [`Output::Read`]: so much goes into the delivery.
-    Read {
-        /// So many events.
-        events: usize,
-        /// Their bytes.
-        bytes: usize,
-        /// There is more to read.
-        more: bool,
-    },
-    /// To [`Output::Read`]: the outbox cannot be read.
-    Unreadable,
-    /// To [`Output::Deliver`]: the sink has everything.
-    Delivered,
-    /// To [`Output::Resume`] and [`Output::Deliver`]: the sink does not take it.
-    Failed {
-        /// When it is tried again.
-        retry: Retry,
-        /// Whose failure it is: that of these streams, or the sink's as a whole (`None`). If none of the
-        /// streams was asked about, it is that of all that were.
-        of: Option<Vec<FeedId>>,
-    },
-}
-
-/// When to try again what has failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Retry {
-    /// After pauses that grow.
-    Growing {
-        /// Not before this has passed.
-        at_least: Option<Duration>,
-    },
-    /// Rarely, and always as rarely: a hand alone helps.
-    Held,
-}
-
-/// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Tell the sink where this stream is.
-    Resume(FeedId),
-    /// Read this stream for the next delivery, from what was not delivered yet.
-    Read {
-        /// The stream.
-        feed: FeedId,
-        /// At most so many events.
-        events_max: usize,
-        /// At most so many bytes, but one event at least.
-        bytes_max: usize,
-    },
-    /// Deliver what was read since the last delivery.
-    Deliver,
-}
+use self::health::{Feed, SinkHealth, State, pause};
 
 /// The turns of a sink's streams.
 ///
 /// ```
+/// use std::time::Duration;
+///
 /// use streamkeeper_core::backoff::BackoffConfig;
 /// use streamkeeper_core::id::FeedId;
 /// use streamkeeper_core::time::Instant;
 /// use streamkeeper_core::turns::{Input, Output, Turns, TurnsConfig};
 ///
 /// let backoff = BackoffConfig::default();
-/// let config = TurnsConfig { events_max: 100, bytes_max: 1 << 20, several: true, backoff };
+/// let linger = Duration::ZERO;
+/// let config = TurnsConfig { events_max: 100, bytes_max: 1 << 20, several: true, linger, backoff };
 /// let (mut turns, now) = (Turns::new(config, 7), Instant::ZERO);
 /// turns.handle(now, Input::Add(FeedId(1)));
 /// assert_eq!(turns.poll(now), Some(Output::Resume(FeedId(1))));
@@ -135,41 +67,11 @@ pub struct Turns {
     gathered: Vec<FeedId>,
     events: usize,
     bytes: usize,
+    /// No delivery begins before.
+    lingers_until: Option<Instant>,
     /// What was asked for and has not been answered.
     asked: Option<Output>,
     sink: SinkHealth,
-}
-
-/// A stream's way through the sink.
-#[derive(Debug)]
-struct Feed {
-    told: bool,
-    state: State,
-    /// It is held: a hand has to mend what it waits for.
-    held: bool,
-    backoff: Backoff,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// It has nothing.
-    Quiet,
-    /// It is in one of the queues.
-    Queued,
-    /// It is being read, or in a delivery; there may be more in its outbox.
-    Gathered { more: bool },
-    /// It waits after a failure.
-    Waits { until: Instant },
-}
-
-/// How the sink as a whole is.
-#[derive(Debug)]
-struct SinkHealth {
-    backoff: Backoff,
-    paused_until: Option<Instant>,
-    held: bool,
-    /// The last delivery failed as a whole: the next one carries one stream.
-    alone: bool,
 }
 
 impl Turns {
@@ -188,6 +90,7 @@ impl Turns {
             gathered: Vec::new(),
             events: 0,
             bytes: 0,
+            lingers_until: None,
             asked: None,
             sink: SinkHealth { backoff, paused_until: None, held: false, alone: false },
         }
@@ -217,7 +120,16 @@ impl Turns {
         }
         self.sink.paused_until = None;
         self.wake(now);
+        // Reading for a delivery is the beginning of it.
+        let lingers = self.lingers_until.is_some_and(|until| now < until);
+        if lingers && self.gathered.is_empty() && self.untold.is_empty() {
+            return None;
+        }
         self.asked = self.next();
+        if self.asked == Some(Output::Deliver) {
+            let has_all = self.ready.is_empty() && !self.config.linger.is_zero();
+            self.lingers_until = has_all.then(|| now + self.config.linger);
+        }
         self.asked
     }
 
@@ -228,7 +140,7 @@ impl Turns {
         if self.asked.is_some() {
             return None;
         }
-        match self.sink.paused_until {
+        match self.sink.paused_until.max(self.lingers_until) {
             None => wakes,
             Some(until) if self.has_turn() => Some(until),
             Some(until) => wakes.map(|wakes| wakes.max(until)),
@@ -454,33 +366,5 @@ impl Turns {
     }
 }
 
-impl Feed {
-    const fn is_well(&mut self) {
-        self.held = false;
-        self.backoff.reset();
-    }
-}
-
-impl SinkHealth {
-    fn failed(&mut self, now: Instant, retry: Retry) {
-        self.paused_until = Some(now + pause(&mut self.backoff, retry));
-        self.held = retry == Retry::Held;
-    }
-
-    const fn is_well(&mut self) {
-        self.held = false;
-        self.alone = false;
-        self.backoff.reset();
-    }
-}
-
-fn pause(backoff: &mut Backoff, retry: Retry) -> Duration {
-    match retry {
-        Retry::Growing { at_least } => backoff.next(at_least),
-        Retry::Held => backoff.next(None).max(backoff.config().max),
-    }
-}
-
 #[cfg(test)]
-#[path = "turns_tests.rs"]
 mod tests;

@@ -94,6 +94,9 @@ pub struct Shape {
     /// A batch may carry several streams. Then what a batch costs is paid once, however many streams
     /// have something new.
     pub several: bool,
+    /// After a delivery that carried all there was, the next begins so long after it began, and not
+    /// sooner: events that trickle in share one. The first after a quiet time goes at once.
+    pub linger: Duration,
     /// A delivery that takes longer is given up, and counts as [broken](crate::Failure::Broken).
     /// `None`: it may take as long as it likes, and one that hangs is not found.
     pub time_limit: Option<Duration>,
@@ -105,6 +108,7 @@ impl Default for Shape {
             events_max: 1_000,
             bytes_max: 4 << 20,
             several: false,
+            linger: Duration::ZERO,
             time_limit: Some(Duration::from_secs(60)),
         }
     }

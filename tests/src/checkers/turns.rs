@@ -17,6 +17,8 @@ pub struct TurnsWatch {
     streams: Vec<Watched>,
     /// Of the sink as a whole.
     failed: Failures,
+    /// When the last delivery began.
+    delivered: Option<Millis>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -45,7 +47,7 @@ impl TurnsWatch {
     #[must_use]
     pub fn new(config: TurnsConfig, streams: usize) -> Self {
         let streams = vec![Watched::default(); streams];
-        Self { config, streams, failed: Failures::default() }
+        Self { config, streams, failed: Failures::default(), delivered: None }
     }
 
     /// The process has died: how often something failed is forgotten.
@@ -75,11 +77,12 @@ impl TurnsWatch {
         }
     }
 
-    /// The sink is asked at all.
+    /// The sink is asked at all; `delivers`: and is given something.
     ///
     /// # Errors
     /// It is to be left alone.
-    pub fn asked(&self, now: Millis) -> Verdict {
+    pub fn asked(&mut self, now: Millis, delivers: bool) -> Verdict {
+        self.delivered = if delivers { Some(now) } else { self.delivered };
         self.failed.may_be_tried(now).map_err(|what| format!("the sink is asked {what}"))
     }
 
@@ -151,7 +154,8 @@ impl TurnsWatch {
     /// # Errors
     /// A stream that nothing holds up has something.
     pub fn idle(&self, now: Millis, ready: impl Iterator<Item = usize>) -> Verdict {
-        if self.failed.waits(now) {
+        let lingers = self.delivered.is_some_and(|then| now <= then + millis(self.config.linger));
+        if self.failed.waits(now) || lingers {
             return Ok(());
         }
         for stream in ready {
@@ -172,7 +176,6 @@ impl TurnsWatch {
 
 impl Failures {
     fn again(&mut self, now: Millis, config: &TurnsConfig, retry: Retry) {
-        let millis = |span: Duration| u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
         let full = config.backoff.initial * (1 << self.count.min(16));
         let full = full.min(config.backoff.max);
         self.count += 1;
@@ -196,4 +199,8 @@ impl Failures {
     fn waits(self, now: Millis) -> bool {
         self.pause.is_some_and(|(_, most)| now <= most)
     }
+}
+
+fn millis(span: Duration) -> Millis {
+    Millis::try_from(span.as_millis()).unwrap_or(Millis::MAX)
 }

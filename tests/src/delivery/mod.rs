@@ -224,7 +224,7 @@ impl World {
 
     /// Asks the sink; it takes its time.
     fn ask(&mut self, output: Output) -> Verdict {
-        self.watch.asked(self.now)?;
+        self.watch.asked(self.now, output == Output::Deliver)?;
         if let Output::Resume(feed) = output {
             let stream = self.feeds.get(&feed).copied().unwrap_or(usize::MAX);
             let (first, _) = self.watch.cursor(stream);

@@ -81,6 +81,7 @@ impl DeliveryPlan {
             events_max: one_of(&mut rng, [1, 7, 100, 1_000]),
             bytes_max: one_of(&mut rng, [1, 500, 100_000]),
             several: rng.u8(..4) > 0,
+            linger: Duration::from_millis(one_of(&mut rng, [0, 0, 10, 300])),
             backoff,
         };
         let count = one_of(&mut rng, [1, 2, 5, 40]);

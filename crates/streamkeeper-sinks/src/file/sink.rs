@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::time::Duration;
 
 use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkError};
 
@@ -77,9 +78,9 @@ impl<S: Storage> Appender<S> {
 }
 
 impl<S: Storage> Sink for Appender<S> {
-    /// What a batch costs, two syncs of a disk, it costs once for all streams that have something new.
+    /// What a batch costs, two syncs of a disk, it costs once for all that is new in any stream.
     fn shape(&self) -> Shape {
-        Shape { several: true, ..Shape::default() }
+        Shape { several: true, linger: LINGER, ..Shape::default() }
     }
 
     fn places(&self) -> Vec<(String, OwnPlace)> {
@@ -120,6 +121,9 @@ impl<S: Storage> Sink for Appender<S> {
         Box::pin(blocking(move || drop(lock(&self.log))))
     }
 }
+
+/// A hundred batches a second are enough: each costs two syncs of a disk, whatever is in it.
+const LINGER: Duration = Duration::from_millis(10);
 
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> T + Send + 'static,

@@ -132,8 +132,13 @@ fn sources(batch: &[Envelope]) -> Vec<String> {
     batch.iter().map(|envelope| envelope.source.to_string()).collect()
 }
 
-const SEVERAL: Shape =
-    Shape { events_max: 1_000, bytes_max: 1 << 20, several: true, time_limit: None };
+const SEVERAL: Shape = Shape {
+    events_max: 1_000,
+    bytes_max: 1 << 20,
+    several: true,
+    linger: Duration::ZERO,
+    time_limit: None,
+};
 
 #[test]
 fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {

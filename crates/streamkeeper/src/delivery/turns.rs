@@ -70,8 +70,9 @@ impl SinkTask {
         let shape = sink.shape();
         let backoff =
             BackoffConfig { initial: RETRY_INITIAL, max: RETRY_MAX, ..BackoffConfig::default() };
-        let Shape { events_max, bytes_max, several, .. } = shape;
-        let turns = Turns::new(TurnsConfig { events_max, bytes_max, several, backoff }, seed());
+        let Shape { events_max, bytes_max, several, linger, .. } = shape;
+        let config = TurnsConfig { events_max, bytes_max, several, linger, backoff };
+        let turns = Turns::new(config, seed());
         let (clock, feeds) = (Clock::start(), HashMap::new());
         let (batch, parts) = (Vec::new(), Vec::new());
         Self { name, sink, shape, turns, clock, news, feeds, batch, parts }

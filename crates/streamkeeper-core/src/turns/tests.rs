@@ -1,5 +1,9 @@
 //! Turns at exact times.
 
+use std::time::Duration;
+
+use crate::backoff::BackoffConfig;
+
 use super::*;
 
 const A: FeedId = FeedId(1);
@@ -15,7 +19,8 @@ fn at(millis: u64) -> Instant {
 
 fn config() -> TurnsConfig {
     let backoff = BackoffConfig { initial: INITIAL, max: LONGEST, ..BackoffConfig::default() };
-    TurnsConfig { events_max: 100, bytes_max: 1_000, several: true, backoff }
+    let linger = Duration::ZERO;
+    TurnsConfig { events_max: 100, bytes_max: 1_000, several: true, linger, backoff }
 }
 
 /// A sink whose streams are known to it and have nothing.
@@ -226,6 +231,35 @@ fn a_sink_of_one_stream_at_a_time_gives_each_its_whole_room_in_turn() {
         turns.handle(at(0), Input::Read { events: 100, bytes: 900, more: true });
         assert_eq!(turns.poll(at(0)), Some(Output::Deliver));
         turns.handle(at(0), Input::Delivered);
+    }
+}
+
+#[test]
+fn what_trickles_in_shares_a_delivery_and_a_backlog_does_not_wait() {
+    let linger = Duration::from_millis(10);
+    let mut turns = turns(TurnsConfig { linger, ..config() }, &[A, B]);
+    news(&mut turns, &[A]);
+    assert_eq!(gathers(&mut turns, at(5)), [A], "at once");
+    turns.handle(at(6), Input::Delivered);
+    assert_eq!((turns.poll(at(7)), turns.deadline()), (None, None));
+    news(&mut turns, &[A]);
+    news(&mut turns, &[B]);
+    assert_eq!((turns.poll(at(14)), turns.deadline()), (None, Some(at(15))));
+    turns.handle(at(14), Input::Add(C));
+    assert_eq!(turns.poll(at(14)), Some(Output::Resume(C)), "that is no delivery");
+    turns.handle(at(14), Input::Resumed);
+    assert_eq!(gathers(&mut turns, at(15)), [A, B, C]);
+    turns.handle(at(99), Input::Delivered);
+    // As much as fits, and there is more.
+    news(&mut turns, &[A]);
+    for now in [99, 100] {
+        assert_eq!(reads(&mut turns, at(now)), A);
+        turns.handle(at(now), Input::Read { events: 100, bytes: 900, more: true });
+        news(&mut turns, &[B]);
+        assert_eq!(turns.poll(at(now)), Some(Output::Deliver));
+        turns.handle(at(now), Input::Delivered);
+        assert_eq!(reads(&mut turns, at(now)), B);
+        turns.handle(at(now), Input::Read { events: 0, bytes: 0, more: false });
     }
 }
 
