@@ -100,8 +100,10 @@ fn heartbeats_are_life_and_move_no_cursor() {
     connected(&server);
     emit(&server, 0..2);
     wait_delivered(&keeper, 2);
-    for beat in ["event: heartbeat\ndata: {}\n\n", ": hb\n\n", "event: heartbeat\ndata: {}\n\n"] {
-        std::thread::sleep(std::time::Duration::from_millis(300));
+    let beat = "event: heartbeat\ndata: {}\n\n";
+    for beat in [beat, ": hb\n\n", "\n", "event: ping\n\n", beat] {
+        // The pace of a server; nothing is waited for.
+        std::thread::sleep(std::time::Duration::from_millis(400));
         server.say(beat);
     }
     assert_eq!(server.asked().len(), 1, "it lives");
@@ -212,4 +214,50 @@ fn what_comes_again_is_dropped_and_ids_are_envelopes_ids() {
     let ids: BTreeSet<_> = events.iter().map(|event| event["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), 4);
     assert!(events.iter().all(|event| event["type"] == "sse.reading"), "{events:?}");
+}
+
+#[test]
+fn a_server_that_says_it_lost_us_is_a_gap_with_a_snapshot_before_what_comes_next() {
+    let server = SseServer::start();
+    server.boot("{\"all\": true}");
+    let more =
+        format!("{QUICK}gap_check = {{ event = \"reset\" }}\nresync = {{ url = \"/boot\" }}\n");
+    let mut keeper = keeper(&server, &more);
+    connected(&server);
+    emit(&server, 0..2);
+    wait_delivered(&keeper, 2);
+    server.say("event: reset\ndata: {}\n\n");
+    emit(&server, 2..3);
+    wait_for("what comes after it", || (delivered(&keeper) == [0, 1, 2]).then_some(()));
+    let text = std::fs::read_to_string(keeper.output()).unwrap();
+    let events: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let types: Vec<_> = events.iter().map(|event| event["type"].as_str().unwrap()).collect();
+    assert_eq!(types, ["sse.reading", "sse.reading", "sse.snapshot", "sse.reading"]);
+    assert_eq!(events[2]["data"]["all"], true);
+    assert_eq!(server.asked().len(), 1, "the connection is not ended by it");
+    wait_for("the incident to be over", || {
+        let streams = status(&keeper)["streams"].clone();
+        (streams[0]["last_incident"]["cause"] == "gap").then_some(())
+    });
+    keeper.stop();
+}
+
+#[test]
+fn a_named_last_event_and_a_cut_in_time_are_no_incident() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, &format!("{QUICK}end = [\"close\"]\n"));
+    connected(&server);
+    emit(&server, 0..1);
+    wait_delivered(&keeper, 1);
+    server.say("event: close\ndata: bye\n\n");
+    server.end();
+    wait_for("the next", || (server.asked().len() == 2).then_some(()));
+    emit(&server, 1..2);
+    wait_delivered(&keeper, 2);
+    let streams = status(&keeper)["streams"].clone();
+    assert_eq!(
+        (&streams[0]["incident"], &streams[0]["last_incident"]),
+        (&Value::Null, &Value::Null)
+    );
+    keeper.stop();
 }

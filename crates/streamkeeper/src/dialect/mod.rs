@@ -119,6 +119,11 @@ impl FrameReader {
         }
     }
 
+    /// Whether any bytes prove life, also those that complete no frame.
+    pub(crate) fn lives_on_bytes(&self) -> bool {
+        matches!(self, Self::Sse(reader) if reader.lives_on_bytes())
+    }
+
     /// How many cursors came that are too long to be asked with.
     pub(crate) const fn unusable(&self) -> u64 {
         match self {

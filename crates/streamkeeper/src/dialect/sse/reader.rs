@@ -71,6 +71,11 @@ impl SseReader {
         Opened { gap, interval }
     }
 
+    /// Whether any bytes prove life, also those that complete no frame.
+    pub(crate) fn lives_on_bytes(&self) -> bool {
+        matches!(self.sse.row.alive_on, AliveOn::Bytes)
+    }
+
     /// How many ids came that are too long to be asked with.
     pub(crate) const fn unusable(&self) -> u64 {
         self.unusable

@@ -312,6 +312,10 @@ impl ReadLoop {
     async fn take(&mut self, read: Read, hold: &Hold) -> bool {
         let Read { batch, bytes, frames, comments, proof, alive, gap: _ } = read;
         if frames == 0 {
+            // An empty line, for example; what is left of a frame is watched as that.
+            if bytes > 0 && !self.decoder.is_mid_event() && self.frames.lives_on_bytes() {
+                self.watchdog.frame(batch.arrived);
+            }
             self.watch_progress(bytes);
             return true;
         }
