@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use streamkeeper_simulator::checker::Expected;
 use streamkeeper_simulator::fault::Call;
 
 use super::support::{
     Keeper, RECOVERED, RECOVERING, STREAM, Scenario, Service, Settings, calls, command, request,
-    run_to_end, streamkeeper,
+    run_to_end, streamkeeper, wait_for,
 };
 
 const OPENED: &str = "opened the ledger";
@@ -155,6 +155,13 @@ fn a_damaged_last_frame_that_the_sink_already_has_is_refused_and_nothing_comes_t
     let state = scenario.keeper.ledger().join("state");
     let early = fs::read(&state).unwrap();
     scenario.drain(&Expected::default());
+    // A line is in the file before it is counted in.
+    let url = scenario.keeper.endpoint();
+    wait_for("the sink to have everything by its own account", || {
+        let (_, status) = request(&url, "GET", "/status", "");
+        let status: Value = serde_json::from_slice(&status).unwrap();
+        (status["streams"][0]["consumers"][0]["backlog"] == 0).then_some(())
+    });
     scenario.keeper.kill();
     // As after a power cut that came before the state was written again.
     fs::write(&state, early).unwrap();
