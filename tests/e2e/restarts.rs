@@ -56,7 +56,7 @@ fn streams_of_others_with_our_name_and_a_number_outlive_start_recovery_and_resta
     assert!(state.streams.iter().any(|stream| stream.name == alongside));
 
     let listed = run_to_end(&mut command(&scenario.keeper, &["streams", "list", "--json"]));
-    let listed: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
+    let listed: Vec<Value> = serde_json::from_str(&listed.stdout).unwrap();
     for stream in &listed {
         let ours = (stream["name"] == alongside).then_some(STREAM);
         assert_eq!(stream["ours"].as_str(), ours, "{stream}");
@@ -74,7 +74,7 @@ fn streams_of_others_with_our_name_and_a_number_outlive_start_recovery_and_resta
 }
 
 /// A stream that somebody else makes; its id.
-fn made_by_others(service: &Service, name: &str) -> serde_json::Value {
+fn made_by_others(service: &Service, name: &str) -> Value {
     let wanted = json!({"name": name, "start_date": "2026-11-01"}).to_string();
     let (status, _) = request(&service.url, "POST", "/streams?token=simulated", &wanted);
     assert_eq!(status, 201);
@@ -98,9 +98,7 @@ fn after_a_kill_everything_from_the_mark_is_read_again() {
 fn a_kill_before_the_history_has_been_read() {
     let service = Service::process(&[]);
     let mut scenario = Scenario::begin(service, |settings| settings);
-    super::support::wait_for("the first events", || {
-        (scenario.keeper.delivered() > 0).then_some(())
-    });
+    wait_for("the first events", || (scenario.keeper.delivered() > 0).then_some(()));
     scenario.keeper.restart();
     scenario.wait_recovered(1);
     scenario.finish();
