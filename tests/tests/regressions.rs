@@ -34,6 +34,7 @@ const SEEDS: &[(u64, &str)] = &[
     (607_904, "a first frame of an older connection let all slots try at once"),
     (845_524_806, "a pause of a week before there was a mark let the mark pass a week-old event"),
     (845_525_213, "slots that rested by turns had the history sent again and again"),
+    (1_099_977_803, "a foreign client had the only place, and got what was ours unseen"),
     (1_234_533_014, "a foreign client hid behind slots that rested one after the other"),
     (1_259_595_030, "a verification whose queue was full for moments never ended"),
 ];

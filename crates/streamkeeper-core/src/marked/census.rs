@@ -43,6 +43,8 @@ pub(super) struct Census {
     /// it, each for `settle` at most, and one after the other for as long as they do so.
     unsure_since: Option<Instant>,
     foreign_recovered_at: Option<Instant>,
+    /// Since when there was no room for any connection of ours.
+    kept_out_since: Option<Instant>,
 }
 
 /// What is to be made of a count.
@@ -75,6 +77,7 @@ impl Census {
             foreign_said: 0,
             unsure_since: None,
             foreign_recovered_at: None,
+            kept_out_since: None,
         }
     }
 
@@ -87,6 +90,7 @@ impl Census {
         self.foreign_since = None;
         self.foreign_said = 0;
         self.unsure_since = None;
+        self.kept_out_since = None;
     }
 
     /// The clients that the last poke counted, and the most that the service allows.
@@ -113,8 +117,18 @@ impl Census {
     }
 
     /// An attempt was refused for want of room: no more than one at a time, until the service has counted.
-    pub(super) const fn crowded(&mut self) {
+    /// `alone`: no connection of ours is open that could take the place.
+    pub(super) fn crowded(&mut self, alone: bool, now: Instant) {
         self.attempts = u32::MAX;
+        if alone {
+            self.kept_out_since.get_or_insert(now);
+        }
+    }
+
+    /// A connection of ours is open. Whether somebody else had its place for longer than one of ours that is
+    /// closed is counted: what was sent meanwhile is lost to us.
+    pub(super) fn let_in(&mut self, now: Instant) -> bool {
+        self.kept_out_since.take().is_some_and(|since| now.since(since) > self.settle)
     }
 
     /// A connection of ours ended; the service may count it for a while.

@@ -32,6 +32,9 @@ impl Marked {
                     self.recovers_from_absence(now);
                     self.remote.opened();
                     self.reading.opened(now);
+                    if self.census.let_in(now) {
+                        self.reading.suspect(now);
+                    }
                 }
             }
         }
@@ -134,7 +137,7 @@ impl Marked {
         if failed {
             self.refused.set_token(matches!(end, End::Refused(Refusal::Token { .. })));
             if matches!(end, End::Refused(Refusal::Crowded { .. })) {
-                self.census.crowded();
+                self.census.crowded(self.slots.connected() == 0, now);
             }
         }
         if let Some(max) = self.census.limit() {

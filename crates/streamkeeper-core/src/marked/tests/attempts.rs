@@ -166,3 +166,26 @@ fn a_first_frame_says_nothing_of_attempts_that_failed_after_its_connection_opene
     }
     assert!(more <= 1, "{more} attempts within a second");
 }
+
+/// The only place there is: whoever has it for longer than a closed connection of ours is counted is somebody else.
+#[test]
+fn whoever_had_the_only_place_meanwhile_was_sent_what_is_ours() {
+    for (minutes, suspects) in [(0.2, 0), (10.0, 1)] {
+        let mut bench = Bench::running(restless(1));
+        bench.poke_until(900.0);
+        bench.end(bench.slot(0), End::Terminated { mid_event: false });
+        while bench.seconds() < 900.0 + minutes * 60.0 {
+            bench.pass_to(bench.seconds() + 1.0);
+            for connection in bench.take_connects() {
+                bench.end(connection, End::Refused(Refusal::Crowded { retry_after: None }));
+            }
+        }
+        while bench.take_connects().first().is_none_or(|connection| {
+            bench.input(Input::Opened(*connection));
+            false
+        }) {
+            bench.pass_to(bench.seconds() + 1.0);
+        }
+        assert_eq!(bench.policy.suspects(), suspects, "{minutes}");
+    }
+}
