@@ -77,6 +77,8 @@ pub(crate) struct StreamEntry {
     replay: Mutex<Option<Arc<Tally>>>,
     /// The last failure that was logged, until something succeeds.
     told: Mutex<String>,
+    /// What is said once and for all.
+    told_once: Mutex<Vec<&'static str>>,
 }
 
 /// A consumer of a stream's outbox.
@@ -149,6 +151,7 @@ impl StreamEntry {
             view: RwLock::default(),
             replay: Mutex::default(),
             told: Mutex::default(),
+            told_once: Mutex::default(),
         }
     }
 
@@ -175,6 +178,16 @@ impl StreamEntry {
             failure.clone_into(&mut told);
         }
         news
+    }
+
+    /// Whether `what` has never been said of this stream: it is by this.
+    pub(crate) fn is_first(&self, what: &'static str) -> bool {
+        let mut told = self.told_once.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = !told.contains(&what);
+        if first {
+            told.push(what);
+        }
+        first
     }
 
     /// Something has succeeded: the next failure is news again.

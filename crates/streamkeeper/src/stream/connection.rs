@@ -114,7 +114,7 @@ async fn run(tools: Tools, connect: Connect) {
         }
         interval = announced(&tools) => interval,
     };
-    if ask.is_unusable && tools.entry.is_news("unusable cursor") {
+    if ask.is_unusable && tools.entry.is_first("unusable cursor") {
         tracing::warn!(
             stream = %tools.entry.name,
             "the server's own cursor cannot be sent where sse.cursor_via wants it: it is asked without",

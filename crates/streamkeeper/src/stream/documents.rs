@@ -28,7 +28,7 @@ pub(crate) async fn interval(tools: &Tools, sse: &Sse) -> Option<Duration> {
     let document = sse.interval_document()?;
     let said = says(tools, document, "interval").await;
     let interval = said.as_deref().and_then(sse::seconds);
-    if interval.is_none() && tools.entry.is_news("no interval") {
+    if interval.is_none() && tools.entry.is_first("no interval") {
         tracing::warn!(
             stream = %tools.entry.name,
             "the server does not say its interval where sse.interval looks for it: it is learned from its \

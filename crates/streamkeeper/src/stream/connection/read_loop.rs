@@ -199,7 +199,7 @@ impl ReadLoop {
         }
         let replaced = self.decoder.replaced() - replaced;
         Counters::add(&self.tools.entry.counters.replaced, replaced);
-        if self.frames.unusable() > 0 && self.tools.entry.is_news("long cursors") {
+        if self.frames.unusable() > 0 && self.tools.entry.is_first("long cursors") {
             tracing::warn!(
                 stream = %self.tools.entry.name,
                 "the server's cursors are longer than 4 KiB, and no request can carry them: a break goes on from \
