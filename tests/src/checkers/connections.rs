@@ -86,13 +86,13 @@ impl Connections {
         }
     }
 
-    /// Time passes. `blocked`: our queue is full, which no drain is cut short for.
+    /// Time passes. `may_act`: the process runs, and its queue is not full, which no drain is cut short for.
     ///
     /// # Errors
     /// There are more connections than were announced long ago.
-    pub fn tick(&mut self, now: Millis, blocked: bool) -> Verdict {
+    pub fn tick(&mut self, now: Millis, may_act: bool) -> Verdict {
         let Some((max, since)) = &mut self.announced else { return Ok(()) };
-        if blocked {
+        if !may_act {
             *since = now;
         }
         let (max, since) = (*max, *since);

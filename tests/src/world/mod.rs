@@ -299,6 +299,7 @@ impl World {
 
     /// Looks at what must hold at any time.
     fn look(&mut self) {
+        let awake = self.is_awake();
         let Some(process) = &mut self.process else { return };
         let mark = process.policy.mark();
         if let Err(what) = self.mark.look(mark, &self.events) {
@@ -311,8 +312,8 @@ impl World {
             self.outcome.shadow_lied = true;
         }
         let mut open = self.open.iter().filter_map(|place| self.connections.get(*place));
-        let blocked = open.any(Connection::is_blocked);
-        let verdict = process.connections.tick(self.now, blocked);
+        let may_act = awake && !open.any(Connection::is_blocked);
+        let verdict = process.connections.tick(self.now, may_act);
         self.check(verdict);
         self.look_at_lag();
     }
