@@ -6,11 +6,11 @@
 use std::io;
 
 use streamkeeper_core::time::Timestamp;
-use zstd::zstd_safe::CParameter;
 
 use crate::codec::put_varint;
 use crate::event::Incoming;
 use crate::keys::KeyName;
+use crate::pack::packed;
 use crate::record::{FrameHeader, put_key};
 
 /// Frames in the making.
@@ -24,19 +24,14 @@ pub(crate) struct Group {
     body: Vec<u8>,
     count: u32,
     arrived: Timestamp,
-    packed: Vec<u8>,
     frame_bytes: usize,
-    compressor: zstd::bulk::Compressor<'static>,
+    level: i32,
 }
 
 impl Group {
     /// An empty group whose first event will have `next_sequence`.
-    pub(crate) fn new(next_sequence: u64, frame_bytes: usize, level: i32) -> io::Result<Self> {
-        let mut compressor = zstd::bulk::Compressor::new(level)?;
-        if level <= FAST_LEVEL_MAX {
-            compressor.set_parameter(CParameter::HashLog(FAST_HASH_LOG))?;
-        }
-        Ok(Self {
+    pub(crate) const fn new(next_sequence: u64, frame_bytes: usize, level: i32) -> Self {
+        Self {
             frames: Vec::new(),
             first_arrived: None,
             next_sequence,
@@ -44,10 +39,9 @@ impl Group {
             body: Vec::new(),
             count: 0,
             arrived: Timestamp::from_micros(0),
-            packed: Vec::new(),
             frame_bytes,
-            compressor,
-        })
+            level,
+        }
     }
 
     /// The sequence number of the next event.
@@ -62,7 +56,7 @@ impl Group {
 
     /// The bytes held.
     pub(crate) fn memory_bytes(&self) -> usize {
-        let held = [&self.frames, &self.keys, &self.body, &self.packed];
+        let held = [&self.frames, &self.keys, &self.body];
         held.into_iter().map(Vec::capacity).sum()
     }
 
@@ -100,36 +94,39 @@ impl Group {
         self.first_arrived = None;
     }
 
+    /// A commit of many events is over, and those to come may be small: gives back what it took.
+    pub(crate) fn shrink(&mut self) {
+        if self.frames.is_empty() && self.count == 0 {
+            for held in [&mut self.frames, &mut self.keys, &mut self.body] {
+                *held = Vec::new();
+            }
+        }
+    }
+
     fn close_frame(&mut self) -> io::Result<()> {
-        self.packed.clear();
-        self.packed.reserve(zstd::zstd_safe::compress_bound(self.body.len()));
-        self.compressor.compress_to_buffer(&self.body, &mut self.packed)?;
-        let size = |bytes: &Vec<u8>| u32::try_from(bytes.len()).map_err(io::Error::other);
-        let header = FrameHeader {
-            commit_start: self.frames.is_empty(),
-            is_newer: false,
-            first_sequence: self.next_sequence - u64::from(self.count),
-            count: self.count,
-            keys_bytes: size(&self.keys)?,
-            body_bytes: size(&self.packed)?,
-            body_unpacked: size(&self.body)?,
-            arrived: self.arrived,
-            keys_crc: crc32fast::hash(&self.keys),
-            body_crc: crc32fast::hash(&self.packed),
-        };
-        self.frames.extend_from_slice(&header.encode());
-        self.frames.extend_from_slice(&self.keys);
-        self.frames.extend_from_slice(&self.packed);
+        let Self { frames, keys, body, .. } = self;
+        let size = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
+        packed(body, self.level, |packed| {
+            let header = FrameHeader {
+                commit_start: frames.is_empty(),
+                is_newer: false,
+                first_sequence: self.next_sequence - u64::from(self.count),
+                count: self.count,
+                keys_bytes: size(keys)?,
+                body_bytes: size(packed)?,
+                body_unpacked: size(body)?,
+                arrived: self.arrived,
+                keys_crc: crc32fast::hash(keys),
+                body_crc: crc32fast::hash(packed),
+            };
+            frames.extend_from_slice(&header.encode());
+            frames.extend_from_slice(keys);
+            frames.extend_from_slice(packed);
+            Ok(())
+        })?;
         self.keys.clear();
         self.body.clear();
         self.count = 0;
         Ok(())
     }
 }
-
-/// The highest level of zstd's fastest strategy, whose one table is the hash table.
-const FAST_LEVEL_MAX: i32 = 1;
-
-/// 2^12 places of it, 16 KiB: it stays in the nearest cache. What repeats in records stands in the
-/// record before, so that the table of 2^14 that zstd takes finds no more, a fifth slower.
-const FAST_HASH_LOG: u32 = 12;

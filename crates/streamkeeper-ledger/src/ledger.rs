@@ -114,7 +114,7 @@ impl Ledger {
         let loaded = load(fs.as_ref(), dir, &config)?;
         // What is behind the end is of an earlier identity now.
         config.given.retain(|given| given.next <= loaded.log.end);
-        let group = group(loaded.log.end, &config, dir)?;
+        let group = group(loaded.log.end, &config);
         let report = loaded.report.clone();
         let mut ledger = Self {
             fs,
@@ -271,7 +271,7 @@ impl Ledger {
         }
         file.sync().context("sync", path)?;
         let loaded = load(self.fs.as_ref(), &self.dir, &self.config)?;
-        self.group = group(loaded.log.end, &self.config, &self.dir)?;
+        self.group = group(loaded.log.end, &self.config);
         let Loaded { keys, segment, offset, sealed_to, next_file, state, mut log, report, .. } =
             loaded;
         (self.keys, self.segment, self.offset) = (keys, segment, offset);
@@ -344,9 +344,8 @@ impl Ledger {
     }
 }
 
-fn group(next_sequence: u64, config: &LedgerConfig, dir: &Path) -> Result<Group, LedgerError> {
+const fn group(next_sequence: u64, config: &LedgerConfig) -> Group {
     Group::new(next_sequence, config.frame_bytes, config.compression_level)
-        .context("set up compression for", dir)
 }
 
 fn check_size(what: &'static str, bytes: usize, max: usize) -> Result<(), LedgerError> {

@@ -63,6 +63,7 @@ mod lock;
 mod mmap;
 mod open;
 mod outbox;
+mod pack;
 mod record;
 mod segment;
 mod small_file;

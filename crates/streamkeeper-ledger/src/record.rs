@@ -52,6 +52,7 @@ use streamkeeper_core::version::Version;
 use crate::codec::{Take, put_varint};
 use crate::event::{Entry, Incoming};
 use crate::keys::{KeyForm, KeyName};
+use crate::pack::unpack;
 
 /// The bytes of a frame's header.
 pub(crate) const HEADER_BYTES: usize = 52;
@@ -196,33 +197,9 @@ impl<'a> Keys<'a> {
     }
 }
 
-/// Unpacks bodies, one after the other.
-#[derive(Default)]
-pub(crate) struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
-
-impl Unpacker {
-    fn unpack(&mut self, body: &[u8], unpacked: u32) -> Option<Vec<u8>> {
-        if self.0.is_none() {
-            self.0 = zstd::bulk::Decompressor::new().ok();
-        }
-        self.0.as_mut()?.decompress(body, usize::try_from(unpacked).ok()?).ok()
-    }
-}
-
-impl std::fmt::Debug for Unpacker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Unpacker")
-    }
-}
-
 /// Unpacks a frame whose parts have been found whole; `None` if it is not what it says.
-pub(crate) fn entries(
-    header: &FrameHeader,
-    keys: &[u8],
-    body: &[u8],
-    unpacker: &mut Unpacker,
-) -> Option<Vec<Entry>> {
-    let body = Bytes::from(unpacker.unpack(body, header.body_unpacked)?);
+pub(crate) fn entries(header: &FrameHeader, keys: &[u8], body: &[u8]) -> Option<Vec<Entry>> {
+    let body = Bytes::from(unpack(body, header.body_unpacked)?);
     let (mut keys, mut take) = (Keys::new(keys), Take(&body));
     let mut entries = Vec::new();
     for number in 0..u64::from(header.count) {

@@ -14,7 +14,7 @@ use crate::identity::LedgerIdentity;
 use crate::keys::run_name;
 use crate::keys::sealed::Sealed;
 use crate::lock;
-use crate::record::{self, FrameHeader, Unpacker};
+use crate::record::{self, FrameHeader};
 use crate::segment::{Depth, Fault, Header, Scan, Scanned, Segment, parse_name, segment_name};
 use crate::state::Saved;
 
@@ -173,7 +173,7 @@ impl Walk<'_> {
             let fault = Fault { offset: 0, what: "its header is not whole" };
             return self.fault(&segment, fault);
         }
-        let (mut scan, mut unpacker) = (Scan::new(&segment)?, Unpacker::default());
+        let mut scan = Scan::new(&segment)?;
         let from = self.from;
         let depth = |header: &FrameHeader| {
             if header.end() > from { Depth::Whole } else { Depth::Header }
@@ -183,7 +183,7 @@ impl Walk<'_> {
             match scan.next(depth)? {
                 Scanned::Frame { header, .. } if header.end() <= from => self.end = header.end(),
                 Scanned::Frame { header, keys, body } => {
-                    let Some(entries) = record::entries(&header, keys, body, &mut unpacker) else {
+                    let Some(entries) = record::entries(&header, keys, body) else {
                         let what = "a frame does not unpack to what it says";
                         return Err(segment.damaged(&Fault { offset, what }));
                     };

@@ -9,7 +9,7 @@ use crate::error::LedgerError;
 use crate::event::Entry;
 use crate::fs::Access;
 use crate::outbox::Outbox;
-use crate::record::{self, Unpacker};
+use crate::record;
 use crate::segment::{Depth, Fault, SEGMENT_HEADER_BYTES, Scan, Scanned, Segment};
 
 /// A place in the outbox.
@@ -20,7 +20,6 @@ pub struct OutboxReader {
     next: u64,
     ready: VecDeque<Entry>,
     place: Option<Place>,
-    unpacker: Unpacker,
 }
 
 /// Where the next frame is.
@@ -32,9 +31,8 @@ struct Place {
 }
 
 impl OutboxReader {
-    pub(crate) fn new(outbox: Outbox, from: u64) -> Self {
-        let unpacker = Unpacker::default();
-        Self { outbox, next: from, ready: VecDeque::new(), place: None, unpacker }
+    pub(crate) const fn new(outbox: Outbox, from: u64) -> Self {
+        Self { outbox, next: from, ready: VecDeque::new(), place: None }
     }
 
     /// The sequence number of the next event that [`OutboxReader::read`] gives, unless it is gone by then.
@@ -121,7 +119,7 @@ impl OutboxReader {
                 Scanned::Frame { header, keys, body } => {
                     let what = "a frame does not unpack to what it says";
                     let fault = Fault { offset: at, what };
-                    let entries = record::entries(&header, keys, body, &mut self.unpacker);
+                    let entries = record::entries(&header, keys, body);
                     break entries.ok_or_else(|| segment.damaged(&fault))?;
                 }
                 Scanned::Fault(fault) => return Err(segment.damaged(&fault)),
