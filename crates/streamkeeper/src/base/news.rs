@@ -44,12 +44,6 @@ impl Bell {
         Self { feed, news, rung: AtomicBool::new(false) }
     }
 
-    /// One that nobody hears.
-    #[cfg(test)]
-    pub(crate) fn of_nobody() -> Self {
-        Self::new(FeedId(0), Arc::default())
-    }
-
     /// Where it rings.
     pub(crate) const fn news(&self) -> &Arc<News> {
         &self.news

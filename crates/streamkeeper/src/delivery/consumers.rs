@@ -21,10 +21,10 @@ use crate::base::news::{Bell, News};
 use crate::base::threads;
 use crate::config::{Config, SinkConfig};
 use crate::delivery::deliveries::{Deliveries, DeliveriesHub};
-use crate::delivery::feeds::Source;
 use crate::delivery::turns::{Change, SinkStop, SinkTask};
 use crate::observe::registry::{Consumer, Registry, StreamEntry};
 use crate::observe::vital::Vital;
+use crate::store::source::{Source, Subscriber};
 
 /// The consumers of all streams, and the runtime that they run on.
 pub(crate) struct Consumers {
@@ -141,10 +141,11 @@ impl Consumers {
 
     /// The consumers of a stream that will be opened. They are told of its events once it is
     /// [added](Self::add).
-    pub(crate) fn of(&self, stream: &str) -> Vec<Arc<Consumer>> {
+    pub(crate) fn of(&self, stream: &str) -> Vec<Subscriber> {
         let new = |name: &str, news: Arc<News>| {
             let feed = FeedId(self.feeds.fetch_add(1, Ordering::Relaxed));
-            Arc::new(Consumer::new(name, Bell::new(feed, news)))
+            let bell = Arc::new(Bell::new(feed, news));
+            Subscriber { consumer: Arc::new(Consumer::new(name)), bell }
         };
         if self.hub.is_some() {
             return vec![new(DELIVERIES, Arc::default())];
@@ -166,17 +167,14 @@ impl Consumers {
 
     /// Gives streams to their consumers: all at once, so that a sink knows all its places before it
     /// writes anything.
-    pub(crate) fn add<'a>(&mut self, entries: impl Iterator<Item = &'a Arc<StreamEntry>> + Clone) {
-        let sources = entries.flat_map(|entry| {
-            let of = |consumer| Source { entry: Arc::clone(entry), consumer: Arc::clone(consumer) };
-            entry.consumers.iter().map(of)
-        });
+    pub(crate) fn add<'a>(&mut self, sources: impl Iterator<Item = &'a Source> + Clone) {
+        let sources = sources.cloned();
         if let Some(hub) = &mut self.hub {
             sources.for_each(|source| hub.add(source));
             return;
         }
         for sink in &self.sinks {
-            let is_own = |source: &Source| source.consumer.bell.is_at(&sink.news);
+            let is_own = |source: &Source| source.bell().is_at(&sink.news);
             self.tell(sink, Change::Add(sources.clone().filter(is_own).collect()));
         }
     }

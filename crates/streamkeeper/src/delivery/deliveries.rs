@@ -13,8 +13,9 @@ use streamkeeper_sink::Envelope;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::delivery::feeds::{Feed, Source};
+use crate::delivery::feeds::Feed;
 use crate::delivery::turns::{RETRY_MAX, SinkStop};
+use crate::store::source::Source;
 
 /// An event for the embedding application, until it is acknowledged.
 ///
@@ -130,13 +131,13 @@ impl DeliveriesHub {
 async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::Receiver<SinkStop>) {
     let next = source.cursor();
     let acked = Arc::new(Mutex::new(Acked { next, ahead: BTreeSet::new() }));
-    let consumer = Arc::clone(&source.consumer);
+    let bell = Arc::clone(&source.subscriber.bell);
     let mut feed = Feed::new(source);
     let mut batch = Vec::new();
     loop {
         // Before it is read: what is committed before a stop is read, too.
         let stopping = *stop.borrow_and_update() != SinkStop::No;
-        consumer.bell.answer();
+        bell.answer();
         let read = || feed.take(BATCH_EVENTS_MAX, BATCH_BYTES_MAX, &mut batch);
         if let Err(reason) = tokio::task::block_in_place(read) {
             feed.source.failing(Some(reason));
@@ -160,7 +161,7 @@ async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::R
         }
         if idle {
             tokio::select! {
-                () = consumer.bell.news().some() => drop(consumer.bell.news().take()),
+                () = bell.news().some() => drop(bell.news().take()),
                 () = sender.closed() => return,
                 changed = stop.changed() => if changed.is_err() { return },
             }

@@ -5,54 +5,12 @@
 //! application.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::OutboxReader;
 use streamkeeper_sink::{Envelope, Resume};
 
-use crate::base::clock::wall;
-use crate::observe::registry::{Consumer, StreamEntry};
 use crate::store::head;
-
-/// A stream's outbox, and the consumer whose cursor is moved.
-#[derive(Clone, Debug)]
-pub(crate) struct Source {
-    pub(crate) entry: Arc<StreamEntry>,
-    pub(crate) consumer: Arc<Consumer>,
-}
-
-impl Source {
-    /// The first event that this consumer has not acknowledged.
-    ///
-    /// # Panics
-    /// If the ledger was opened for other consumers than the entry has: a fault of ours.
-    #[expect(clippy::expect_used, reason = "a ledger is opened for the consumers of its entry")]
-    pub(crate) fn cursor(&self) -> u64 {
-        self.entry.outbox.cursor(&self.consumer.name).expect("a consumer has a cursor")
-    }
-
-    /// The consumer has everything before `next`, these events more than before.
-    pub(crate) fn acknowledge(&self, next: u64, events: &[Envelope]) {
-        let consumer = &self.consumer;
-        self.entry.outbox.acknowledge(&consumer.name, next);
-        consumer.delivered.fetch_add(events.len() as u64, Ordering::Relaxed);
-        let now = wall();
-        for created in events.iter().filter_map(|event| event.time_us) {
-            consumer.delay.observe(now.since(Timestamp::from_micros(created)));
-        }
-    }
-
-    /// Says why the consumer does not take events now; `None`: it does.
-    pub(crate) fn failing(&self, reason: Option<&'static str>) {
-        if let Some(reason) = reason {
-            self.consumer.failures.fetch_add(1, Ordering::Relaxed);
-            self.consumer.failed.add(reason);
-        }
-        self.consumer.set_failing(reason);
-    }
-}
+use crate::store::source::Source;
 
 /// A place in the outbox.
 pub(crate) struct Feed {
@@ -76,15 +34,15 @@ pub(crate) struct Taken {
 impl Feed {
     /// At the consumer's cursor.
     pub(crate) fn new(source: Source) -> Self {
-        let reader = source.entry.outbox.reader(source.cursor());
-        let ledger = source.entry.outbox.identity().to_string();
+        let reader = source.outbox.reader(source.cursor());
+        let ledger = source.outbox.identity().to_string();
         Self { source, ledger, reader, kept: VecDeque::new() }
     }
 
     /// Where it is, as a sink is told.
     pub(crate) fn place(&self) -> Resume<'_> {
-        let entry = &self.source.entry;
-        let (next, end) = (self.source.cursor(), entry.outbox.end());
+        let Source { entry, outbox, .. } = &self.source;
+        let (next, end) = (self.source.cursor(), outbox.end());
         Resume { source: &entry.name, ledger: &self.ledger, next, end }
     }
 
@@ -108,7 +66,7 @@ impl Feed {
             (taken.events, taken.bytes) = (taken.events + 1, bytes);
             batch.extend(self.kept.pop_front());
         }
-        let end = self.source.entry.outbox.end();
+        let end = self.source.outbox.end();
         taken.more = !self.kept.is_empty() || self.reader.next_sequence() < end;
         Ok(taken)
     }
@@ -121,7 +79,8 @@ impl Feed {
     }
 
     fn read(&mut self, events_max: usize, bytes_max: usize) -> Result<(), &'static str> {
-        let StreamEntry { name, outbox, .. } = &*self.source.entry;
+        let Source { entry, outbox, .. } = &self.source;
+        let name = &entry.name;
         let first = self.reader.next_sequence();
         let entries = self.reader.read(events_max, bytes_max).map_err(|error| {
             tracing::error!(stream = %name, %error, "the outbox cannot be read");

@@ -16,6 +16,7 @@ use super::turns::SinkStop;
 use crate::base::budget::Budget;
 use crate::config::Config;
 use crate::observe::registry::{Registry, StreamEntry};
+use crate::store::source::Source;
 
 /// A sink made of functions.
 struct Scripted<R, D> {
@@ -64,7 +65,7 @@ struct Stand {
     folder: tempfile::TempDir,
     consumers: Consumers,
     ledgers: Vec<Ledger>,
-    entries: Vec<Arc<StreamEntry>>,
+    sources: Vec<Source>,
 }
 
 impl Stand {
@@ -80,14 +81,16 @@ impl Stand {
         let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
         let (consumers, _) = started.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        Self { folder, consumers, ledgers: Vec::new(), entries: Vec::new() }
+        Self { folder, consumers, ledgers: Vec::new(), sources: Vec::new() }
     }
 
     /// So many streams, each with an event.
     fn with_streams(mut self, count: usize) -> Self {
         for number in 0..count {
             let name = number.to_string();
-            let consumers = self.consumers.of(&name);
+            let subscribers = self.consumers.of(&name);
+            let consumers: Vec<_> =
+                subscribers.iter().map(|one| Arc::clone(&one.consumer)).collect();
             let config = streamkeeper_ledger::LedgerConfig {
                 sinks: consumers.iter().map(|consumer| consumer.name.clone()).collect(),
                 ..streamkeeper_ledger::LedgerConfig::default()
@@ -95,18 +98,24 @@ impl Stand {
             let place = self.folder.path().join(&name);
             let (ledger, _) = Ledger::open(Arc::new(RealFs), &place, config).unwrap();
             let budget = Budget::new(1);
-            let entry = StreamEntry::new(name.as_str().into(), ledger.outbox(), budget, consumers);
-            self.entries.push(Arc::new(entry));
+            let outbox = ledger.outbox();
+            let name = name.as_str().into();
+            let entry = Arc::new(StreamEntry::new(name, outbox.clone(), budget, consumers));
+            self.sources.extend(subscribers.into_iter().map(|subscriber| Source {
+                entry: Arc::clone(&entry),
+                outbox: outbox.clone(),
+                subscriber,
+            }));
             self.ledgers.push(ledger);
             self.commit(number);
         }
-        self.consumers.add(self.entries.iter());
+        self.consumers.add(self.sources.iter());
         self
     }
 
     /// Another event in a stream.
     fn commit(&mut self, stream: usize) {
-        let key = self.entries[stream].outbox.end().to_string();
+        let key = self.sources[stream].outbox.end().to_string();
         let version = Version { created_at: None, checksum: 1, withdrawn: false };
         let arrived = Timestamp::from_micros(1);
         // Of kind `k`, of no user, not replayed.
@@ -114,11 +123,11 @@ impl Stand {
         let event = Incoming { kind: 0, key: &key, version, arrived, head, payload: b"{}" };
         self.ledgers[stream].accept(&event).unwrap();
         self.ledgers[stream].commit().unwrap();
-        self.entries[stream].tell_consumers();
+        self.sources[stream].bell().ring();
     }
 
     fn failing(&self, stream: usize) -> Option<&'static str> {
-        self.entries[stream].consumers[0].failing()
+        self.sources[stream].subscriber.consumer.failing()
     }
 }
 
@@ -151,7 +160,9 @@ fn a_sink_that_hangs_is_waited_for_once_and_not_for_each_stream() {
         let mut stand = Stand::new(SEVERAL, resume, |_| answer(Ok(()))).with_streams(10);
         when_asked.recv().await.unwrap();
         let began = Instant::now();
-        stand.consumers.remove(&stand.entries, began).await;
+        let entries: Vec<_> =
+            stand.sources.iter().map(|source| Arc::clone(&source.entry)).collect();
+        stand.consumers.remove(&entries, began).await;
         assert!(began.elapsed() < LAST_CALL * 5, "{:?}", began.elapsed());
     });
 }
@@ -168,8 +179,8 @@ fn a_sink_is_told_which_ledger_it_is_and_a_ledger_which_one_the_sink_has_a_place
         let OwnPlace { ledger, next } = own();
         let given = |stream| stand.consumers.given(stream);
         assert_eq!((given("0"), given("1")), (vec![Given { ledger, next }], vec![]));
-        for entry in &stand.entries {
-            let of_it = format!("{} {}", entry.name, entry.outbox.identity());
+        for Source { entry, outbox, .. } in &stand.sources {
+            let of_it = format!("{} {}", entry.name, outbox.identity());
             assert_eq!(when_told.recv().await, Some(of_it));
         }
     });
@@ -219,7 +230,7 @@ fn one_delivery_carries_the_streams_that_have_news_and_moves_the_cursor_of_each(
         stand.commit(1);
         stand.consumers.stop(later, later).await;
         assert_eq!(seen.recv().await.unwrap(), ["1"]);
-        assert!(stand.entries.iter().all(|entry| entry.is_delivered()));
+        assert!(stand.sources.iter().all(|source| source.entry.is_delivered()));
     });
 }
 
@@ -237,6 +248,6 @@ fn a_delivery_that_never_returns_is_given_up_and_given_again() {
             assert_eq!(seen.recv().await.unwrap(), ["0"]);
         }
         assert_eq!(stand.failing(0), Some("timed_out"));
-        assert_eq!(stand.entries[0].outbox.backlog("scripted"), 1);
+        assert_eq!(stand.sources[0].outbox.backlog("scripted"), 1);
     });
 }

@@ -16,9 +16,10 @@ use streamkeeper_core::turns::{Input, Output, Retry, Turns, TurnsConfig};
 use streamkeeper_sink::{Blame, Envelope, Failure, Shape, Sink, SinkError};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::feeds::{Feed, Source};
+use super::feeds::Feed;
 use crate::base::clock::{Clock, seed};
 use crate::base::news::News;
+use crate::store::source::Source;
 
 /// A stream comes to a sink, or goes.
 #[derive(Debug)]
@@ -128,7 +129,7 @@ impl SinkTask {
         match change {
             Change::Add(sources) => {
                 for source in sources {
-                    let bell = &source.consumer.bell;
+                    let bell = source.bell();
                     let feed = bell.feed();
                     // What is there by now is read after it was told to the sink.
                     bell.answer();
@@ -153,7 +154,7 @@ impl SinkTask {
         for id in self.news.take() {
             // It may have gone, or come a moment later and be read then.
             if let Some(feed) = self.feeds.get(&id) {
-                feed.source.consumer.bell.answer();
+                feed.source.bell().answer();
                 self.turns.handle(now, Input::News(id));
             }
         }

@@ -97,7 +97,7 @@ impl System {
             self.streams.push(prepared.start(self.numbers, &self.ground)?);
             self.numbers += 1;
         }
-        self.consumers.add(self.streams.iter().skip(first).map(Stream::entry));
+        self.consumers.add(self.streams.iter().skip(first).flat_map(Stream::sources));
         Ok(())
     }
 

@@ -19,7 +19,6 @@ use crate::api::replay::ReplayStatus;
 use crate::api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 use crate::base::budget::Budget;
 use crate::base::clock::wall;
-use crate::base::news::Bell;
 use crate::base::rfc3339::rfc3339;
 use crate::observe::counts::{END_TO_END, Histogram, Measured, Words};
 use crate::observe::history::Recorder;
@@ -67,11 +66,12 @@ pub(crate) struct StreamEntry {
     pub(crate) name: Arc<str>,
     pub(crate) counters: Counters,
     pub(crate) measured: Measured,
-    pub(crate) outbox: Outbox,
-    pub(crate) budget: Budget,
     pub(crate) consumers: Vec<Arc<Consumer>>,
     /// The last hour.
     pub(crate) history: Recorder,
+    /// How much is in them; whoever controls them has them from elsewhere.
+    outbox: Outbox,
+    budget: Budget,
     view: RwLock<View>,
     /// The operator's last replay.
     replay: Mutex<Option<Arc<Tally>>>,
@@ -85,8 +85,6 @@ pub(crate) struct StreamEntry {
 #[derive(Debug)]
 pub(crate) struct Consumer {
     pub(crate) name: String,
-    /// Tells it that something has been committed.
-    pub(crate) bell: Bell,
     pub(crate) delivered: AtomicU64,
     pub(crate) failures: AtomicU64,
     /// The failures by reason.
@@ -97,10 +95,9 @@ pub(crate) struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(name: &str, bell: Bell) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         Self {
             name: name.to_owned(),
-            bell,
             delivered: AtomicU64::new(0),
             failures: AtomicU64::new(0),
             failed: Words::new(&[]),
@@ -144,10 +141,10 @@ impl StreamEntry {
             name,
             counters: Counters::default(),
             measured: Measured::default(),
-            outbox,
-            budget,
             consumers,
             history: Recorder::default(),
+            outbox,
+            budget,
             view: RwLock::default(),
             replay: Mutex::default(),
             told: Mutex::default(),
@@ -252,21 +249,31 @@ impl StreamEntry {
             last_frame: (micros > 0).then(|| rfc3339(Timestamp::from_micros(micros))).flatten(),
             incident: view.incident,
             last_incident: view.last_incident,
-            queue_bytes: self.budget.taken(),
+            queue_bytes: self.queue_bytes(),
             outbox_bytes: self.outbox.bytes(),
             consumers: self.consumer_statuses(),
             replay: self.replay(),
         }
     }
 
-    /// Something has been committed.
-    pub(crate) fn tell_consumers(&self) {
-        self.consumers.iter().for_each(|consumer| consumer.bell.ring());
+    /// The bytes between the sockets and the disk.
+    pub(crate) fn queue_bytes(&self) -> usize {
+        self.budget.taken()
+    }
+
+    /// How many events the consumer has not acknowledged.
+    pub(crate) fn backlog(&self, consumer: &Consumer) -> u64 {
+        self.outbox.backlog(&consumer.name)
+    }
+
+    /// The bytes of those on disk.
+    pub(crate) fn backlog_bytes(&self, consumer: &Consumer) -> u64 {
+        self.outbox.backlog_bytes(&consumer.name)
     }
 
     /// Whether every consumer has everything that was accepted.
     pub(crate) fn is_delivered(&self) -> bool {
-        self.consumers.iter().all(|consumer| self.outbox.backlog(&consumer.name) == 0)
+        self.consumers.iter().all(|consumer| self.backlog(consumer) == 0)
     }
 
     fn consumer_statuses(&self) -> Vec<ConsumerStatus> {
@@ -275,7 +282,7 @@ impl StreamEntry {
             delivered: consumer.delivered.load(Ordering::Relaxed),
             failures: consumer.failures.load(Ordering::Relaxed),
             failing: consumer.failing().map(Into::into),
-            backlog: self.outbox.backlog(&consumer.name),
+            backlog: self.backlog(consumer),
         };
         self.consumers.iter().map(status).collect()
     }

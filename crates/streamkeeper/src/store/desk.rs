@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 
 use crate::base::budget::Budget;
 use crate::base::clock::wall;
+use crate::base::news::Bell;
 use crate::base::reports::Reports;
 use crate::observe::registry::{Counters, StreamEntry};
 use crate::store::batch::Batch;
@@ -58,6 +59,8 @@ pub(crate) struct Tools {
     pub(crate) ledger: Ledger,
     pub(crate) bounds: GroupBounds,
     pub(crate) budget: Budget,
+    /// Of whoever is to be told of commits.
+    pub(crate) bells: Vec<Arc<Bell>>,
     pub(crate) entry: Arc<StreamEntry>,
     /// The supervisor of the moment.
     pub(crate) reports: Reports,
@@ -273,7 +276,7 @@ impl Desk {
             Counters::add(&counters.replayed_duplicate, span.duplicate);
         }
         if span.new > 0 {
-            entry.tell_consumers();
+            self.tools.bells.iter().for_each(|bell| bell.ring());
         }
         self.answer(batch, span);
     }

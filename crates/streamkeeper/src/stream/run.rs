@@ -30,12 +30,13 @@ use crate::base::reports::{Reports, ReportsReceiver};
 use crate::config::StreamConfig;
 use crate::dialect::Dialect;
 use crate::dialect::sse::Ask;
-use crate::observe::registry::{Consumer, Registry, StreamEntry};
+use crate::observe::registry::{Registry, StreamEntry};
 use crate::observe::tally::Tally;
 use crate::observe::telemetry::tell_opened;
 use crate::observe::vital::Vital;
 use crate::store::desk::{GroupBounds, Tools as DeskTools};
 use crate::store::ledgers;
+use crate::store::source::{Source, Subscriber};
 use crate::store::writer::{Writer, WriterPool};
 use crate::stream::connection::{Connection, Hold};
 use crate::stream::tools::Tools;
@@ -60,7 +61,7 @@ pub(crate) struct Prepared {
     transport: HttpTransport,
     ledger: Ledger,
     state: Option<PolicyState>,
-    consumers: Vec<Arc<Consumer>>,
+    subscribers: Vec<Subscriber>,
 }
 
 impl Prepared {
@@ -69,13 +70,13 @@ impl Prepared {
     pub(crate) fn new(
         config: &StreamConfig,
         data_dir: &Path,
-        consumers: Vec<Arc<Consumer>>,
+        subscribers: Vec<Subscriber>,
         given: Vec<Given>,
     ) -> Result<Self, StreamError> {
         let transport = transport(config)?;
         let settings = &config.ledger;
         let ledger_config = streamkeeper_ledger::LedgerConfig {
-            sinks: consumers.iter().map(|consumer| consumer.name.clone()).collect(),
+            sinks: subscribers.iter().map(|one| one.consumer.name.clone()).collect(),
             given,
             memory_bytes_max: settings.memory_bytes / 4 * 3,
             retention_days: u16::try_from(settings.retention_days).unwrap_or(u16::MAX),
@@ -101,15 +102,17 @@ impl Prepared {
             state.map_err(|source| StreamError::State { stream: config.name.clone(), source })?;
         // Also not after a torn tail: whatever wrote it did not end as it should.
         let state = state.map(|state| state.with_clean(report.start == Start::Clean));
-        Ok(Self { config: config.clone(), transport, ledger, state, consumers })
+        Ok(Self { config: config.clone(), transport, ledger, state, subscribers })
     }
 
     /// Starts it. `number` tells it from every other stream of this process, also earlier ones.
     pub(crate) fn start(self, number: u64, ground: &Ground) -> Result<Stream, StreamError> {
-        let Self { config, transport, ledger, state, consumers } = self;
+        let Self { config, transport, ledger, state, subscribers } = self;
         let budget = Budget::new(config.queue_bytes);
         let name = config.name.as_str().into();
-        let entry = Arc::new(StreamEntry::new(name, ledger.outbox(), budget.clone(), consumers));
+        let outbox = ledger.outbox();
+        let consumers = subscribers.iter().map(|one| Arc::clone(&one.consumer)).collect();
+        let entry = Arc::new(StreamEntry::new(name, outbox.clone(), budget.clone(), consumers));
         ground.registry.insert(Arc::clone(&entry));
         let reports = Reports::channel(Clock::start());
         let desk = DeskTools {
@@ -119,6 +122,7 @@ impl Prepared {
                 bytes: config.ledger.commit_bytes,
             },
             budget: budget.clone(),
+            bells: subscribers.iter().map(|one| Arc::clone(&one.bell)).collect(),
             entry: Arc::clone(&entry),
             reports: reports.0.clone(),
         };
@@ -126,7 +130,12 @@ impl Prepared {
             .writers
             .open(number, desk)
             .ok_or(StreamError::NoWriter { stream: config.name.clone() })?;
-        let place = Place { number, entry, writer, budget };
+        let source = |subscriber| {
+            let (entry, outbox) = (Arc::clone(&entry), outbox.clone());
+            Source { entry, outbox, subscriber }
+        };
+        let sources = subscribers.into_iter().map(source).collect();
+        let place = Place { number, entry, sources, writer, budget };
         let own = transport.clone();
         let reader = Reader::start(&config, transport, state, reports, (&place, ground));
         Ok(Stream { config, transport: own, place, reader, replay: None, paused: false })
@@ -137,6 +146,7 @@ impl Prepared {
 struct Place {
     number: u64,
     entry: Arc<StreamEntry>,
+    sources: Vec<Source>,
     writer: Writer,
     budget: Budget,
 }
@@ -190,6 +200,11 @@ impl Stream {
 
     pub(crate) const fn entry(&self) -> &Arc<StreamEntry> {
         &self.place.entry
+    }
+
+    /// Its outbox, for each of its consumers.
+    pub(crate) fn sources(&self) -> &[Source] {
+        &self.place.sources
     }
 
     /// Its name and what the files of its certificates hold now, if that is something else.

@@ -4,12 +4,12 @@ use std::path::Path;
 use streamkeeper_core::marked::StreamState;
 
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader, SlotId};
+use streamkeeper_ledger::Outbox;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
 use streamkeeper_sse::{Event as SseEvent, Frame};
 
 use crate::api::replay::ReplaySpec;
 use crate::base::clock::Clock;
-use crate::base::news::Bell;
 use crate::base::reports::ReportsReceiver;
 use crate::config::{SseTable, StreamConfig};
 use crate::dialect::event::Event;
@@ -68,6 +68,7 @@ struct Bench {
     desk: Desk,
     budget: Budget,
     entry: Arc<StreamEntry>,
+    outbox: Outbox,
     reports: ReportsReceiver,
     now: Instant,
 }
@@ -86,18 +87,20 @@ impl Bench {
             Ledger::open(Arc::new(disk.clone()), Path::new("/ledger"), config).unwrap();
         let (reports, receiver) = Reports::channel(Clock::start());
         let budget = Budget::new(100_000);
-        let consumers = vec![Arc::new(Consumer::new("sink", Bell::of_nobody()))];
-        let entry = StreamEntry::new("s".into(), ledger.outbox(), budget.clone(), consumers);
+        let consumers = vec![Arc::new(Consumer::new("sink"))];
+        let outbox = ledger.outbox();
+        let entry = StreamEntry::new("s".into(), outbox.clone(), budget.clone(), consumers);
         let entry = Arc::new(entry);
         let now = Instant::now();
         let tools = Tools {
             ledger,
             bounds: GroupBounds { delay: Duration::from_millis(5), bytes: 10_000 },
             budget: budget.clone(),
+            bells: Vec::new(),
             entry: Arc::clone(&entry),
             reports,
         };
-        Self { disk, desk: Desk::new(tools, now), budget, entry, reports: receiver, now }
+        Self { disk, desk: Desk::new(tools, now), budget, entry, outbox, reports: receiver, now }
     }
 
     /// The present reader has read this.
@@ -143,7 +146,7 @@ impl Bench {
         while let Ok((_, input)) = self.reports.try_recv() {
             said.push(match input {
                 Input::Committed { span, .. } => {
-                    assert!(self.entry.outbox.end() > span.new, "durable before it is said");
+                    assert!(self.outbox.end() > span.new, "durable before it is said");
                     let poke = if span.poke.is_some() { " poke" } else { "" };
                     format!("{}+{}{poke}", span.new, span.duplicate)
                 }
@@ -226,13 +229,13 @@ fn while_the_disk_fails_everything_waits_and_nothing_is_lost() {
         bench.persist(1);
         bench.pass(LATER);
         assert_eq!(bench.reported(), ["2+0 poke", word], "said once, and nothing else");
-        assert_eq!(bench.entry.outbox.backlog("sink"), 2);
+        assert_eq!(bench.outbox.backlog("sink"), 2);
         assert_eq!(bench.budget.taken(), batch(ids(1..4)).room(), "the readers are held back");
 
         bench.disk.heal();
         bench.pass(LATER);
         assert_eq!(bench.reported(), ["2+1 poke", "persisted 1", "well"], "{fault:?}");
-        assert_eq!(bench.entry.outbox.backlog("sink"), 4);
+        assert_eq!(bench.outbox.backlog("sink"), 4);
         assert_eq!(bench.budget.taken(), 0);
     }
 }
@@ -255,7 +258,7 @@ fn what_an_abandoned_reader_left_behind_is_kept_and_proves_nothing_to_the_next()
     bench.disk.heal();
     bench.pass(LATER);
     assert_eq!(bench.reported(), ["persisted 1", "1+2 poke", "well"], "answers to its own alone");
-    assert_eq!(bench.entry.outbox.backlog("sink"), 4, "nothing is lost");
+    assert_eq!(bench.outbox.backlog("sink"), 4, "nothing is lost");
 }
 
 #[test]
@@ -289,7 +292,7 @@ fn a_full_outbox_takes_a_part_of_a_batch_and_the_rest_when_there_is_room() {
     bench.batch(batch(ids(0..3)));
     bench.pass(LATER);
     assert_eq!(bench.reported(), ["0+1", "outbox_full"]);
-    bench.entry.outbox.acknowledge("sink", 2);
+    bench.outbox.acknowledge("sink", 2);
     bench.pass(LATER);
     assert_eq!(bench.reported(), ["2+0 poke", "well"]);
 }
@@ -299,7 +302,7 @@ fn closing_writes_down_the_sinks_places_and_waits_for_no_disk() {
     let mut bench = Bench::new(u64::MAX);
     bench.batch(batch(ids(0..3)));
     bench.pass(SOON);
-    bench.entry.outbox.acknowledge("sink", 3);
+    bench.outbox.acknowledge("sink", 3);
     let (done, closed) = oneshot::channel();
     bench.desk.take(Job::Close(done), bench.now);
     assert!(!bench.desk.work(bench.now));
@@ -334,7 +337,7 @@ fn an_id_with_another_content_is_another_event_under_an_id_of_its_own() {
     bench.batch(batch(one()));
     bench.pass(Duration::from_millis(5));
     assert_eq!(bench.reported(), ["3+1 poke", "0+4 poke"]);
-    let entries = bench.entry.outbox.reader(1).read(9, 1_000).unwrap();
+    let entries = bench.outbox.reader(1).read(9, 1_000).unwrap();
     let envelope = |entry| head::envelope(&"a".into(), entry).unwrap();
     let ids: Vec<_> = entries.into_iter().map(|entry| envelope(entry).id).collect();
     let other = format!("1~{:032x}", named("1", "b").version.checksum);

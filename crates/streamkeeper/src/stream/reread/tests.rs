@@ -37,6 +37,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
         ledger,
         bounds,
         budget: budget.clone(),
+        bells: Vec::new(),
         entry: Arc::clone(&entry),
         reports: reports.clone(),
     };

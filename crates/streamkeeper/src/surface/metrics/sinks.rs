@@ -17,9 +17,9 @@ pub(super) const METRICS: &[Metric] = &[
         help: "Accepted events that the sink has not acknowledged.",
         more: "They are on disk. A few while events flow; growing means that the sink is slow or down.",
         read: |scrape, samples| {
-            scrape.sinks().try_for_each(|(names, stream, sink)| {
-                samples.count(&names, stream.outbox.backlog(&sink.name))
-            })
+            scrape
+                .sinks()
+                .try_for_each(|(names, stream, sink)| samples.count(&names, stream.backlog(sink)))
         },
     },
     Metric {
@@ -31,7 +31,7 @@ pub(super) const METRICS: &[Metric] = &[
                accepted and reading waits.",
         read: |scrape, samples| {
             scrape.sinks().try_for_each(|(names, stream, sink)| {
-                samples.count(&names, stream.outbox.backlog_bytes(&sink.name))
+                samples.count(&names, stream.backlog_bytes(sink))
             })
         },
     },

@@ -170,7 +170,7 @@ pub(super) const STATE_METRICS: &[Metric] = &[
         help: "Bytes in memory that were read and are not durable yet.",
         more: "At `queue_bytes` of the configuration reading waits.",
         read: |scrape, samples| {
-            scrape.each(|name, stream, _| samples.count(name, stream.budget.taken() as u64))
+            scrape.each(|name, stream, _| samples.count(name, stream.queue_bytes() as u64))
         },
     },
 ];

@@ -12,7 +12,6 @@ use streamkeeper_ledger::Ledger;
 use streamkeeper_ledger::fs::FaultyFs;
 
 use crate::base::budget::Budget;
-use crate::base::news::Bell;
 use crate::dialect::event::EventKind;
 use crate::observe::counts::TypeCounts;
 use crate::observe::registry::Consumer;
@@ -26,7 +25,7 @@ fn registry() -> Registry {
         streamkeeper_ledger::LedgerConfig { sinks: vec!["archive".into()], ..Default::default() };
     let disk = Arc::new(FaultyFs::new(1));
     let (ledger, _) = Ledger::open(disk, Path::new("/ledger"), config).unwrap();
-    let consumers = vec![Arc::new(Consumer::new("archive", Bell::of_nobody()))];
+    let consumers = vec![Arc::new(Consumer::new("archive"))];
     let entry =
         Arc::new(StreamEntry::new("acme".into(), ledger.outbox(), Budget::new(1_000), consumers));
     entry.update(|view| {

@@ -11,7 +11,6 @@ use feed::Feed;
 use serde_json::Value;
 
 use crate::base::budget::Budget;
-use crate::base::news::Bell;
 use crate::observe::history::{Bounds, Sight};
 use crate::observe::registry::{Consumer, StreamEntry};
 
@@ -29,7 +28,7 @@ fn registry(streams: usize) -> Registry {
     let (ledger, _) = streamkeeper_ledger::Ledger::open(fs, folder.path(), config).unwrap();
     for number in 0..streams {
         let name: Arc<str> = format!("stream-{number:03}").into();
-        let consumers = vec![Arc::new(Consumer::new("archive", Bell::of_nobody()))];
+        let consumers = vec![Arc::new(Consumer::new("archive"))];
         let entry = StreamEntry::new(name, ledger.outbox(), Budget::new(1 << 20), consumers);
         entry.history.set_bounds(Bounds::default());
         entry.update(|view| {
