@@ -88,19 +88,17 @@ impl Group {
         Ok(&self.frames)
     }
 
-    /// The group has been written: the next one starts.
+    /// The group has been written: the next one starts. Behind a small one the buffers are small again,
+    /// whatever a history made of them.
     pub(crate) fn clear(&mut self) {
+        let is_small = self.frames.len() <= SMALL_BYTES;
         self.frames.clear();
-        self.first_arrived = None;
-    }
-
-    /// A commit of many events is over, and those to come may be small: gives back what it took.
-    pub(crate) fn shrink(&mut self) {
-        if self.frames.is_empty() && self.count == 0 {
+        if is_small {
             for held in [&mut self.frames, &mut self.keys, &mut self.body] {
-                *held = Vec::new();
+                held.shrink_to(SMALL_BYTES);
             }
         }
+        self.first_arrived = None;
     }
 
     fn close_frame(&mut self) -> io::Result<()> {
@@ -130,3 +128,6 @@ impl Group {
         Ok(())
     }
 }
+
+/// A group of a stream of a few events a second.
+const SMALL_BYTES: usize = 8 << 10;

@@ -115,7 +115,6 @@ impl Ledger {
         now: Timestamp,
         service: Option<Timestamp>,
     ) -> Result<Swept, LedgerError> {
-        self.group.shrink();
         let retention_days = i32::from(self.config.retention_days);
         let obsolete = service.map_or_else(Vec::new, |now| self.keys.sweep(now, retention_days));
         let mut swept = Swept { key_files: obsolete.len() as u64, segments: 0 };
