@@ -32,6 +32,7 @@ mod logging;
 mod many;
 mod operator;
 mod page;
+mod pilcrow;
 mod process;
 mod prometheus;
 mod proxy;

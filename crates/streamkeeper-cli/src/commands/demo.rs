@@ -5,6 +5,7 @@
 
 mod report;
 mod screen;
+mod service;
 
 use std::cell::Cell;
 use std::process::ExitCode;
@@ -12,20 +13,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use streamkeeper::config::{Config, InformTable, SinkConfig, StreamConfig};
-use streamkeeper::transport::Proxy;
-use streamkeeper::{Secret, StreamCondition, StreamStatus, Streamkeeper};
-use streamkeeper_simulator::fault::{Break, ConnectionFault, Fault, Target};
-use streamkeeper_simulator::model;
-use streamkeeper_simulator::server::{RunningSimulator, Simulator, SimulatorConfig};
+use streamkeeper::config::{Config, SinkConfig};
+use streamkeeper::{StreamCondition, StreamStatus, Streamkeeper};
 
+use super::simulate::Dialect;
 use crate::exit::{Failure, GENERAL, Outcome};
 use report::Report;
 use screen::Screen;
+use service::Service;
 
 /// Show a hang and its recovery, against a simulator of its own.
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
+    /// What kind of service
+    #[arg(long, value_enum, default_value_t = Dialect::Inform)]
+    dialect: Dialect,
+
     /// Events per second
     #[arg(long, default_value_t = 200)]
     rate: u64,
@@ -46,10 +49,14 @@ const STEP_MAX: Duration = Duration::from_secs(30);
 
 impl Demo {
     pub(crate) fn run(self) -> Outcome {
-        let simulator = Simulator::start(self.service()).context("cannot start the simulator")?;
+        let service = Service::start(self.dialect, self.rate, self.seed)?;
         let folder = tempfile::tempdir().context("cannot create a folder for the events")?;
         let output = folder.path().join("events.ndjson");
-        let mut config = configuration(&simulator, &output)?;
+        let path = output.to_str().ok_or_else(|| anyhow!("the folder's name is not UTF-8"))?;
+        let mut sink = SinkConfig::new("events", "file");
+        sink.table = [("path", path.into())].into_iter().collect();
+        let streams = vec![service.stream(STREAM)];
+        let mut config = Config { streams, sinks: vec![sink], ..Config::default() };
         config.service.data_dir = folder.path().join("data");
         let screen = Screen::install();
         let keeper = Streamkeeper::builder(config)
@@ -57,12 +64,12 @@ impl Demo {
             .start()
             .map_err(anyhow::Error::from)?;
 
-        let show = Show { simulator: &simulator, keeper: &keeper, screen: &screen };
+        let show = Show { service: &service, keeper: &keeper, screen: &screen };
         let hang = show.perform()?;
         let stopped = keeper.stop_blocking(STEP_MAX);
         screen.close();
 
-        let report = Report::new(&simulator, &keeper.status(), hang, &output)?;
+        let report = Report::new(&service, &keeper.status(), hang, &output)?;
         report.print()?;
         if report.is_clean() && stopped.delivered {
             Ok(ExitCode::SUCCESS)
@@ -70,51 +77,6 @@ impl Demo {
             Err(Failure::new(GENERAL, "events were lost, doubled or altered: this is a bug"))
         }
     }
-
-    fn service(&self) -> SimulatorConfig {
-        let model = model::Config {
-            users: 150,
-            events_per_hour: self.rate * 3_600,
-            history_for: 10_000,
-            history_rate: 5_000,
-            poke_every: 500,
-            walk: model::Span::between(500, 1_000),
-            queueing_delay_max: 300,
-            rebalance_takes: model::Span::between(100, 300),
-            notice_after: model::Span::between(0, 100),
-            release_after: model::Span::between(100, 500),
-            redeliver: model::Span::between(0, 3),
-            ..model::Config::default()
-        };
-        SimulatorConfig { seed: self.seed, model, ..SimulatorConfig::default() }
-    }
-}
-
-/// The contract's keys, with times scaled down about twentyfold.
-fn configuration(
-    simulator: &RunningSimulator,
-    output: &std::path::Path,
-) -> Result<Config, anyhow::Error> {
-    let mut stream = StreamConfig::inform(STREAM, simulator.url(), Secret::new("simulated"));
-    // It is on this machine, which a proxy of the environment need not know.
-    stream.proxy = Proxy::Off;
-    stream.connections = 3;
-    stream.watchdog.late_after = Some(Duration::from_millis(1_200));
-    stream.watchdog.stale_after = Some(Duration::from_secs(3));
-    stream.hygiene.rest_initial = Duration::from_secs(1);
-    stream.hygiene.rest_max = Duration::from_secs(5);
-    if let Some(InformTable { recovery, .. }) = stream.as_inform_mut() {
-        recovery.margin = Duration::from_secs(1);
-        recovery.settle = Duration::from_secs(2);
-        recovery.walk = Duration::from_secs(2);
-        recovery.hold_patience = Duration::from_secs(2);
-    }
-    stream.backoff.initial = Duration::from_millis(100);
-    stream.backoff.max = Duration::from_secs(2);
-    let path = output.to_str().ok_or_else(|| anyhow!("the folder's name is not UTF-8"))?;
-    let mut sink = SinkConfig::new("events", "file");
-    sink.table = [("path", path.into())].into_iter().collect();
-    Ok(Config { streams: vec![stream], sinks: vec![sink], ..Config::default() })
 }
 
 /// When the hang was made, and when it was noticed.
@@ -124,33 +86,32 @@ struct Hang {
 }
 
 struct Show<'a> {
-    simulator: &'a RunningSimulator,
+    service: &'a Service,
     keeper: &'a Streamkeeper,
     screen: &'a Screen,
 }
 
 impl Show<'_> {
     fn perform(&self) -> Result<Hang, anyhow::Error> {
-        self.screen.say("three connections to a simulated service");
+        self.screen.say(self.service.introduction());
         self.wait("reading", |stream| {
-            stream.state == StreamCondition::Live && stream.mark.is_some()
+            stream.state == StreamCondition::Live && self.service.is_read(stream)
         })?;
         self.watch(CALM);
 
         self.screen
             .say("now one connection hangs: its socket stays open, and nothing comes any more");
         let hung = Instant::now();
-        let how = Break::Hang { deaf: false, for_ms: None };
-        let fault =
-            Fault::Connection(Target::Count(1), ConnectionFault::Break { how, mid_event: false });
-        self.simulator.fault(fault).context("cannot make a connection hang")?;
-        self.wait("the hang to be noticed", |stream| stream.recoveries > 0)?;
+        self.service.hang()?;
+        self.wait("the hang to be noticed", |stream| {
+            stream.incident.is_some() || stream.last_incident.is_some()
+        })?;
         let noticed_after = hung.elapsed();
         self.wait("the recovery", |stream| stream.last_incident.is_some())?;
         self.watch(CALM);
 
         self.screen.say("the service falls silent; the last events are delivered");
-        self.simulator.set_rate(0);
+        self.service.fall_silent();
         self.wait_for_quiet()?;
         Ok(Hang { noticed_after })
     }

@@ -1,4 +1,4 @@
-//! `simulate`: the remote service, so that everybody can try it without an account.
+//! `simulate`: a remote service, so that everybody can try it without an account: Inform, or a server that resumes.
 //!
 //! It prints where it listens as JSON on stdout (data), and how to make things go wrong on stderr.
 
@@ -11,16 +11,21 @@ use clap::{Args, ValueEnum};
 use streamkeeper::config::LogFormat;
 use streamkeeper_simulator::model;
 use streamkeeper_simulator::record::Style;
-use streamkeeper_simulator::server::{Clock, RunningSimulator, Simulator, SimulatorConfig, Token};
+use streamkeeper_simulator::resuming::{self, Forgotten, ResumingSimulator};
+use streamkeeper_simulator::server::{Clock, Simulator, SimulatorConfig, Token};
 
 use super::output::{json_line, say};
 use super::signals::Signals;
 use crate::exit::{CANNOT_CREATE, Failure, Outcome, at_once};
 use crate::{logging, stderr};
 
-/// Simulate the remote service, with faults on command.
+/// Simulate a remote service, with faults on command.
 #[derive(Debug, Args)]
 pub(crate) struct Simulate {
+    /// What kind of service
+    #[arg(long, value_enum, default_value_t = Dialect::Inform)]
+    dialect: Dialect,
+
     /// Where the service listens; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8600")]
     listen: SocketAddr,
@@ -108,6 +113,54 @@ pub(crate) struct Simulate {
         conflicts_with = "clock_skew"
     )]
     before_midnight: Option<Duration>,
+
+    #[command(flatten)]
+    resuming: Resuming,
+}
+
+/// What kind of service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Dialect {
+    /// The Inform API.
+    Inform,
+    /// Server-sent events that go on from a cursor, at `/events`, and as Pilcrow at `/api/events`.
+    Sse,
+}
+
+/// What concerns `--dialect sse` alone. Of the others `listen`, `control`, `seed` and `rate` do.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With --dialect sse")]
+struct Resuming {
+    /// How many of the last events are kept for clients that were away
+    #[arg(long, default_value_t = 100_000)]
+    kept: u64,
+
+    /// What becomes of a client that asks for more than that
+    #[arg(long, value_enum, default_value_t = OnForgotten::Gone)]
+    forgotten: OnForgotten,
+
+    /// When a heartbeat is due, as announced; it comes after three quarters of that
+    #[arg(long, default_value = "20s", value_parser = humantime::parse_duration)]
+    heartbeat: Duration,
+
+    /// End an answer after so long, as planned
+    #[arg(long, value_parser = humantime::parse_duration)]
+    max_age: Option<Duration>,
+}
+
+/// What becomes of whoever asks for what is not kept any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OnForgotten {
+    /// 404.
+    NotFound,
+    /// 410.
+    Gone,
+    /// 204.
+    NoContent,
+    /// An event `reset`, then all there is.
+    Reset,
+    /// All there is, without a word.
+    Oldest,
 }
 
 /// When pokes come.
@@ -122,35 +175,53 @@ enum Pokes {
 impl Simulate {
     pub(crate) fn run(self) -> Outcome {
         logging::install(LogFormat::Text);
-        let config = self.config();
-        let simulator = Simulator::start(config)
-            .map_err(|error| Failure::new(CANNOT_CREATE, anyhow::Error::from(error)))?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start the signal handler")?;
-        runtime.block_on(async {
-            let mut signals = Signals::new().context("cannot listen for signals")?;
-            // Whoever reads this may send a signal at once.
-            announce(&simulator, self.organizations)?;
-            let ended = tokio::task::spawn_blocking({
-                let mut simulator = Some(simulator);
-                move || simulator.take().map(RunningSimulator::wait)
-            });
-            tokio::select! {
-                signal = signals.next() => tracing::info!(signal, "stopping the simulator"),
-                _ = ended => {}
+        let cannot = |error| Failure::new(CANNOT_CREATE, anyhow::Error::from(error));
+        match self.dialect {
+            Dialect::Inform => {
+                let simulator = Simulator::start(self.config()).map_err(cannot)?;
+                let (url, control) = (simulator.url(), simulator.control_url());
+                let organizations = self.organizations;
+                let announced = move || announce(&url, &control, organizations);
+                serve(announced, move || simulator.wait())
             }
-            // The simulator keeps nothing: its threads may end with the process.
-            at_once(0)
-        })
+            Dialect::Sse => {
+                let simulator = ResumingSimulator::start(self.resuming()).map_err(cannot)?;
+                let (url, control) = (simulator.url(), simulator.control_url());
+                let announced = move || announce(&url, &control, NonZeroU32::MIN);
+                serve(announced, move || simulator.wait())
+            }
+        }
+    }
+
+    fn resuming(&self) -> resuming::Config {
+        let Resuming { kept, forgotten, heartbeat, max_age } = self.resuming;
+        resuming::Config {
+            addr: self.listen,
+            control_addr: self.control,
+            seed: self.seed,
+            events_per_hour: self.events_per_hour(),
+            kept,
+            forgotten: match forgotten {
+                OnForgotten::NotFound => Forgotten::NotFound,
+                OnForgotten::Gone => Forgotten::Gone,
+                OnForgotten::NoContent => Forgotten::NoContent,
+                OnForgotten::Reset => Forgotten::Reset,
+                OnForgotten::Oldest => Forgotten::Oldest,
+            },
+            heartbeat,
+            max_age,
+        }
+    }
+
+    fn events_per_hour(&self) -> u64 {
+        (self.rate * 3_600.0) as u64
     }
 
     fn config(&self) -> SimulatorConfig {
         let span = |duration| model::Span::exactly(millis(duration));
         let model = model::Config {
             users: self.users,
-            events_per_hour: (self.rate * 3_600.0) as u64,
+            events_per_hour: self.events_per_hour(),
             history_for: millis(self.history),
             history_rate: self.history_rate,
             members_max: self.members_max,
@@ -186,9 +257,31 @@ impl Simulate {
     }
 }
 
+/// Says where it is, and serves until a signal comes or it is stopped from elsewhere.
+fn serve(
+    announced: impl FnOnce() -> Result<(), Failure>,
+    wait: impl FnOnce() + Send + 'static,
+) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the signal handler")?;
+    runtime.block_on(async {
+        let mut signals = Signals::new().context("cannot listen for signals")?;
+        // Whoever reads this may send a signal at once.
+        announced()?;
+        let ended = tokio::task::spawn_blocking(wait);
+        tokio::select! {
+            signal = signals.next() => tracing::info!(signal, "stopping the simulator"),
+            _ = ended => {}
+        }
+        // The simulator keeps nothing: its threads may end with the process.
+        at_once(0)
+    })
+}
+
 /// Says where it is, for programs on stdout and for people on stderr.
-fn announce(simulator: &RunningSimulator, organizations: NonZeroU32) -> Result<(), Failure> {
-    let (url, control) = (simulator.url(), simulator.control_url());
+fn announce(url: &str, control: &str, organizations: NonZeroU32) -> Result<(), Failure> {
     say(&json_line(&serde_json::json!({ "url": url, "control_url": control }))?)?;
     stderr::say(&format!("the service listens on {url}, its control port on {control}\n"));
     if organizations > NonZeroU32::MIN {

@@ -14,7 +14,6 @@ use std::{
 use actix_web::{
     App, FromRequest, HttpRequest, HttpResponse, HttpServer,
     dev::{Payload, Server},
-    error::InternalError,
     http::StatusCode,
     web::{self, Bytes, Data, Query},
 };
@@ -27,6 +26,7 @@ use super::{
     state::{FaultError, Organization},
 };
 use crate::{
+    control_port::{Refused, events_per_hour, object},
     fault::{Fault, FaultRequest},
     model::{Kind, Millis},
 };
@@ -79,7 +79,7 @@ struct Choice {
 }
 
 impl FromRequest for Chosen {
-    type Error = actix_web::Error;
+    type Error = Refused;
     type Future = Ready<Result<Self, Self::Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
@@ -89,10 +89,8 @@ impl FromRequest for Chosen {
             let found = organizations.numbered(choice.organization.unwrap_or(1))?;
             Some(Self(Arc::clone(found)))
         };
-        ready(chosen().ok_or_else(|| {
-            let answer = failed(StatusCode::NOT_FOUND, "no such organization");
-            InternalError::from_response("no such organization", answer).into()
-        }))
+        let refused = || Refused::new(StatusCode::NOT_FOUND, "no such organization");
+        ready(chosen().ok_or_else(refused))
     }
 }
 
@@ -100,20 +98,17 @@ async fn fault(
     organizations: Data<Organizations>,
     Chosen(organization): Chosen,
     body: Bytes,
-) -> HttpResponse {
-    let request: FaultRequest = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(error) => return not_such(&error),
-    };
-    let fault = match Fault::try_from(request) {
-        Ok(fault) => fault,
-        Err(missing) => return failed(StatusCode::UNPROCESSABLE_ENTITY, &missing.to_string()),
-    };
-    match organizations.fault(&organization, fault) {
-        Ok(affected) => HttpResponse::Ok().json(json!({"affected": affected})),
-        Err(error @ FaultError::UnknownStream) => failed(StatusCode::NOT_FOUND, &error.to_string()),
-        Err(error @ FaultError::Refused(_)) => failed(StatusCode::CONFLICT, &error.to_string()),
-    }
+) -> Result<HttpResponse, Refused> {
+    let fault = Fault::try_from(object::<FaultRequest>(&body)?);
+    let fault = fault.map_err(|missing| Refused::unprocessable(missing.to_string()))?;
+    let affected = organizations.fault(&organization, fault).map_err(|error| {
+        let status = match error {
+            FaultError::UnknownStream => StatusCode::NOT_FOUND,
+            FaultError::Refused(_) => StatusCode::CONFLICT,
+        };
+        Refused::new(status, error.to_string())
+    })?;
+    Ok(HttpResponse::Ok().json(json!({"affected": affected})))
 }
 
 async fn truth(Chosen(organization): Chosen) -> HttpResponse {
@@ -143,34 +138,13 @@ async fn state(Chosen(organization): Chosen) -> HttpResponse {
     HttpResponse::Ok().json(view)
 }
 
-/// The body of `POST /generate`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Generate {
-    rate: Option<f64>,
-    #[serde(default)]
-    stop: bool,
-}
-
-async fn generate(Chosen(organization): Chosen, body: Bytes) -> HttpResponse {
-    let request: Generate = match serde_json::from_slice(&body) {
-        Ok(request) => request,
-        Err(error) => return not_such(&error),
-    };
-    let per_second = match request {
-        Generate { stop: true, .. } => 0.0,
-        Generate { rate: Some(rate), .. } if (0.0..=RATE_MAX).contains(&rate) => rate,
-        _ => return failed(StatusCode::UNPROCESSABLE_ENTITY, "`rate` is 0 to 100000, or `stop`"),
-    };
-    let events_per_hour = (per_second * 3_600.0).round() as u64;
+async fn generate(Chosen(organization): Chosen, body: Bytes) -> Result<HttpResponse, Refused> {
+    let events_per_hour = events_per_hour(&body)?;
     let mut state = organization.lock();
     let now = state.now();
     state.model.set_rate(events_per_hour, now);
-    HttpResponse::Ok().json(json!({"events_per_hour": events_per_hour}))
+    Ok(HttpResponse::Ok().json(json!({"events_per_hour": events_per_hour})))
 }
-
-/// Events a second.
-const RATE_MAX: f64 = 100_000.0;
 
 async fn shutdown(organizations: Data<Organizations>) -> HttpResponse {
     organizations.stop.send_replace(true);
@@ -196,14 +170,4 @@ impl TruthSummary {
             last_available_ms: events.iter().map(|e| e.available_at).max().unwrap_or(0),
         }
     }
-}
-
-/// Says where, not what: serde_json's messages quote their input.
-fn not_such(error: &serde_json::Error) -> HttpResponse {
-    let place = format!("not such an object: column {}", error.column());
-    failed(StatusCode::BAD_REQUEST, &place)
-}
-
-fn failed(status: StatusCode, message: &str) -> HttpResponse {
-    HttpResponse::build(status).json(json!({"message": message}))
 }

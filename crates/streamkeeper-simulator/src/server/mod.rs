@@ -115,7 +115,8 @@ impl Simulator {
     }
 }
 
-fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+/// A port for whoever asks.
+pub(crate) fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let listen = || {
         let listener = TcpListener::bind(addr)?;
         listener.set_nonblocking(true)?;

@@ -111,7 +111,8 @@ impl InformTable {
 /// When silence is reported and when it is acted upon.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WatchdogTable {
-    /// Silence that is reported; below `stale_after`. `None`: two thirds of that. Default: 10 s, and of the sse
+    /// Silence that is reported; below `stale_after`. `None`: two thirds of that, and nine tenths where a
+    /// server announces when it is due (a `stale_factor` below 1.5). Default: 10 s, and of the sse
     /// family `None`.
     pub late_after: Option<Duration>,
     /// Silence after which it is acted. `None`: what the dialect says. Of the Inform API that is 30 s, the least
@@ -319,7 +320,10 @@ impl StreamConfig {
         };
         let stale_after = stale_after.unwrap_or(STALE_AFTER);
         let given = self.watchdog.late_after.filter(|late_after| *late_after < stale_after);
-        (given.unwrap_or(stale_after * 2 / 3), stale_after)
+        let of_row = self.as_sse().filter(|_| self.watchdog.stale_after.is_none());
+        let late_after =
+            || of_row.map_or(stale_after * 2 / 3, |table| table.row.late_after(stale_after));
+        (given.unwrap_or_else(late_after), stale_after)
     }
 }
 

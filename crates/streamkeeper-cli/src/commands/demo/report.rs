@@ -1,4 +1,4 @@
-//! The report that ends the demo: what the recovery did, and the checker's verdict.
+//! The report that ends the demo: what was done about the hang, and the checker's verdict.
 
 use std::fs::File;
 use std::io::BufReader;
@@ -8,10 +8,9 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use streamkeeper::{IncidentStatus, Status};
 use streamkeeper_simulator::checker::{self, Expected};
-use streamkeeper_simulator::fault::Call;
-use streamkeeper_simulator::server::{CallEntry, RunningSimulator, StateView};
 
 use super::Hang;
+use super::service::Service;
 use crate::commands::say;
 use crate::exit::Failure;
 
@@ -19,8 +18,7 @@ use crate::exit::Failure;
 pub(super) struct Report {
     hang: Hang,
     incident: IncidentStatus,
-    service: StateView,
-    generated: u64,
+    done: Vec<(&'static str, String)>,
     accepted: u64,
     duplicates: u64,
     verdict: checker::Report,
@@ -29,7 +27,7 @@ pub(super) struct Report {
 impl Report {
     /// Compares the file that the sink wrote with the simulator's truth.
     pub(super) fn new(
-        simulator: &RunningSimulator,
+        service: &Service,
         status: &Status,
         hang: Hang,
         output: &Path,
@@ -38,14 +36,12 @@ impl Report {
         let incident =
             stream.last_incident.clone().ok_or_else(|| anyhow!("there was no incident"))?;
         let file = File::open(output).context("cannot read the events that were delivered")?;
-        let truth = simulator.truth();
-        let verdict = checker::check(BufReader::new(file), &truth, &Expected::default())
+        let verdict = checker::check(BufReader::new(file), &service.truth(), &Expected::default())
             .context("cannot read the events that were delivered")?;
         Ok(Self {
             hang,
+            done: service.done(&incident),
             incident,
-            service: simulator.state(),
-            generated: verdict.expected,
             accepted: stream.accepted,
             duplicates: stream.duplicate,
             verdict,
@@ -57,30 +53,20 @@ impl Report {
     }
 
     pub(super) fn print(&self) -> Result<(), Failure> {
-        // A DELETE may be answered 409 a few times before it is done.
-        let done = |call| {
-            let is_done = |entry: &&CallEntry| {
-                entry.call == call && entry.status.is_some_and(|status| status < 300)
-            };
-            self.service.calls.iter().filter(is_done).count()
-        };
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "the beginning".into());
         let seconds = |duration: Duration| format!("{:.1} s", duration.as_secs_f64());
-        let rows = [
-            ("the hang was noticed after", seconds(self.hang.noticed_after)),
-            ("all connections terminated", text(&self.incident.terminated_at)),
-            ("streams deleted", done(Call::Delete).to_string()),
-            ("streams created", done(Call::Create).to_string()),
-            ("replayed from", text(&self.incident.start_date)),
-            ("recovery took", seconds(Duration::from_millis(self.incident.duration_ms))),
-            ("events generated", self.generated.to_string()),
+        let took = Duration::from_millis(self.incident.duration_ms);
+        let verdict = &self.verdict;
+        let mut rows = vec![("the hang was noticed after", seconds(self.hang.noticed_after))];
+        rows.extend(self.done.iter().cloned());
+        rows.extend([
+            ("recovery took", seconds(took)),
+            ("events generated", verdict.expected.to_string()),
             ("accepted", self.accepted.to_string()),
-            ("recovered from the dead connection", self.incident.recovered.to_string()),
             ("duplicates dropped", self.duplicates.to_string()),
-            ("doubled", self.verdict.duplicate.count.to_string()),
-            ("altered", self.verdict.altered.count.to_string()),
-            ("lost", self.verdict.lost.count.to_string()),
-        ];
+            ("doubled", verdict.duplicate.count.to_string()),
+            ("altered", verdict.altered.count.to_string()),
+            ("lost", verdict.lost.count.to_string()),
+        ]);
         let rows: String =
             rows.iter().map(|(name, value)| format!("{name:>36}: {value}\n")).collect();
         say(&format!("\n\n{rows}"))

@@ -219,7 +219,7 @@ pub const SSE: &[Key] = &[
     bare(
         "watchdog.late_after",
         Duration,
-        "silence that is reported; below `stale_after`; default: two thirds of it",
+        "silence that is reported; below `stale_after`; default: two thirds of it, nine tenths with a `stale_factor` below 1.5",
     ),
     bare(
         "watchdog.stale_after",

@@ -131,6 +131,12 @@ impl Row {
     pub fn stale_after(&self, interval: Duration) -> Duration {
         self.stale_factor.times(interval).max(self.stale_floor)
     }
+
+    /// The silence that is reported, where this one is acted upon and follows of the interval. A server that
+    /// announces when it is due may be silent for nearly as long, and well.
+    pub(crate) fn late_after(&self, stale_after: Duration) -> Duration {
+        if self.stale_factor.is_due() { stale_after * 9 / 10 } else { stale_after * 2 / 3 }
+    }
 }
 
 /// A number of intervals, in thousandths.
@@ -138,8 +144,16 @@ impl Row {
 pub struct Factor(u32);
 
 impl Factor {
+    /// For a server that announces when the next sign of life is due, and sends it before.
+    pub const ONE: Self = Self(1_000);
+
     /// Two heartbeats may be lost or late before a connection is taken for dead.
     const DEFAULT: Self = Self(2_500);
+
+    /// Whether an interval is what a sign of life is due within, and not how often one comes.
+    fn is_due(self) -> bool {
+        self.as_f64() < 1.5
+    }
 
     /// `None` unless it is 1 to 1000.
     #[must_use]

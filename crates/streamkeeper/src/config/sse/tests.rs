@@ -50,7 +50,7 @@ fn a_preset_is_data_and_every_key_may_be_set_over_it() {
     assert_eq!(row.stale_after(Duration::from_secs(20)), Duration::from_secs(20));
     assert_eq!(row.name, NameAt::Pointer("/event".to_owned()));
     assert_eq!(pilcrow.stale_after(), None, "it is announced");
-    assert_eq!(pilcrow.bounds(Some(Duration::from_secs(30))).0, Duration::from_secs(20));
+    assert_eq!(pilcrow.bounds(Some(Duration::from_secs(30))).0, Duration::from_secs(27));
     let over = "[stream.sse]\ninterval = \"40s\"\nheartbeats = [\"hb\"]\nstale_factor = 3\n";
     let pilcrow = Setting::new(&format!("{text}{over}")).load().unwrap().streams.remove(0);
     let row = &pilcrow.as_sse().unwrap().row;
