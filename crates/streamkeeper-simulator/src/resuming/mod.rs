@@ -27,6 +27,7 @@
 
 mod client;
 mod control;
+mod fault;
 mod model;
 mod state;
 
@@ -42,7 +43,7 @@ use actix_web::{App, HttpServer, web::Data};
 
 use self::state::Shared;
 pub use self::{
-    control::{Fault, Kind},
+    fault::{Fault, Kind},
     model::Forgotten,
     state::{Asked, StateView},
 };

@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     Config,
-    control::{Fault, Kind},
+    fault::{Fault, Kind},
     model::Model,
 };
 use crate::model::Millis;
