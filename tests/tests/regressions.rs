@@ -37,6 +37,8 @@ const SEEDS: &[(u64, &str)] = &[
     (1_099_977_803, "a foreign client had the only place, and got what was ours unseen"),
     (1_234_533_014, "a foreign client hid behind slots that rested one after the other"),
     (1_259_595_030, "a verification whose queue was full for moments never ended"),
+    (3_679_339_964, "connections that were being opened were kept for days for a sleeping process"),
+    (3_679_347_960, "four streams that could not be deleted were blamed for a loop"),
     (2_551_111_592, "a suspended process was blamed for connections that it could not close"),
 ];
 

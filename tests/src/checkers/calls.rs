@@ -6,8 +6,9 @@
 //! and delete streams are bounded kind by kind, whatever follows from what: a refusal of one kind
 //! beside successes of another is how a storm begins.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
+use streamkeeper_core::id::StreamId;
 use streamkeeper_core::marked::establish::Call;
 use streamkeeper_simulator::model::Millis;
 
@@ -25,6 +26,8 @@ pub struct Calls {
     asked: VecDeque<Millis>,
     lists: VecDeque<Millis>,
     deletes: VecDeque<Millis>,
+    /// When each stream was last to be deleted.
+    deleted: BTreeMap<StreamId, Millis>,
     creates: VecDeque<Millis>,
     none_answered_since: Option<Millis>,
     unanswered: usize,
@@ -44,6 +47,7 @@ impl Calls {
             asked: VecDeque::new(),
             lists: VecDeque::new(),
             deletes: VecDeque::new(),
+            deleted: BTreeMap::new(),
             creates: VecDeque::new(),
             none_answered_since: None,
             unanswered: 0,
@@ -89,6 +93,9 @@ impl Calls {
             CallKind::Create => (&mut self.creates, CREATES_MAX),
         };
         count(times, now, self.minute);
+        if let Call::Delete { id } = call {
+            self.deleted.insert(id.clone(), now);
+        }
         if times.len() > bound {
             return Err(format!("{} calls within a minute such as {call:?}", times.len()));
         }
@@ -136,8 +143,11 @@ impl Calls {
     pub fn failed(&mut self, now: Millis) -> Verdict {
         count(&mut self.failed, now, self.minute);
         forget(&mut self.opened, now, self.minute);
+        self.deleted.retain(|_, asked| now.saturating_sub(*asked) <= self.minute);
+        // Each stream that is left behind waits for itself; one is the procedure's.
+        let left_behind = self.deleted.len().saturating_sub(1);
         // All slots may have been connecting together; after a success the delays start afresh.
-        let bound = self.slots + 12 + 3 * self.opened.len();
+        let bound = self.slots + 12 + 3 * (self.opened.len() + left_behind);
         if self.failed.len() > bound {
             return Err(format!("{} failures within a minute", self.failed.len()));
         }

@@ -57,6 +57,8 @@ enum Happening {
     Resume,
     /// The machine wakes up.
     Woke,
+    /// Nobody keeps its connections any more.
+    Forsaken,
     /// The disk is well again, unless another fault has come.
     DiskHeals,
     /// A process is started.
@@ -264,6 +266,7 @@ impl World {
             }
             Happening::Resume => self.resume_keeper(),
             Happening::Woke => self.woke(),
+            Happening::Forsaken => self.forsaken(),
             Happening::DiskHeals => self.disk_heals(),
             Happening::Start => self.start_process(),
             Happening::Shell(process, what) => {

@@ -302,7 +302,18 @@ impl World {
             self.model.set_rate(self.plan.rate_away, self.now);
             let deaf = self.rng.bool();
             self.each(Which::All, |world, place| world.hang(place, deaf));
+            self.agenda.add(self.now + HOUR, Happening::Forsaken);
             self.agenda.add(until, Happening::Woke);
+        }
+    }
+
+    /// The process has been suspended for an hour: nobody keeps what was being opened, either.
+    pub(super) fn forsaken(&mut self) {
+        for place in self.open.clone() {
+            let connection = self.at(place);
+            if connection.client.is_some() && !connection.cut {
+                self.hang(place, true);
+            }
         }
     }
 
