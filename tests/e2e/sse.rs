@@ -261,3 +261,31 @@ fn a_named_last_event_and_a_cut_in_time_are_no_incident() {
     );
     keeper.stop();
 }
+
+#[test]
+fn killed_at_random_moments_nothing_is_lost_or_doubled_though_events_have_no_identity() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, &format!("{QUICK}identity = \"none\"\n"));
+    connected(&server);
+    // Whoever has nothing durable has nothing to go on from: the first event makes the beginning.
+    emit(&server, 0..1);
+    wait_delivered(&keeper, 1);
+    keeper.kill();
+    keeper.restart();
+    let mut sent = 1;
+    for _ in 0..12 {
+        let more = random.u64(1..40);
+        emit(&server, sent..sent + more);
+        sent += more;
+        // The moment of the kill, from before the first commit of these to behind all of them.
+        std::thread::sleep(std::time::Duration::from_millis(random.u64(0..12)));
+        keeper.kill();
+        keeper.restart();
+    }
+    wait_delivered(&keeper, sent);
+    keeper.stop();
+    assert_eq!(keeper.log().said("gap").len(), 0, "there always was a cursor to go on from");
+}

@@ -163,7 +163,8 @@ impl Cursored {
         let is_first = self.point.cursor().is_none();
         let moved =
             span.cursor.as_ref().is_some_and(|cursor| self.point.committed(connection, cursor));
-        if moved && is_first {
+        // That of an event is in the commit of the event.
+        if moved && is_first && span.new == 0 {
             self.record.first_cursor();
         } else if moved {
             self.record.changed();

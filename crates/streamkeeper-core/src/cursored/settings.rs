@@ -94,8 +94,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// What is on disk of a stream's state.
 ///
 /// The cursor is that of a batch that is durable, and may be older than the batches before it: it was the newest
-/// when the state was made. Whoever writes the cursor of an event in the event's own commit puts the newest one
-/// in its place before the start, but for one from before the first state that says `forgotten`.
+/// when the state was made. Whoever keeps it writes the cursor of an event in the event's own commit, and puts the
+/// newest one in its place before the start ([`CursoredState::with_newest`]), but for one from before the first state
+/// that says `forgotten`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct CursoredState {
@@ -115,6 +116,15 @@ pub struct CursoredState {
     pub incidents: IncidentId,
     /// The incident under way.
     pub incident: Option<OpenIncident>,
+}
+
+impl CursoredState {
+    /// The same, with the newest cursor that is durable, if that is known.
+    #[must_use]
+    pub fn with_newest(mut self, cursor: Option<Cursor>) -> Self {
+        self.cursor = cursor.or(self.cursor);
+        self
+    }
 }
 
 /// An incident that was under way when the state was written.

@@ -94,7 +94,9 @@ impl Prepared {
             if is_marked {
                 state.into_marked().map(PolicyState::from)
             } else {
-                state.into_cursored().map(PolicyState::from)
+                // What was committed after the state was made is newer.
+                let newest = ledger.cursor().cloned();
+                state.into_cursored().map(|state| state.with_newest(newest).into())
             }
         };
         let state = kept.map(|state| state.and_then(of_family)).transpose();
