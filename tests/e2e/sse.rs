@@ -4,28 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::support::{Keeper, SseServer, request, wait_for};
+use super::support::{Keeper, SseServer, delivered, status, stream_of, wait_delivered, wait_for};
 
 /// A stream of a server, with these further lines in its table; times are short.
 fn keeper(server: &SseServer, more: &str) -> Keeper {
-    let url = &server.url;
-    let file = format!(
-        "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n\n\
-         [[stream]]\nname = \"acme\"\ndialect = \"sse\"\nurl = \"{url}\"\n{more}\n\
-         [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n"
-    );
-    Keeper::start_with::<&str>(&file, &[])
+    Keeper::start_with::<&str>(&stream_of(&server.url, more), &[])
 }
 
 const QUICK: &str = "[stream.sse]\ninterval = \"400ms\"\nstale_floor = \"500ms\"\n\
                      heartbeats = [\"heartbeat\"]\n";
-
-/// The data of the delivered events, as numbers, in order.
-fn delivered(keeper: &Keeper) -> Vec<u64> {
-    let text = std::fs::read_to_string(keeper.output()).unwrap_or_default();
-    let event = |line: &str| serde_json::from_str::<Value>(line).ok();
-    text.lines().filter_map(event).filter_map(|event| event["data"]["n"].as_u64()).collect()
-}
 
 /// Emits the numbers of the range, each an event of its own.
 fn emit(server: &SseServer, numbers: std::ops::Range<u64>) {
@@ -34,19 +21,8 @@ fn emit(server: &SseServer, numbers: std::ops::Range<u64>) {
     }
 }
 
-#[track_caller]
-fn wait_delivered(keeper: &Keeper, until: u64) {
-    wait_for("the events", || (delivered(keeper).len() as u64 >= until).then_some(()));
-    assert_eq!(delivered(keeper), (0..until).collect::<Vec<_>>(), "each once, in order");
-}
-
 fn connected(server: &SseServer) {
     wait_for("a client", || (server.connected() > 0).then_some(()));
-}
-
-fn status(keeper: &Keeper) -> Value {
-    let (_, body) = request(&keeper.endpoint(), "GET", "/status", "");
-    serde_json::from_slice(&body).unwrap()
 }
 
 #[test]

@@ -1,10 +1,14 @@
 //! One slot's connection: socket → decoder → dialect → batch.
 //!
+//! `intake`: bytes into readings, of server-sent events or (`messages`) a WebSocket; `read_loop`: all the rest.
+//!
 //! A [`Connection`] actor lives as long as its slot and runs one read loop at a time. The loop holds
 //! the response, the decoder and the [`Watchdog`]; it reports what it sees and decides nothing.
 //! Every loop ends with exactly one `Ended`, sent by a drop guard after the socket is gone, so that
 //! a panic or the death of the actor is reported like any other end.
 
+mod intake;
+mod messages;
 mod read_loop;
 
 use std::sync::Arc;
@@ -121,7 +125,11 @@ async fn run(tools: Tools, connect: Connect) {
         );
     }
     let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let opened = tools.transport.open_sse(&ask.place, &headers, &hold.control).await;
+    let opened = if tools.dialect.is_web_socket() {
+        tools.transport.open_web_socket(&ask.place, &headers, &hold.control).await
+    } else {
+        tools.transport.open_sse(&ask.place, &headers, &hold.control).await
+    };
     let end = match opened {
         Err(error) => {
             let (end, text) = end_of_open(&tools.dialect, &error);
@@ -176,9 +184,9 @@ fn end_of_open(dialect: &Dialect, error: &OpenError) -> (End, String) {
             let (refusal, words) = dialect.refusal(answer);
             return (End::Refused(refusal), format!("{}: {words}", error.phase));
         }
-        OpenErrorKind::NotEventStream | OpenErrorKind::ContentEncoding => {
-            End::Refused(Refusal::NotEvents)
-        }
+        OpenErrorKind::NotEventStream
+        | OpenErrorKind::NotWebSocket
+        | OpenErrorKind::ContentEncoding => End::Refused(Refusal::NotEvents),
         _ => End::NotOpened { sent: error.sent },
     };
     (end, error.to_string())

@@ -34,7 +34,7 @@ impl SseTable {
     /// That of a preset, without a secret; `None` if there is no such preset.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
-        Some(Self::new(name, presets::row(name)?))
+        Some(Self::new(name, presets::row(name, Row::default())?))
     }
 
     /// That of a row, without a secret.
@@ -126,6 +126,18 @@ impl Default for Row {
 }
 
 impl Row {
+    /// The defaults for a WebSocket, whose messages have neither an id nor a name: no cursor, no identity, and we
+    /// ask every 20 s whether the server is there.
+    #[must_use]
+    pub fn web_socket() -> Self {
+        Self {
+            interval: Interval::Fixed(Duration::from_secs(20)),
+            cursor: CursorAt::None,
+            identity: IdentityAt::None,
+            ..Self::default()
+        }
+    }
+
     /// The silence that an interval allows.
     #[must_use]
     pub fn stale_after(&self, interval: Duration) -> Duration {

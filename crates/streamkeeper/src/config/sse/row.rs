@@ -28,9 +28,8 @@ pub(in crate::config) fn set(reader: &mut Reader<'_>, row: &mut Row) {
     reader.set("full_state", &mut row.full_state, flag);
 }
 
-/// A row of its own.
-pub(in crate::config) fn read(layer: &Layer, problems: &mut Vec<Problem>) -> Row {
-    let mut row = Row::default();
+/// What stands over a row.
+pub(in crate::config) fn read(mut row: Row, layer: &Layer, problems: &mut Vec<Problem>) -> Row {
     let mut reader = Reader::new(layer.values.clone(), &layer.places, problems);
     set(&mut reader, &mut row);
     reader.finish();

@@ -40,6 +40,7 @@ pub(crate) struct Sse {
     /// Those of `cursor`, `identity`, `name` and `interval`.
     pointers: Pointers,
     places: Places,
+    is_web_socket: bool,
     keys: OwnKeys,
 }
 
@@ -83,7 +84,13 @@ impl Sse {
             },
         };
         let places = Places::new(config.url.expose(), &row);
-        Arc::new(Self { row, pointers, places, keys: OwnKeys::new() })
+        let is_web_socket = config.is_web_socket();
+        Arc::new(Self { row, pointers, places, is_web_socket, keys: OwnKeys::new() })
+    }
+
+    /// Whether its events are the messages of a WebSocket.
+    pub(crate) const fn is_web_socket(&self) -> bool {
+        self.is_web_socket
     }
 
     /// What the server is asked to go on behind a cursor.
