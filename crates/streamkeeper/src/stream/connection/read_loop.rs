@@ -242,7 +242,7 @@ impl ReadLoop {
         match reading {
             Reading::Alive => {
                 read.comments += 1;
-                read.alive = true;
+                self.heartbeat(read);
             }
             Reading::Poke { ts, members } => {
                 Counters::add(&self.tools.entry.counters.pokes, 1);
@@ -266,9 +266,7 @@ impl ReadLoop {
             Reading::Ignored => {}
             Reading::Heartbeat => {
                 Counters::add(&self.tools.entry.counters.pokes, 1);
-                self.data_reported = false;
-                read.alive = true;
-                self.report(cursored::Input::Heartbeat(connection));
+                self.heartbeat(read);
             }
             Reading::Planned => self.report(cursored::Input::Planned(connection)),
             Reading::Gap(sign) => read.gap = Some(sign),
@@ -278,6 +276,15 @@ impl ReadLoop {
             }
             Reading::Interval(interval) => self.set_interval(interval),
             Reading::Retry(wait) => self.report(cursored::Input::Retry { connection, wait }),
+        }
+    }
+
+    /// Something came that proves life, and is no event.
+    fn heartbeat(&mut self, read: &mut Read) {
+        read.alive = true;
+        if let Dialect::Sse(_) = &self.tools.dialect {
+            self.data_reported = false;
+            self.report(cursored::Input::Heartbeat(self.connection));
         }
     }
 
