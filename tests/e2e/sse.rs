@@ -1,6 +1,9 @@
 //! Servers that go on from where a client was: each event once, whatever happens, or a gap that is said.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -79,7 +82,7 @@ fn heartbeats_are_life_and_move_no_cursor() {
     let beat = "event: heartbeat\ndata: {}\n\n";
     for beat in [beat, ": hb\n\n", "\n", "event: ping\n\n", beat] {
         // The pace of a server; nothing is waited for.
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(400));
         server.say(beat);
     }
     assert_eq!(server.asked().len(), 1, "it lives");
@@ -257,11 +260,57 @@ fn killed_at_random_moments_nothing_is_lost_or_doubled_though_events_have_no_ide
         emit(&server, sent..sent + more);
         sent += more;
         // The moment of the kill, from before the first commit of these to behind all of them.
-        std::thread::sleep(std::time::Duration::from_millis(random.u64(0..12)));
+        std::thread::sleep(Duration::from_millis(random.u64(0..12)));
         keeper.kill();
         keeper.restart();
     }
     wait_delivered(&keeper, sent);
     keeper.stop();
     assert_eq!(keeper.log().said("gap").len(), 0, "there always was a cursor to go on from");
+}
+
+#[test]
+fn one_that_is_stale_has_the_others_of_its_server_connect_afresh_once() {
+    let server = Arc::new(SseServer::start());
+    let elsewhere = Arc::new(SseServer::start());
+    let quick = format!("{QUICK}group = \"all\"\n");
+    let others = [("other", &server), ("third", &elsewhere)].map(|(name, server)| {
+        format!(
+            "[[stream]]\nname = \"{name}\"\ndialect = \"sse\"\nurl = \"{}?{name}\"\n\
+             sse.interval = \"60s\"\nsse.heartbeats = [\"heartbeat\"]\n",
+            server.url
+        )
+    });
+    let file = format!("{}\n{}", stream_of(&server.url, &quick), others.concat());
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
+    let beats = Arc::clone(&server);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let beating = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            beats.say("event: heartbeat\ndata: {}\n\n");
+        }
+    });
+    wait_for("both", || (server.connected() + elsewhere.connected() == 3).then_some(()));
+    emit(&server, 0..1);
+    emit(&elsewhere, 0..1);
+    let count = || delivered(&keeper).len();
+    wait_for("the first events", || (count() == 3).then_some(()));
+    server.hang_at("/events");
+    let of_other = || server.asked().into_iter().filter(|asked| asked.path == "/events?other");
+    wait_for("the other to connect afresh", || (of_other().count() == 2).then_some(()));
+    wait_for("both again", || (server.connected() == 2).then_some(()));
+    let last = of_other().last().unwrap();
+    assert_eq!(last.header("last-event-id"), Some("1"), "from its cursor");
+    emit(&server, 1..2);
+    wait_for("what comes then", || (count() == 5).then_some(()));
+    assert_eq!((of_other().count(), elsewhere.asked().len()), (2, 1), "once, and nobody else");
+    let status = status(&keeper);
+    for stream in status["streams"].as_array().unwrap() {
+        let cause = &stream["last_incident"]["cause"];
+        let expected = if stream["name"] == "acme" { Value::from("stale") } else { Value::Null };
+        assert_eq!(cause, &expected, "{}", stream["name"]);
+    }
+    drop(stop);
+    beating.join().unwrap();
+    keeper.stop();
 }

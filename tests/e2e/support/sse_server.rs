@@ -41,7 +41,8 @@ struct State {
     /// What is older than this number is forgotten.
     oldest: u64,
     asked: Vec<Asked>,
-    clients: Vec<Sender<Act>>,
+    /// With the path that each asked for.
+    clients: Vec<(String, Sender<Act>)>,
     /// The next requests for the stream are answered so.
     statuses: Vec<u16>,
     /// The body at `/boot`.
@@ -77,7 +78,7 @@ impl SseServer {
         let number = state.events.len() as u64 + 1;
         state.events.push((number, name.to_owned(), data.to_owned()));
         let text = block(number, name, data);
-        state.clients.retain(|client| client.send(Act::Send(text.clone())).is_ok());
+        state.clients.retain(|(_, client)| client.send(Act::Send(text.clone())).is_ok());
     }
 
     /// These very bytes, to whoever is connected.
@@ -89,6 +90,14 @@ impl SseServer {
         self.act(&Act::Hang);
     }
 
+    /// Only who asked for that path.
+    pub(crate) fn hang_at(&self, path: &str) {
+        let clients = &mut self.state.lock().unwrap().clients;
+        for (_, client) in clients.extract_if(.., |(asked, _)| asked == path) {
+            drop(client.send(Act::Hang));
+        }
+    }
+
     pub(crate) fn end(&self) {
         self.act(&Act::End);
     }
@@ -98,13 +107,9 @@ impl SseServer {
     }
 
     fn act(&self, act: &Act) {
-        let clients = std::mem::take(&mut self.state.lock().unwrap().clients);
         let keeps = matches!(act, Act::Send(_));
-        let told = clients.into_iter().filter(|client| client.send(act.clone()).is_ok());
-        let told: Vec<_> = told.collect();
-        if keeps {
-            self.state.lock().unwrap().clients.extend(told);
-        }
+        let clients = &mut self.state.lock().unwrap().clients;
+        clients.retain(|(_, client)| client.send(act.clone()).is_ok() && keeps);
     }
 
     /// Everything until now is forgotten; who asks for more than that is answered with this status.
@@ -171,7 +176,7 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
         let missed: String =
             missed.map(|(number, name, data)| block(*number, name, data)).collect();
         let (sender, orders) = channel();
-        state.clients.push(sender);
+        state.clients.push((path, sender));
         (orders, missed)
     };
     let head =

@@ -29,6 +29,8 @@ pub enum Input {
         /// What shows it.
         sign: GapSign,
     },
+    /// Another stream of the group is stale, and what it hangs on may be what this one hangs on.
+    GroupStale,
     /// The answer to `AskFirst`; `None`: not to be had, connect without.
     First(Option<Cursor>),
     /// The answer to `Resync`.

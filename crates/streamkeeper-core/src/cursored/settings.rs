@@ -43,6 +43,8 @@ pub struct CursoredConfig {
     pub full_state: bool,
     /// A snapshot is fetched after a lost resume point.
     pub resync: bool,
+    /// A stall of this stream calls for the others of its group, too.
+    pub calls_group: bool,
     /// A connection is replaced after so long, or a little earlier.
     pub max_age: Option<Duration>,
     /// When silence is reported.
@@ -60,6 +62,7 @@ impl Default for CursoredConfig {
             first_cursor: FirstCursor::None,
             full_state: false,
             resync: false,
+            calls_group: false,
             max_age: None,
             watchdog: WatchdogConfig::default(),
             hygiene: HygieneConfig { enabled: false, ..HygieneConfig::default() },

@@ -17,6 +17,7 @@ pub(super) fn words(report: &Report) -> String {
         Report::FirstCursor { found: true } => "the first cursor is known".into(),
         Report::FirstCursor { found: false } => "there is no first cursor to be had".into(),
         Report::Rotating { .. } => "the connection is replaced for its age".into(),
+        Report::CalledByGroup { .. } => "replaced: another stream of its group is stale".into(),
         Report::Resyncing => "fetching the snapshot".into(),
         Report::Resynced => "the snapshot is committed".into(),
         Report::ResyncFailed { .. } => "the snapshot cannot be had; trying again".into(),

@@ -43,6 +43,7 @@ use crate::stream::tools::Tools;
 use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
+use super::group::Groups;
 use super::reread::Driver;
 use super::settings::{limits, marked, policy, transport};
 use super::supervisor::{Abandon, Parts, Stop, Supervisor};
@@ -53,6 +54,7 @@ pub(crate) struct Ground {
     pub(crate) writers: WriterPool,
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
 }
 
 /// A stream that is ready to start. Dropping it lets go of its ledger.
@@ -176,7 +178,9 @@ impl Reader {
         let policy = policy(config);
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
-        let parts = Parts { tools, state, arbiters, reports: receiver, stopped: done, vital };
+        let group = ground.groups.join(config, &reports);
+        let parts =
+            Parts { tools, state, arbiters, reports: receiver, group, stopped: done, vital };
         let supervisor = Supervisor::new(policy, parts).start();
         Self { supervisor, reports, stopped }
     }

@@ -19,6 +19,11 @@ impl Origin {
     pub(crate) fn of(url: &str) -> Option<Self> {
         Target::parse(url).ok().map(Target::origin)
     }
+
+    /// The same for every path of one server.
+    pub(crate) fn of_server(url: &str) -> Option<Self> {
+        Self::of(url).map(|origin| Self { path: String::new(), ..origin })
+    }
 }
 
 /// A base URL, taken apart.
