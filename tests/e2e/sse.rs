@@ -299,7 +299,7 @@ fn one_that_is_stale_has_the_others_of_its_server_connect_afresh_once() {
     let of_other = || server.asked().into_iter().filter(|asked| asked.path == "/events?other");
     wait_for("the other to connect afresh", || (of_other().count() == 2).then_some(()));
     wait_for("both again", || (server.connected() == 2).then_some(()));
-    let last = of_other().last().unwrap();
+    let last = of_other().next_back().unwrap();
     assert_eq!(last.header("last-event-id"), Some("1"), "from its cursor");
     emit(&server, 1..2);
     wait_for("what comes then", || (count() == 5).then_some(()));
@@ -313,4 +313,40 @@ fn one_that_is_stale_has_the_others_of_its_server_connect_afresh_once() {
     drop(stop);
     beating.join().unwrap();
     keeper.stop();
+}
+
+#[test]
+fn a_session_is_begun_before_the_stream_is_asked_for_and_another_one_is_a_gap() {
+    let server = SseServer::start();
+    server.forget_sessions();
+    let file = stream_of(&server.url, "sse.interval = \"60s\"\n").replace("\"sse\"", "\"mcp\"");
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
+    connected(&server);
+    let posted = server.posted();
+    assert!(posted[0].body.contains("\"initialize\"") && posted[1].body.contains("initialized"));
+    assert_eq!(posted[0].header("accept"), Some("application/json, text/event-stream"));
+    let session = |asked: &super::support::Asked| asked.header("mcp-session-id").map(str::to_owned);
+    assert_eq!(posted.iter().map(session).collect::<Vec<_>>(), [None, Some("session-1".into())]);
+    emit(&server, 0..2);
+    wait_delivered(&keeper, 2);
+    server.end();
+    wait_for("the next", || (server.asked().len() == 2).then_some(()));
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| session(asked).as_deref() == Some("session-1")));
+    assert_eq!(asked[1].header("last-event-id"), Some("2"), "the same session goes on");
+    connected(&server);
+    assert_eq!(keeper.log().said("gap").len(), 0);
+    // It is lost: another one begins, in which nobody knows where we were.
+    server.forget_sessions();
+    server.cut();
+    keeper.wait_said("gap", 1);
+    connected(&server);
+    let last = server.asked().last().cloned().unwrap();
+    assert_eq!(session(&last).as_deref(), Some("session-2"));
+    assert_eq!(last.header("last-event-id"), None);
+    emit(&server, 2..3);
+    wait_delivered(&keeper, 3);
+    assert_eq!(keeper.log().said("gap").len(), 1, "it is said once");
+    keeper.stop();
+    assert!(!keeper.raw_log().concat().contains("session-"), "its name is a secret");
 }

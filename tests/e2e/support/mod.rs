@@ -26,7 +26,7 @@ pub(crate) use self::keeper::{
 };
 pub(crate) use self::service::{Service, calls, request, request_with};
 pub(crate) use self::settings::{STREAM, Settings};
-pub(crate) use self::sse_server::SseServer;
+pub(crate) use self::sse_server::{Asked, SseServer};
 pub(crate) use self::web_socket_server::WebSocketServer;
 
 /// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be

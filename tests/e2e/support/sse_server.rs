@@ -1,7 +1,7 @@
 //! A small server of event streams that go on from `Last-Event-ID`, written from the standard and from
 //! `docs/dialects.md` alone, and made to misbehave on command.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// The heads' lines, names in lower case.
     pub(crate) headers: Vec<(String, String)>,
+    /// What was posted; nothing if it was a `GET`.
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -47,6 +49,9 @@ struct State {
     statuses: Vec<u16>,
     /// The body at `/boot`.
     boot: String,
+    /// The session that requests for the stream have to name, and what was posted.
+    session: Option<u64>,
+    posted: Vec<Asked>,
     /// With which status a point that is forgotten is answered; 200: with all there is.
     forgotten: u16,
 }
@@ -123,6 +128,17 @@ impl SseServer {
         self.state.lock().unwrap().statuses.extend(statuses);
     }
 
+    /// Requests are answered with 404 unless they name a session that began after this.
+    pub(crate) fn forget_sessions(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.session = Some(state.session.unwrap_or_default() + 1);
+    }
+
+    /// What was posted, in order.
+    pub(crate) fn posted(&self) -> Vec<Asked> {
+        self.state.lock().unwrap().posted.clone()
+    }
+
     pub(crate) fn boot(&self, body: &str) {
         body.clone_into(&mut self.state.lock().unwrap().boot);
     }
@@ -148,7 +164,24 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let last = asked.header("last-event-id").and_then(|id| id.parse::<u64>().ok());
     let (orders, start) = {
         let mut state = state.lock().unwrap();
+        let session = state.session.map(|session| format!("session-{session}"));
+        if let (Some(session), false) = (&session, asked.body.is_empty()) {
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nMcp-Session-Id: {session}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            );
+            state.posted.push(asked);
+            drop(socket.write_all(answer.as_bytes()));
+            return;
+        }
+        let is_in_session =
+            session.is_none_or(|session| asked.header("mcp-session-id") == Some(&session));
         state.asked.push(asked);
+        if !is_in_session && path.starts_with("/events") {
+            let answer = "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            drop(socket.write_all(answer.as_bytes()));
+            return;
+        }
         if path.starts_with("/boot") {
             let body = state.boot.clone();
             let length = body.len();
@@ -218,12 +251,16 @@ fn chunk(socket: &mut TcpStream, text: &str) -> bool {
 }
 
 fn head(socket: &TcpStream) -> Option<Asked> {
-    let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(socket);
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let request = lines.next()?;
     let path = request.split(' ').nth(1)?.to_owned();
     let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     });
-    Some(Asked { path, headers: headers.collect() })
+    let mut asked = Asked { path, headers: headers.collect(), body: String::new() };
+    let length = asked.header("content-length").and_then(|length| length.parse().ok());
+    reader.take(length.unwrap_or(0)).read_to_string(&mut asked.body).ok()?;
+    Some(asked)
 }

@@ -152,7 +152,7 @@ fn serve(socket: TcpStream, state: &Mutex<State>) {
     let orders = {
         let mut state = state.lock().unwrap();
         let missed = state.events.get(since.unwrap_or(state.events.len())..).unwrap_or_default();
-        for text in missed.to_vec() {
+        for text in missed.iter().cloned() {
             if socket.send(Message::text(text)).is_err() {
                 return;
             }

@@ -21,7 +21,7 @@ pub enum Input {
     },
     /// A last event came: the end that follows is a planned one.
     Planned(ConnectionId),
-    /// An answered 200 shows that the resume point was lost. Nothing behind the sign goes into the queue before
+    /// An answered 200 shows that the resume point was lost, or a new session has begun. Nothing behind the sign goes into the queue before
     /// `GoOn`: it would move the cursor past a gap that a crash could still forget.
     Gap {
         /// On which connection.

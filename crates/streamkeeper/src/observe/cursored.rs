@@ -39,6 +39,7 @@ pub(super) const fn shown(sign: Sign) -> &'static str {
         Sign::Answer(GapSign::Event) => "an event of the server says so",
         Sign::Answer(GapSign::Header) => "the answer goes on from another point than was asked for",
         Sign::Answer(GapSign::Sequence) => "the ids do not go on by one",
+        Sign::Answer(GapSign::Session) => "its session is over, and another one has begun",
         Sign::NoContent => "204 to a request with a cursor",
         Sign::Gone => "404 or 410 to a request with a cursor",
         Sign::Break => "there was a break, and there is no cursor to go on from",

@@ -348,6 +348,7 @@ fn tools(
         config: Arc::new(config.clone()),
         dialect: Dialect::new(config),
         rhythm: Arc::default(),
+        session: Arc::default(),
         transport,
         watchdog: limits(config, None),
         event_bytes_max: config.max_event_bytes,

@@ -222,6 +222,37 @@ impl HttpTransport {
         self.call(Asked { method: Method::GET, place, defaults, headers, body: None }).await
     }
 
+    /// Posts JSON to a place as for [`HttpTransport::open_sse`]: what is answered, and a header of that. Of the body
+    /// no more is awaited than a moment: it may be a stream of events that goes on.
+    pub(crate) async fn post(
+        &self,
+        place: &str,
+        headers: &[(&str, &str)],
+        (body, header): (&str, &str),
+    ) -> Result<(Response, Option<String>), TransportError> {
+        let defaults = &[
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+        ];
+        let body = Some(Bytes::copy_from_slice(body.as_bytes()));
+        let asked = Asked { method: Method::POST, place, defaults, headers, body };
+        let trace = RefCell::new(Trace::new());
+        let control = Control::new();
+        let calling = async {
+            let reply = self.follow(&asked, &control, &trace).await.map_err(|kind| {
+                let trace = trace.borrow();
+                OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind }.of_call()
+            })?;
+            let said = reply.headers.get(header).and_then(|value| value.to_str().ok());
+            let said = said.map(str::to_owned);
+            Ok((reply.into_response().await, said))
+        };
+        timeout(self.0.settings.call_timeout, calling)
+            .await
+            .unwrap_or(Err(TransportErrorKind::Timeout))
+            .map_err(|kind| TransportError { sent: trace.borrow().sent.get(), kind })
+    }
+
     /// Sends a request and reads the whole answer.
     async fn call(&self, asked: Asked<'_>) -> Result<Response, TransportError> {
         let trace = RefCell::new(Trace::new());
@@ -280,13 +311,17 @@ fn client(dialer: &Arc<Dialer>, control: &Control, trace: &Rc<Trace>) -> Client 
 }
 
 impl Reply {
-    pub(super) async fn refusal(mut self) -> OpenErrorKind {
+    pub(super) async fn refusal(self) -> OpenErrorKind {
+        OpenErrorKind::Answer(self.into_response().await)
+    }
+
+    /// What can be read of it in a moment.
+    async fn into_response(mut self) -> Response {
         let retry_after = self.retry_after();
         let reading = self.body.read_all(REFUSAL_BYTES_MAX);
         // Without a body the reason stays unknown, which is not worth an error of its own.
         let body = timeout(REFUSAL_TIMEOUT, reading).await.ok().and_then(Result::ok);
-        let status = self.status;
-        OpenErrorKind::Answer(Response { status, retry_after, body: body.unwrap_or_default() })
+        Response { status: self.status, retry_after, body: body.unwrap_or_default() }
     }
 
     fn retry_after(&self) -> Option<Duration> {

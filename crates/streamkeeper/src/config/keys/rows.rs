@@ -297,6 +297,22 @@ pub const SSE: &[Key] = &[
         "none",
         "what to ask with before there is a cursor",
     ),
+    key(
+        "sse.session",
+        Shape(&Form {
+            words: &["none"],
+            tables: &[
+                &["body", "header"],
+                &["url", "body", "header"],
+                &["body", "header", "then"],
+                &["url", "body", "header", "then"],
+            ],
+            ..FORM
+        }),
+        "none",
+        "what the stream is read within: `body` is posted to `url` (the stream's own unless it is given), the \
+         answer's `header` goes with each request for the stream, and `then` is posted within it",
+    ),
     key("sse.end", Texts, "[]", "names of a last event: the end that follows is a planned one"),
     key(
         "sse.gap_check",

@@ -3,7 +3,7 @@
 use awc::http::Uri;
 
 use super::values::{is_header, is_value};
-use super::{CursorAt, CursorVia, GapCheck, Interval, Row, SseTable};
+use super::{CursorAt, CursorVia, FirstCursorFrom, GapCheck, Interval, Row, SseTable};
 use crate::config::StreamConfig;
 use crate::transport::Auth;
 
@@ -123,6 +123,9 @@ fn header_doubt(name: &str, value: &str) -> Option<String> {
 }
 
 fn row(row: &Row, note: &mut Note<'_>) {
+    if row.session.is_some() && row.first_cursor != FirstCursorFrom::None {
+        note("sse.first_cursor", "must be \"none\": a session begins without a cursor".into());
+    }
     let without_cursor = row.cursor == CursorAt::None;
     if without_cursor && matches!(row.gap_check, GapCheck::Sequence | GapCheck::Header(_)) {
         note("sse.gap_check", "needs a cursor, and cursor is \"none\"".into());

@@ -21,7 +21,7 @@ use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use crate::config::{FirstCursorFrom, NameAt, Row, SseTable, StreamConfig};
+use crate::config::{FirstCursorFrom, NameAt, Row, Session, SseTable, StreamConfig};
 
 use super::event::{Event, EventKind, Named};
 use super::part::Part;
@@ -122,6 +122,11 @@ impl Sse {
     /// The document that is delivered when a resume point was lost.
     pub(crate) fn resync(&self) -> Option<&str> {
         self.places.resync.as_deref()
+    }
+
+    /// Where a session is begun, and how, if the stream is read within one.
+    pub(crate) fn session(&self) -> Option<(&str, &Session)> {
+        Some((self.places.session.as_deref()?, self.row.session.as_ref()?))
     }
 
     /// That document, as an event. It is none of the stream's, and new whatever it says.
