@@ -48,3 +48,4 @@ mod surroundings;
 mod threads;
 mod torture;
 mod wall_clock;
+mod web_socket;

@@ -1,31 +1,21 @@
 //! Servers that go on from where a client was: each event once, whatever happens, or a gap that is said.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::support::{Keeper, SseServer, request, wait_for};
+use super::support::{Keeper, SseServer, delivered, status, stream_of, wait_delivered, wait_for};
 
 /// A stream of a server, with these further lines in its table; times are short.
 fn keeper(server: &SseServer, more: &str) -> Keeper {
-    let url = &server.url;
-    let file = format!(
-        "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n\n\
-         [[stream]]\nname = \"acme\"\ndialect = \"sse\"\nurl = \"{url}\"\n{more}\n\
-         [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n"
-    );
-    Keeper::start_with::<&str>(&file, &[])
+    Keeper::start_with::<&str>(&stream_of(&server.url, more), &[])
 }
 
 const QUICK: &str = "[stream.sse]\ninterval = \"400ms\"\nstale_floor = \"500ms\"\n\
                      heartbeats = [\"heartbeat\"]\n";
-
-/// The data of the delivered events, as numbers, in order.
-fn delivered(keeper: &Keeper) -> Vec<u64> {
-    let text = std::fs::read_to_string(keeper.output()).unwrap_or_default();
-    let event = |line: &str| serde_json::from_str::<Value>(line).ok();
-    text.lines().filter_map(event).filter_map(|event| event["data"]["n"].as_u64()).collect()
-}
 
 /// Emits the numbers of the range, each an event of its own.
 fn emit(server: &SseServer, numbers: std::ops::Range<u64>) {
@@ -34,19 +24,8 @@ fn emit(server: &SseServer, numbers: std::ops::Range<u64>) {
     }
 }
 
-#[track_caller]
-fn wait_delivered(keeper: &Keeper, until: u64) {
-    wait_for("the events", || (delivered(keeper).len() as u64 >= until).then_some(()));
-    assert_eq!(delivered(keeper), (0..until).collect::<Vec<_>>(), "each once, in order");
-}
-
 fn connected(server: &SseServer) {
     wait_for("a client", || (server.connected() > 0).then_some(()));
-}
-
-fn status(keeper: &Keeper) -> Value {
-    let (_, body) = request(&keeper.endpoint(), "GET", "/status", "");
-    serde_json::from_slice(&body).unwrap()
 }
 
 #[test]
@@ -103,7 +82,7 @@ fn heartbeats_are_life_and_move_no_cursor() {
     let beat = "event: heartbeat\ndata: {}\n\n";
     for beat in [beat, ": hb\n\n", "\n", "event: ping\n\n", beat] {
         // The pace of a server; nothing is waited for.
-        std::thread::sleep(std::time::Duration::from_millis(400));
+        std::thread::sleep(Duration::from_millis(400));
         server.say(beat);
     }
     assert_eq!(server.asked().len(), 1, "it lives");
@@ -260,4 +239,114 @@ fn a_named_last_event_and_a_cut_in_time_are_no_incident() {
         (&Value::Null, &Value::Null)
     );
     keeper.stop();
+}
+
+#[test]
+fn killed_at_random_moments_nothing_is_lost_or_doubled_though_events_have_no_identity() {
+    let seed = fastrand::u64(..);
+    eprintln!("seed {seed}");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, &format!("{QUICK}identity = \"none\"\n"));
+    connected(&server);
+    // Whoever has nothing durable has nothing to go on from: the first event makes the beginning.
+    emit(&server, 0..1);
+    wait_delivered(&keeper, 1);
+    keeper.kill();
+    keeper.restart();
+    let mut sent = 1;
+    for _ in 0..12 {
+        let more = random.u64(1..40);
+        emit(&server, sent..sent + more);
+        sent += more;
+        // The moment of the kill, from before the first commit of these to behind all of them.
+        std::thread::sleep(Duration::from_millis(random.u64(0..12)));
+        keeper.kill();
+        keeper.restart();
+    }
+    wait_delivered(&keeper, sent);
+    keeper.stop();
+    assert_eq!(keeper.log().said("gap").len(), 0, "there always was a cursor to go on from");
+}
+
+#[test]
+fn one_that_is_stale_has_the_others_of_its_server_connect_afresh_once() {
+    let server = Arc::new(SseServer::start());
+    let elsewhere = Arc::new(SseServer::start());
+    let quick = format!("{QUICK}group = \"all\"\n");
+    let others = [("other", &server), ("third", &elsewhere)].map(|(name, server)| {
+        format!(
+            "[[stream]]\nname = \"{name}\"\ndialect = \"sse\"\nurl = \"{}?{name}\"\n\
+             sse.interval = \"60s\"\nsse.heartbeats = [\"heartbeat\"]\n",
+            server.url
+        )
+    });
+    let file = format!("{}\n{}", stream_of(&server.url, &quick), others.concat());
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
+    let beats = Arc::clone(&server);
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let beating = std::thread::spawn(move || {
+        while stopped.recv_timeout(Duration::from_millis(100)) == Err(RecvTimeoutError::Timeout) {
+            beats.say("event: heartbeat\ndata: {}\n\n");
+        }
+    });
+    wait_for("both", || (server.connected() + elsewhere.connected() == 3).then_some(()));
+    emit(&server, 0..1);
+    emit(&elsewhere, 0..1);
+    let count = || delivered(&keeper).len();
+    wait_for("the first events", || (count() == 3).then_some(()));
+    server.hang_at("/events");
+    let of_other = || server.asked().into_iter().filter(|asked| asked.path == "/events?other");
+    wait_for("the other to connect afresh", || (of_other().count() == 2).then_some(()));
+    wait_for("both again", || (server.connected() == 2).then_some(()));
+    let last = of_other().next_back().unwrap();
+    assert_eq!(last.header("last-event-id"), Some("1"), "from its cursor");
+    emit(&server, 1..2);
+    wait_for("what comes then", || (count() == 5).then_some(()));
+    assert_eq!((of_other().count(), elsewhere.asked().len()), (2, 1), "once, and nobody else");
+    let status = status(&keeper);
+    for stream in status["streams"].as_array().unwrap() {
+        let cause = &stream["last_incident"]["cause"];
+        let expected = if stream["name"] == "acme" { Value::from("stale") } else { Value::Null };
+        assert_eq!(cause, &expected, "{}", stream["name"]);
+    }
+    drop(stop);
+    beating.join().unwrap();
+    keeper.stop();
+}
+
+#[test]
+fn a_session_is_begun_before_the_stream_is_asked_for_and_another_one_is_a_gap() {
+    let server = SseServer::start();
+    server.forget_sessions();
+    let file = stream_of(&server.url, "sse.interval = \"60s\"\n").replace("\"sse\"", "\"mcp\"");
+    let mut keeper = Keeper::start_with::<&str>(&file, &[]);
+    connected(&server);
+    let posted = server.posted();
+    assert!(posted[0].body.contains("\"initialize\"") && posted[1].body.contains("initialized"));
+    assert_eq!(posted[0].header("accept"), Some("application/json, text/event-stream"));
+    let session = |asked: &super::support::Asked| asked.header("mcp-session-id").map(str::to_owned);
+    assert_eq!(posted.iter().map(session).collect::<Vec<_>>(), [None, Some("session-1".into())]);
+    emit(&server, 0..2);
+    wait_delivered(&keeper, 2);
+    server.end();
+    wait_for("the next", || (server.asked().len() == 2).then_some(()));
+    let asked = server.asked();
+    assert!(asked.iter().all(|asked| session(asked).as_deref() == Some("session-1")));
+    assert_eq!(asked[1].header("last-event-id"), Some("2"), "the same session goes on");
+    connected(&server);
+    assert_eq!(keeper.log().said("gap").len(), 0);
+    // It is lost: another one begins, in which nobody knows where we were.
+    server.forget_sessions();
+    server.cut();
+    keeper.wait_said("gap", 1);
+    connected(&server);
+    let last = server.asked().last().cloned().unwrap();
+    assert_eq!(session(&last).as_deref(), Some("session-2"));
+    assert_eq!(last.header("last-event-id"), None);
+    emit(&server, 2..3);
+    wait_delivered(&keeper, 3);
+    assert_eq!(keeper.log().said("gap").len(), 1, "it is said once");
+    keeper.stop();
+    assert!(!keeper.raw_log().concat().contains("session-"), "its name is a secret");
 }

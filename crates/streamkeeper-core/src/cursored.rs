@@ -185,6 +185,7 @@ impl Cursored {
             Input::Retry { connection, wait } => self.retry(connection, wait),
             Input::Planned(connection) => self.planned(connection),
             Input::Gap { connection, sign } => self.gap_shown(connection, sign, now),
+            Input::GroupStale => self.group_stale(now),
             Input::First(cursor) => self.first(cursor, now),
             Input::Resynced { ok } => self.resynced(ok, now),
         }

@@ -109,6 +109,15 @@ impl PolicyState {
         }
     }
 
+    /// Whether the server has forgotten the cursor that there was, and none has come since.
+    #[must_use]
+    pub const fn has_forgotten(&self) -> bool {
+        match self {
+            Self::Marked(_) => false,
+            Self::Cursored(state) => state.forgotten,
+        }
+    }
+
     /// The same, from a process that stopped so.
     #[must_use]
     pub const fn with_clean(mut self, clean: bool) -> Self {

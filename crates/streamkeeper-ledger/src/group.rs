@@ -5,13 +5,14 @@
 
 use std::io;
 
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::time::Timestamp;
 
 use crate::codec::put_varint;
 use crate::event::Incoming;
 use crate::keys::KeyName;
 use crate::pack::packed;
-use crate::record::{FrameHeader, put_key};
+use crate::record::{FrameHeader, extras, put_key};
 
 /// Frames in the making.
 pub(crate) struct Group {
@@ -24,6 +25,8 @@ pub(crate) struct Group {
     body: Vec<u8>,
     count: u32,
     arrived: Timestamp,
+    /// From where the service goes on behind what has been added; `None`: nothing new is known.
+    cursor: Option<Cursor>,
     frame_bytes: usize,
     level: i32,
 }
@@ -39,6 +42,7 @@ impl Group {
             body: Vec::new(),
             count: 0,
             arrived: Timestamp::from_micros(0),
+            cursor: None,
             frame_bytes,
             level,
         }
@@ -80,6 +84,11 @@ impl Group {
         Ok(())
     }
 
+    /// The service goes on from there behind what has been added: the next frame that is closed says so.
+    pub(crate) fn set_cursor(&mut self, cursor: Option<Cursor>) {
+        self.cursor = cursor;
+    }
+
     /// All frames of the group, to be written at once.
     pub(crate) fn finish(&mut self) -> io::Result<&[u8]> {
         if self.count > 0 {
@@ -102,12 +111,14 @@ impl Group {
     }
 
     fn close_frame(&mut self) -> io::Result<()> {
+        let extras = self.cursor.take().map_or_else(Vec::new, |cursor| extras(&cursor));
         let Self { frames, keys, body, .. } = self;
         let size = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
         packed(body, self.level, |packed| {
             let header = FrameHeader {
                 commit_start: frames.is_empty(),
                 is_newer: false,
+                extras_bytes: u16::try_from(extras.len()).map_err(io::Error::other)?,
                 first_sequence: self.next_sequence - u64::from(self.count),
                 count: self.count,
                 keys_bytes: size(keys)?,
@@ -118,6 +129,7 @@ impl Group {
                 body_crc: crc32fast::hash(packed),
             };
             frames.extend_from_slice(&header.encode());
+            frames.extend_from_slice(&extras);
             frames.extend_from_slice(keys);
             frames.extend_from_slice(packed);
             Ok(())

@@ -14,6 +14,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Verdict;
 
@@ -79,6 +80,8 @@ pub struct Ledger {
     pub(crate) sealed_to: u64,
     pub(crate) next_file: u64,
     pub(crate) state: Option<KeptState>,
+    /// From where the service goes on behind everything that was accepted.
+    pub(crate) cursor: Option<Cursor>,
     /// What the sinks' cursors come to that are durable: up to here segments may go.
     pub(crate) durable_needed: u64,
     pub(crate) shared: Arc<Shared>,
@@ -128,6 +131,7 @@ impl Ledger {
             sealed_to: loaded.sealed_to,
             next_file: loaded.next_file,
             state: loaded.state,
+            cursor: loaded.cursor,
             durable_needed: loaded.log.needed(),
             shared: Arc::new(Shared::new(loaded.log)),
             full: None,
@@ -166,6 +170,28 @@ impl Ledger {
             pushed.map_err(|error| self.poisoned_by(error))?;
         }
         Ok(verdict)
+    }
+
+    /// Behind everything that was accepted so far, the service goes on from there. Durable in the commit of
+    /// what was accepted last; if that is committed, with the next commit or state.
+    pub fn goes_on_from(&mut self, cursor: &Cursor) {
+        if self.cursor.as_ref() != Some(cursor) {
+            self.cursor = Some(cursor.clone());
+            // Where there is no room for it in the log, the next state has it.
+            self.group.set_cursor(self.cursor.clone().filter(|_| self.segment.takes_extras()));
+        }
+    }
+
+    /// The service does not go on from there any more; durable with the next state.
+    pub fn forget_cursor(&mut self) {
+        self.cursor = None;
+    }
+
+    /// From where the service goes on behind everything that was accepted. After a start: everything that is
+    /// durable.
+    #[must_use]
+    pub const fn cursor(&self) -> Option<&Cursor> {
+        self.cursor.as_ref()
     }
 
     /// Judges an event and takes nothing: what [`Ledger::accept`] would say.
@@ -272,10 +298,11 @@ impl Ledger {
         file.sync().context("sync", path)?;
         let loaded = load(self.fs.as_ref(), &self.dir, &self.config)?;
         self.group = group(loaded.log.end, &self.config);
-        let Loaded { keys, segment, offset, sealed_to, next_file, state, mut log, report, .. } =
-            loaded;
+        let Loaded { keys, segment, offset, sealed_to, next_file, state, cursor, .. } = loaded;
+        let (mut log, report) = (loaded.log, loaded.report);
         (self.keys, self.segment, self.offset) = (keys, segment, offset);
         (self.sealed_to, self.next_file, self.state) = (sealed_to, next_file, state);
+        self.cursor = cursor;
         let mut shared = self.shared.lock();
         // What was acknowledged in the meantime was acknowledged.
         log.cursors = std::mem::take(&mut shared.cursors);

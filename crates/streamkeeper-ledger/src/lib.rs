@@ -20,9 +20,10 @@
 //! a version; a newer version is refused with [`LedgerError::NewerVersion`]. Names that are none of
 //! these are left alone.
 //!
-//! A frame of the log has room for a stream, a key id and a cursor (module `record`, "Extras"), so that
-//! a log of several streams, sealed payloads and streams without a mark need no further format. Nothing
-//! here writes them; a frame that has one is refused with [`LedgerError::NewerFrame`].
+//! A frame of the log may have a cursor: from where the service goes on behind its events. It has room for a
+//! stream and a key id as well (module `record`, "Extras"), so that a log of several streams and sealed payloads
+//! need no further format. Nothing here writes these; a frame that has one is refused with
+//! [`LedgerError::NewerFrame`].
 //!
 //! # What is promised
 //!
@@ -32,6 +33,8 @@
 //! - Sequence numbers go up by one, across restarts. With the ledger's identity ([`Ledger::identity`]) a number
 //!   means one event, also where a ledger was deleted, or put back from a copy that a sink is ahead of.
 //! - Nothing is given to a sink before it is durable.
+//! - The cursor that [`Ledger::goes_on_from`] was given behind an event is durable in the commit of that event: a
+//!   start finds both, or neither.
 //! - After a failed write or sync nothing is accepted until everything was read back.
 //!
 //! # Life of an event

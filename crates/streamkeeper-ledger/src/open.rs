@@ -3,7 +3,8 @@
 //! 1. Checkpoint and state are read; the sealed key files that the checkpoint names are mapped.
 //! 2. Segments that are sealed and acknowledged count no more, whether or not all of them had been
 //!    removed. The others must follow each other without a gap.
-//! 3. The keys of frames behind the checkpoint are read into memory; the last segment is checked in full.
+//! 3. The keys of frames behind the checkpoint are read into memory, and the newest cursor of frames behind the
+//!    state; the last segment is checked in full.
 //! 4. A bad frame in the last commit of the last segment is a torn tail and cut off. Anything else that
 //!    is bad, or ends before what the state, a cursor or a sink proves to have been committed, is damage:
 //!    the start is refused and nothing is changed.
@@ -17,6 +18,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
+
+use streamkeeper_core::id;
 
 use crate::checkpoint::{CHECKPOINT, Checkpoint};
 use crate::config::LedgerConfig;
@@ -78,6 +81,8 @@ pub(crate) struct Loaded {
     pub(crate) next_file: u64,
     pub(crate) identity: LedgerIdentity,
     pub(crate) state: Option<KeptState>,
+    /// The service's, of the last frame or state that has one.
+    pub(crate) cursor: Option<id::Cursor>,
     pub(crate) log: Log,
     pub(crate) report: OpenReport,
 }
@@ -104,8 +109,12 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &LedgerConfig) -> Result<Loa
     }
 
     let given = config.given_by(identity);
-    let replay = Replay { fs, dir, sealed_to: checkpoint.sealed_to, committed, given };
-    let (segments, tail) = replay.segments(&counted, &mut keys)?;
+    let said_to = saved.as_ref().map_or(1, |saved| saved.next_sequence);
+    let replay = Replay { fs, dir, sealed_to: checkpoint.sealed_to, said_to, committed, given };
+    let mut found = Found { keys, cursor: None };
+    let (segments, tail) = replay.segments(&counted, &mut found)?;
+    let Found { keys, cursor } = found;
+    let cursor = cursor.or_else(|| saved.as_ref().and_then(|saved| saved.goes_on_from.clone()));
     let end = tail.end;
     // A sink that is ahead has been given other events under the numbers that come next.
     let identity = match identity.filter(|_| given <= end) {
@@ -123,8 +132,8 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &LedgerConfig) -> Result<Loa
     };
     if cursors != known {
         // Who holds back what is written down before anything is removed because of it.
-        let cursors = cursors.clone();
-        Saved { next_sequence: end, state: state.clone(), cursors }.write(fs, dir)?;
+        let (cursors, goes_on_from) = (cursors.clone(), cursor.clone());
+        Saved { next_sequence: end, state: state.clone(), cursors, goes_on_from }.write(fs, dir)?;
     }
 
     clean_up(fs, dir, &names, &checkpoint, &firsts)?;
@@ -137,6 +146,7 @@ pub(crate) fn load(fs: &dyn Fs, dir: &Path, config: &LedgerConfig) -> Result<Loa
         next_file: checkpoint.next_file,
         identity,
         state,
+        cursor,
         log: Log { segments, end, cursors },
         report,
     })
@@ -233,11 +243,28 @@ const GIVEN: &str = "a sink already has events that cannot be read here any more
     of its place, for a file sink `<path>.cursor`, and start; the rest is then cut off, and what \
     was delivered since the copy is delivered again)";
 
+/// What the log holds that is not in the small files.
+struct Found {
+    keys: Keys,
+    cursor: Option<id::Cursor>,
+}
+
+impl Found {
+    /// The cursor of the next frame; `is_newer`: than that of the state.
+    fn take_cursor(&mut self, cursor: Option<id::Cursor>, is_newer: bool) {
+        if is_newer && cursor.is_some() {
+            self.cursor = cursor;
+        }
+    }
+}
+
 /// Goes through the segments.
 struct Replay<'a> {
     fs: &'a dyn Fs,
     dir: &'a Path,
     sealed_to: u64,
+    /// Of what is behind this, the state does not say from where the service goes on.
+    said_to: u64,
     /// What is known to have been committed ends here or later.
     committed: u64,
     /// What a sink has by its own account ends here.
@@ -248,7 +275,7 @@ impl Replay<'_> {
     fn segments(
         &self,
         firsts: &[u64],
-        keys: &mut Keys,
+        found: &mut Found,
     ) -> Result<(VecDeque<SegmentInfo>, Tail), LedgerError> {
         let mut infos = VecDeque::new();
         let mut replayed = 0;
@@ -258,12 +285,12 @@ impl Replay<'_> {
         };
         let nexts = firsts.iter().skip(1);
         for (&first, &next) in closed.iter().zip(nexts) {
-            infos.push_back(self.closed(first, next, keys, &mut replayed)?);
+            infos.push_back(self.closed(first, next, found, &mut replayed)?);
         }
         let (info, mut tail) = if firsts.is_empty() {
             self.empty(last)?
         } else {
-            self.last(last, keys, &mut replayed)?
+            self.last(last, found, &mut replayed)?
         };
         infos.push_back(info);
         tail.replayed = replayed;
@@ -275,7 +302,7 @@ impl Replay<'_> {
         &self,
         first: u64,
         next: u64,
-        keys: &mut Keys,
+        found: &mut Found,
         replayed: &mut u64,
     ) -> Result<SegmentInfo, LedgerError> {
         let (segment, header) = Segment::open(self.fs, self.dir, first, Access::Read)?;
@@ -287,10 +314,11 @@ impl Replay<'_> {
         loop {
             let offset = scan.offset;
             match scan.next(|header| self.depth(header))? {
-                Scanned::Frame { header, keys: stored, .. } => {
+                Scanned::Frame { header, cursor, keys, .. } => {
                     info.arrived.get_or_insert(header.arrived);
-                    *replayed += self.replay(&segment, offset, &header, stored, keys)?;
-                    if next <= self.sealed_to {
+                    found.take_cursor(cursor, header.end() > self.said_to);
+                    *replayed += self.replay(&segment, offset, &header, keys, &mut found.keys)?;
+                    if next <= self.sealed_to.min(self.said_to) {
                         // Its keys are sealed: when it began is all there is to know.
                         return Ok(info);
                     }
@@ -306,7 +334,8 @@ impl Replay<'_> {
     }
 
     fn depth(&self, header: &record::FrameHeader) -> Depth {
-        if header.end() > self.sealed_to { Depth::Keys } else { Depth::Header }
+        let known_to = self.sealed_to.min(self.said_to);
+        if header.end() > known_to { Depth::Keys } else { Depth::Header }
     }
 
     /// Puts the keys of a frame into memory.
@@ -345,7 +374,7 @@ impl Replay<'_> {
     fn last(
         &self,
         first: u64,
-        keys: &mut Keys,
+        found: &mut Found,
         replayed: &mut u64,
     ) -> Result<(SegmentInfo, Tail), LedgerError> {
         let (segment, header) = Segment::open(self.fs, self.dir, first, Access::Write)?;
@@ -364,12 +393,13 @@ impl Replay<'_> {
         let fault = loop {
             let offset = scan.offset;
             match scan.next(|_| Depth::Whole)? {
-                Scanned::Frame { header, keys: stored, .. } => {
+                Scanned::Frame { header, cursor, keys, .. } => {
                     arrived.get_or_insert(header.arrived);
+                    found.take_cursor(cursor, header.end() > self.said_to);
                     if header.commit_start || commit.is_none() {
                         commit = Some(offset);
                     }
-                    *replayed += self.replay(&segment, offset, &header, stored, keys)?;
+                    *replayed += self.replay(&segment, offset, &header, keys, &mut found.keys)?;
                 }
                 Scanned::Fault(fault) => break Some(fault),
                 Scanned::End { .. } => break None,

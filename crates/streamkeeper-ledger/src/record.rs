@@ -32,20 +32,22 @@
 //!
 //! # Extras
 //!
-//! Room for what is not written yet; segments of format version 2 may have it.
+//! Segments of format version 2 may have them.
 //!
 //! | flag | extra |
 //! | --- | --- |
 //! | bit 1 | stream: whose events these are, in a log of several streams |
 //! | bit 2 | key id: which key the keys and the body are sealed with |
-//! | bit 3 | cursor: from where the service goes on behind these events, opaque |
+//! | bit 3 | cursor: from where the service goes on behind these events, opaque; UTF-8, 4 KiB at most |
 //!
 //! Those that the flags name lie between header and keys, in the order of their bits: length (2) and
 //! bytes of each, then the CRC-32 of all of that (4), which counts as well. Each changes what a frame
-//! means. So whoever does not know one, as this version knows none, takes such a frame neither for
-//! damage nor for something to pass over: a newer version wrote it. The same holds for further flags.
+//! means. So whoever does not know one, as this version knows neither stream nor key id, takes such a frame
+//! neither for damage nor for something to pass over: a newer version wrote it. The same holds for further
+//! flags.
 
 use bytes::Bytes;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Version;
 
@@ -61,6 +63,7 @@ pub(crate) const HEADER_BYTES: usize = 52;
 pub(crate) const MAGIC: [u8; 4] = *b"SKF1";
 
 const COMMIT_START: u16 = 1;
+const CURSOR: u16 = 1 << 3;
 const DATED: u8 = 1;
 const WITHDRAWN: u8 = 2;
 const PACKED: u8 = 4;
@@ -74,6 +77,8 @@ pub(crate) struct FrameHeader {
     pub(crate) commit_start: bool,
     /// It has extras or flags that are not known here.
     pub(crate) is_newer: bool,
+    /// Those of the extras, which are a cursor; none without one.
+    pub(crate) extras_bytes: u16,
     pub(crate) first_sequence: u64,
     pub(crate) count: u32,
     pub(crate) keys_bytes: u32,
@@ -95,7 +100,9 @@ impl FrameHeader {
         let (magic, flags, extras_bytes) = (take.array::<4>()?, take.u16()?, take.u16()?);
         let header = Self {
             commit_start: flags & COMMIT_START != 0,
-            is_newer: flags & !COMMIT_START != 0 || extras_bytes != 0,
+            is_newer: flags & !(COMMIT_START | CURSOR) != 0
+                || (flags & CURSOR != 0) != (extras_bytes != 0),
+            extras_bytes,
             first_sequence: take.u64()?,
             count: take.u32()?,
             keys_bytes: take.u32()?,
@@ -112,8 +119,9 @@ impl FrameHeader {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
         let mut out = Vec::with_capacity(HEADER_BYTES);
         out.extend_from_slice(&MAGIC);
-        out.extend_from_slice(&u16::from(self.commit_start).to_le_bytes());
-        out.extend_from_slice(&[0; 2]);
+        let cursor = if self.extras_bytes > 0 { CURSOR } else { 0 };
+        out.extend_from_slice(&(u16::from(self.commit_start) | cursor).to_le_bytes());
+        out.extend_from_slice(&self.extras_bytes.to_le_bytes());
         out.extend_from_slice(&self.first_sequence.to_le_bytes());
         for number in [self.count, self.keys_bytes, self.body_bytes, self.body_unpacked] {
             out.extend_from_slice(&number.to_le_bytes());
@@ -127,9 +135,14 @@ impl FrameHeader {
         header
     }
 
+    /// Where its keys are, from where it begins.
+    pub(crate) fn keys_at(&self) -> u64 {
+        HEADER_BYTES as u64 + u64::from(self.extras_bytes)
+    }
+
     /// The bytes of the whole frame, of which nothing is newer.
     pub(crate) fn frame_bytes(&self) -> u64 {
-        HEADER_BYTES as u64 + u64::from(self.keys_bytes) + u64::from(self.body_bytes)
+        self.keys_at() + u64::from(self.keys_bytes) + u64::from(self.body_bytes)
     }
 
     /// The sequence number after its last event.
@@ -144,6 +157,26 @@ impl FrameHeader {
     pub(crate) fn body_is_whole(&self, body: &[u8]) -> bool {
         crc32fast::hash(body) == self.body_crc
     }
+}
+
+/// The extras of a frame behind whose events the service goes on from there.
+pub(crate) fn extras(cursor: &Cursor) -> Vec<u8> {
+    // A cursor has 4 KiB at most.
+    let length = u16::try_from(cursor.as_str().len()).unwrap_or(u16::MAX);
+    let mut out = length.to_le_bytes().to_vec();
+    out.extend_from_slice(cursor.as_str().as_bytes());
+    out.extend_from_slice(&crc32fast::hash(&out).to_le_bytes());
+    out
+}
+
+/// The cursor in a frame's extras; `None` if they are damaged.
+pub(crate) fn take_extras(extras: &[u8]) -> Option<Cursor> {
+    let (sealed, crc) = extras.split_last_chunk::<4>()?;
+    let mut take = Take(sealed);
+    let length = take.u16()?;
+    let text = take.bytes(usize::from(length))?;
+    let is_whole = take.0.is_empty() && crc32fast::hash(sealed) == u32::from_le_bytes(*crc);
+    Cursor::new(str::from_utf8(text).ok()?).filter(|_| is_whole)
 }
 
 /// Writes one event's key and version.

@@ -20,16 +20,21 @@
 
 use std::path::{Path, PathBuf};
 
+use streamkeeper_core::id::Cursor;
+
 use crate::codec::Take;
 use crate::error::{Context, LedgerError};
 use crate::fs::{Access, File, Fs};
-use crate::record::{FrameHeader, HEADER_BYTES, MAGIC};
+use crate::record::{FrameHeader, HEADER_BYTES, MAGIC, take_extras};
 
 /// The bytes of a segment's header.
 pub(crate) const SEGMENT_HEADER_BYTES: u64 = 32;
 
 const SEGMENT_MAGIC: [u8; 8] = *b"SKSEGMT1";
 const VERSION: u16 = 2;
+
+/// The first version whose frames may have extras.
+const EXTRAS_SINCE: u16 = 2;
 
 /// An open segment.
 #[derive(Debug)]
@@ -122,6 +127,11 @@ impl Segment {
         Ok(Header::Whole)
     }
 
+    /// Whether its frames may have extras.
+    pub(crate) const fn takes_extras(&self) -> bool {
+        self.version >= EXTRAS_SINCE
+    }
+
     pub(crate) fn len(&self) -> Result<u64, LedgerError> {
         self.file.len().context("read the length of", &self.path)
     }
@@ -179,6 +189,7 @@ pub(crate) struct Scan<'a> {
     /// The sequence number the next frame starts with.
     pub(crate) sequence: u64,
     end: u64,
+    extras: Vec<u8>,
     keys: Vec<u8>,
     body: Vec<u8>,
 }
@@ -188,7 +199,7 @@ pub(crate) struct Scan<'a> {
 pub(crate) enum Depth {
     /// The header.
     Header,
-    /// Header and keys.
+    /// Header, extras and keys.
     Keys,
     /// All of it.
     Whole,
@@ -198,6 +209,8 @@ pub(crate) enum Depth {
 pub(crate) enum Scanned<'s> {
     Frame {
         header: FrameHeader,
+        /// From where the service goes on behind it, if it says so.
+        cursor: Option<Cursor>,
         keys: &'s [u8],
         body: &'s [u8],
     },
@@ -211,7 +224,8 @@ pub(crate) enum Scanned<'s> {
 impl<'a> Scan<'a> {
     /// Starts at a frame.
     pub(crate) const fn at(segment: &'a Segment, offset: u64, sequence: u64, end: u64) -> Self {
-        Self { segment, offset, sequence, end, keys: Vec::new(), body: Vec::new() }
+        let extras = Vec::new();
+        Self { segment, offset, sequence, end, extras, keys: Vec::new(), body: Vec::new() }
     }
 
     /// Starts at the first frame.
@@ -251,9 +265,19 @@ impl<'a> Scan<'a> {
         let depth = depth(&header);
         self.keys.clear();
         self.body.clear();
+        let mut cursor = None;
         if depth != Depth::Header {
+            if header.extras_bytes > 0 {
+                self.extras.resize(usize::from(header.extras_bytes), 0);
+                file.read_at(&mut self.extras, self.offset + HEADER_BYTES as u64)
+                    .context("read", path)?;
+                cursor = take_extras(&self.extras);
+                if cursor.is_none() {
+                    return fault("the extras of a frame are damaged");
+                }
+            }
             self.keys.resize(header.keys_bytes as usize, 0);
-            let at = self.offset + HEADER_BYTES as u64;
+            let at = self.offset + header.keys_at();
             file.read_at(&mut self.keys, at).context("read", path)?;
             if !header.keys_are_whole(&self.keys) {
                 return fault("the keys of a frame are damaged");
@@ -261,7 +285,7 @@ impl<'a> Scan<'a> {
         }
         if depth == Depth::Whole {
             self.body.resize(header.body_bytes as usize, 0);
-            let at = self.offset + HEADER_BYTES as u64 + u64::from(header.keys_bytes);
+            let at = self.offset + header.keys_at() + u64::from(header.keys_bytes);
             file.read_at(&mut self.body, at).context("read", path)?;
             if !header.body_is_whole(&self.body) {
                 return fault("the payloads of a frame are damaged");
@@ -269,6 +293,6 @@ impl<'a> Scan<'a> {
         }
         self.offset += header.frame_bytes();
         self.sequence = header.end();
-        Ok(Scanned::Frame { header, keys: &self.keys, body: &self.body })
+        Ok(Scanned::Frame { header, cursor, keys: &self.keys, body: &self.body })
     }
 }

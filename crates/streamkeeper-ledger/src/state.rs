@@ -8,14 +8,18 @@
 //! committed event (8); whether a state was ever persisted (1), and if so: whether it is clean (1), and
 //! the bytes (length 4, bytes). Then the number of cursors (4); for each: the sink's name (length 4,
 //! bytes), the sequence number of the first event it has not acknowledged (8), whether it was configured
-//! and so holds back what it has not acknowledged (1).
+//! and so holds back what it has not acknowledged (1). Then whether the service's cursor is known (1), and if
+//! so: the cursor behind everything before that first number (length 4, bytes). Frames of the log from there on
+//! may have a newer one.
 //!
-//! Versions 1 and 2 had the state's parts in the place of clean flag, length and bytes: see `old_state`.
+//! Version 3 had no such cursor. Versions 1 and 2 had the state's parts in the place of clean flag, length and bytes: see `old_state`.
 
 mod old_state;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+
+use streamkeeper_core::id;
 
 use crate::codec::{Take, put_string};
 use crate::error::LedgerError;
@@ -24,10 +28,13 @@ use crate::outbox::Cursor;
 use crate::small_file::{self, Kind};
 
 /// The state's file.
-pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 3 };
+pub(crate) const STATE: Kind = Kind { name: "state", magic: *b"SKSTATE\0", version: 4 };
 
 /// The last version that had the state's parts in the file.
 const IN_PARTS: u16 = 2;
+
+/// The first version that has the service's cursor.
+const CURSOR_SINCE: u16 = 4;
 
 /// A stream's state, as far as it concerns whoever keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +51,8 @@ pub(crate) struct Saved {
     pub(crate) next_sequence: u64,
     pub(crate) state: Option<KeptState>,
     pub(crate) cursors: BTreeMap<String, Cursor>,
+    /// From where the service goes on behind everything before `next_sequence`.
+    pub(crate) goes_on_from: Option<id::Cursor>,
 }
 
 impl Saved {
@@ -67,6 +76,10 @@ impl Saved {
             put_string(&mut out, sink.as_bytes());
             out.extend_from_slice(&cursor.next.to_le_bytes());
             out.push(u8::from(cursor.active));
+        }
+        out.push(u8::from(self.goes_on_from.is_some()));
+        if let Some(cursor) = &self.goes_on_from {
+            put_string(&mut out, cursor.as_str().as_bytes());
         }
         small_file::replace(fs, dir, &STATE, &out)
     }
@@ -92,5 +105,10 @@ fn take_saved(mut take: Take<'_>, version: u16) -> Option<Saved> {
         let (next, active) = (take.u64()?, take.flag()?);
         cursors.insert(sink, Cursor { next, active });
     }
-    take.0.is_empty().then_some(Saved { next_sequence, state, cursors })
+    let goes_on_from = if version >= CURSOR_SINCE && take.flag()? {
+        Some(id::Cursor::new(str::from_utf8(take.string()?).ok()?)?)
+    } else {
+        None
+    };
+    take.0.is_empty().then_some(Saved { next_sequence, state, cursors, goes_on_from })
 }

@@ -182,7 +182,7 @@ impl Walk<'_> {
             let offset = scan.offset;
             match scan.next(depth)? {
                 Scanned::Frame { header, .. } if header.end() <= from => self.end = header.end(),
-                Scanned::Frame { header, keys, body } => {
+                Scanned::Frame { header, keys, body, .. } => {
                     let Some(entries) = record::entries(&header, keys, body) else {
                         let what = "a frame does not unpack to what it says";
                         return Err(segment.damaged(&Fault { offset, what }));

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::{DAY, Event, NOON, kept, read_all, small};
-use streamkeeper_core::id::{IncidentId, SlotId, StreamId};
+use streamkeeper_core::id::{Cursor, IncidentId, SlotId, StreamId};
 use streamkeeper_core::marked::low_water::Suspect;
 use streamkeeper_core::marked::{Cause, OpenIncident, Phase, StreamState};
 use streamkeeper_core::time::Timestamp;
@@ -36,6 +36,15 @@ fn events() -> Vec<Event> {
     sibling.version.withdrawn = true;
     events.push(sibling);
     events
+}
+
+/// An event that was committed after the last state; since version 4.
+fn last() -> Event {
+    Event::new("last", Some(NOON), 1)
+}
+
+fn all_events(version: &str) -> Vec<Event> {
+    events().into_iter().chain((version >= "v4").then(last)).collect()
 }
 
 fn state(version: &str) -> StreamState {
@@ -63,6 +72,11 @@ fn state(version: &str) -> StreamState {
     }
 }
 
+/// What the service goes on from behind the event of that number.
+fn cursor(number: usize) -> Cursor {
+    Cursor::new(&format!("[{{\"behind\":{number}}}]")).unwrap()
+}
+
 fn fixture(version: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(version)
 }
@@ -70,7 +84,7 @@ fn fixture(version: &str) -> PathBuf {
 #[test]
 #[ignore = "writes the fixture of the current version; only for a version that has none"]
 fn write_a_fixture() {
-    let version = "v3";
+    let version = "v4";
     let dir = fixture(version);
     std::fs::remove_dir_all(&dir).unwrap_or_default();
     let config = streamkeeper_ledger::LedgerConfig { memory_bytes_max: 1, ..small() };
@@ -85,17 +99,22 @@ fn write_a_fixture() {
             (ledger, _) = Ledger::open(Arc::new(RealFs), &dir, config).unwrap();
         }
         assert!(ledger.accept(&event.incoming()).unwrap().is_new());
+        ledger.goes_on_from(&cursor(number));
         if number % 20 == 19 {
             ledger.commit().unwrap();
         }
     }
     ledger.outbox().acknowledge("a", 40);
     ledger.persist(&kept(&state(version))).unwrap();
+    // What the state does not say.
+    assert!(ledger.accept(&last().incoming()).unwrap().is_new());
+    ledger.goes_on_from(&cursor(events().len()));
+    ledger.commit().unwrap();
 }
 
 #[test]
 fn every_version_is_read_back() {
-    ["v1", "v2", "v3"].into_iter().for_each(is_read_back);
+    ["v1", "v2", "v3", "v4"].into_iter().for_each(is_read_back);
 }
 
 fn is_read_back(version: &str) {
@@ -130,7 +149,10 @@ fn is_read_back(version: &str) {
     assert_eq!(had_identity.is_some(), version >= "v3");
     let place = |sink: &str, next| SinkPlace { sink: sink.into(), next, active: true };
     assert_eq!(contents.sinks, [place("a", 40), place("b", 1)]);
-    assert_eq!((contents.oldest_sequence, contents.next_sequence), (1, 1 + events().len() as u64));
+    assert_eq!(
+        (contents.oldest_sequence, contents.next_sequence),
+        (1, 1 + all_events(version).len() as u64)
+    );
     assert_eq!(contents.keys_sealed, verified.keys_sealed);
     assert_eq!(contents.segments, verified.segments);
     let on_disk = |name: &str| -> u64 {
@@ -150,7 +172,9 @@ fn is_read_back(version: &str) {
     assert!(had_identity.is_none_or(|identity| identity == ledger.identity()));
     let identity = ledger.identity();
     assert_eq!((ledger.outbox().cursor("a"), ledger.outbox().cursor("b")), (Some(40), Some(1)));
-    let (entries, events) = (read_all(&ledger, 1), events());
+    let (entries, events) = (read_all(&ledger, 1), all_events(version));
+    let behind = (version >= "v4").then(|| cursor(events.len() - 1));
+    assert_eq!(ledger.cursor(), behind.as_ref());
     assert_eq!(entries, exported);
     assert_eq!(entries.len(), events.len());
     for (entry, event) in entries.iter().zip(&events) {
@@ -162,4 +186,6 @@ fn is_read_back(version: &str) {
     let contents = inspect(&RealFs, copy.path()).unwrap();
     assert_eq!(contents.identity, Some(identity));
     assert_eq!(StreamState::decode(&contents.state.unwrap().bytes), Ok(state(version)));
+    let (ledger, _) = Ledger::open(Arc::new(RealFs), copy.path(), small()).unwrap();
+    assert_eq!(ledger.cursor(), behind.as_ref());
 }

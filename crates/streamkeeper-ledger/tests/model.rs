@@ -6,6 +6,7 @@ mod common;
 
 use common::{DAY, Event, Model, NOON, kept, open, read_all, small};
 use proptest::prelude::*;
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::{Cause, Lost, OpenIncident, StreamState};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_ledger::fs::{Fault, FaultyFs};
@@ -14,6 +15,9 @@ use streamkeeper_ledger::{KeptState, Ledger, LedgerConfig, LedgerError, LedgerId
 #[derive(Clone, Debug)]
 enum Step {
     Accept(Event),
+    /// The service goes on from there.
+    GoesOn(u8),
+    Forget,
     Commit,
     Persist,
     Acknowledge {
@@ -57,6 +61,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let fault = prop_oneof![Just(Fault::DiskFull), Just(Fault::Io), Just(Fault::Sync)];
     let step = prop_oneof![
         60 => event().prop_map(Step::Accept),
+        20 => any::<u8>().prop_map(Step::GoesOn),
+        1 => Just(Step::Forget),
         14 => Just(Step::Commit),
         4 => Just(Step::Persist),
         6 => (prop_oneof![Just("a"), Just("b")], any::<u8>())
@@ -77,6 +83,9 @@ struct Run {
     /// With everything that was taken, committed or not.
     model: Model,
     committed: usize,
+    /// The cursors that were given since the last one that is surely durable, each with how many events had been
+    /// accepted, and whether one of them was not committed.
+    cursors: Vec<(usize, bool, Option<Cursor>)>,
     persisted: Vec<Option<KeptState>>,
     states: i64,
     power: bool,
@@ -96,6 +105,7 @@ impl Run {
             ledger: Some(ledger),
             model,
             committed: 0,
+            cursors: vec![(0, true, None)],
             persisted,
             states: 0,
             power: true,
@@ -110,6 +120,20 @@ impl Run {
                 let verdict = ledger.accept(&event.incoming());
                 verdict.map(|verdict| assert_eq!(verdict, self.model.accept(event), "{event:?}"))
             }
+            Step::GoesOn(number) => {
+                let cursor = Cursor::new(&number.to_string()).unwrap();
+                ledger.goes_on_from(&cursor);
+                assert_eq!(ledger.cursor(), Some(&cursor));
+                let accepted = self.model.accepted.len();
+                self.cursors.push((accepted, accepted > self.committed, Some(cursor)));
+                Ok(())
+            }
+            Step::Forget => {
+                ledger.forget_cursor();
+                // Only a state can say so: until then the one before may come back.
+                self.cursors.push((self.model.accepted.len(), false, None));
+                Ok(())
+            }
             Step::Commit => ledger.commit().map(|done| {
                 assert_eq!(done.sequences.start, self.committed as u64 + 1);
                 self.committed = self.model.accepted.len();
@@ -122,6 +146,8 @@ impl Run {
                 ledger.persist(&state).map(|()| {
                     self.persisted = vec![Some(state)];
                     self.committed = self.model.accepted.len();
+                    let (_, _, cursor) = self.cursors.pop().unwrap();
+                    self.cursors = vec![(0, true, cursor)];
                 })
             }
             Step::Acknowledge { sink, share } => {
@@ -191,7 +217,21 @@ impl Run {
         let state = ledger.state().cloned();
         assert!(self.persisted.contains(&state), "{state:?}");
         self.persisted = vec![state];
+        self.check_cursor(there);
         self.check();
+    }
+
+    /// The cursor is one that was given behind what is there, and none that is older than what must be durable.
+    fn check_cursor(&mut self, there: usize) {
+        let cursor = self.ledger.as_ref().unwrap().cursor().cloned();
+        let durable = |(accepted, in_commit, cursor): &(usize, bool, Option<Cursor>)| {
+            there > *accepted && cursor.is_some() || *in_commit && there >= *accepted
+        };
+        let oldest = self.cursors.iter().rposition(durable).unwrap();
+        let may = self.cursors[oldest..].iter().filter(|(accepted, ..)| *accepted <= there);
+        let may: Vec<_> = may.map(|(_, _, cursor)| cursor).collect();
+        assert!(may.contains(&&cursor), "{cursor:?} of {may:?}");
+        self.cursors = vec![(0, true, cursor)];
     }
 
     fn check(&self) {
@@ -274,6 +314,7 @@ fn script(run: &mut Run) {
         let day = i64::from(number % 3);
         let event = Event::new(&format!("{number:032x}"), Some(NOON + day * DAY), 1);
         run.step(&Step::Accept(event));
+        run.step(&Step::GoesOn(number as u8));
         let again = Event::new(&format!("{:032x}", number / 2), Some(NOON + DAY), 2);
         run.step(&Step::Accept(again));
         match number % 10 {

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use common::{Event, NOON, dir, kept, open, read_all, small};
+use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::version::Verdict;
 use streamkeeper_ledger::fs::{Access, Fault, FaultyFs, Fs, RealFs};
@@ -261,7 +262,7 @@ fn a_damaged_or_missing_small_or_key_file_refuses_the_start() {
 
 #[test]
 fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
-    let files = [("checkpoint", 1), ("state", 3), ("identity", 1), ("keys-", 1), ("outbox-", 2)];
+    let files = [("checkpoint", 1), ("state", 4), ("identity", 1), ("keys-", 1), ("outbox-", 2)];
     for (prefix, current) in files {
         let fs = FaultyFs::new(1);
         drop(filled(&fs, 60, &small()));
@@ -272,6 +273,26 @@ fn a_file_of_a_newer_version_is_refused_with_what_to_do() {
         let LedgerError::NewerVersion { found, known, .. } = &error else { panic!("{error}") };
         assert_eq!((*found, *known), (current + 1, current));
         assert!(error.to_string().contains("newer"), "{error}");
+    }
+}
+
+#[test]
+fn a_cursor_that_is_damaged_is_damage_and_no_other_cursor() {
+    let cursor = Cursor::new("[{\"offset\":7}]").unwrap();
+    // Length, text and sum of the extras, behind the headers of segment and frame.
+    for byte in 0..2 + cursor.as_str().len() + 4 {
+        let fs = FaultyFs::new(1);
+        let (mut ledger, _) = open(&fs, &large()).unwrap();
+        for number in 0..2 {
+            assert!(ledger.accept(&event(number).incoming()).unwrap().is_new());
+            ledger.goes_on_from(&cursor);
+            ledger.commit().unwrap();
+        }
+        drop(ledger);
+        let path = file(&fs, "outbox-");
+        assert!(fs.flip_bit(&path, 32 + 52 + byte));
+        let error = open(&fs, &large()).unwrap_err();
+        assert!(matches!(error, LedgerError::Damaged { .. }), "{byte}: {error}");
     }
 }
 

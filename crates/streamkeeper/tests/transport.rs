@@ -26,3 +26,5 @@ mod renewal;
 mod server;
 #[path = "transport/tls.rs"]
 mod tls;
+#[path = "transport/web_socket.rs"]
+mod web_socket;

@@ -4,10 +4,12 @@
 //! log, [`Scenario`] the two of them from the first event to the checker's report.
 
 mod browser;
+mod cursored;
 mod keeper;
 mod service;
 mod settings;
 mod sse_server;
+mod web_socket_server;
 
 use std::fs::File;
 use std::io::BufReader;
@@ -18,12 +20,14 @@ use streamkeeper_simulator::server::StateView;
 use streamkeeper_simulator::truth::TruthRow;
 
 pub(crate) use self::browser::Browser;
+pub(crate) use self::cursored::{delivered, status, stream_of, wait_delivered};
 pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, WallClock, command, library, need, run_to_end, signal, streamkeeper,
 };
 pub(crate) use self::service::{Service, calls, request, request_with};
 pub(crate) use self::settings::{STREAM, Settings};
-pub(crate) use self::sse_server::SseServer;
+pub(crate) use self::sse_server::{Asked, SseServer};
+pub(crate) use self::web_socket_server::WebSocketServer;
 
 /// Nothing in a scenario takes longer, or something is wrong. Generous, because the machine may be
 /// busy with other tests; a test that passes never waits so long.

@@ -1,7 +1,7 @@
 //! A small server of event streams that go on from `Last-Event-ID`, written from the standard and from
 //! `docs/dialects.md` alone, and made to misbehave on command.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -13,6 +13,8 @@ pub(crate) struct Asked {
     pub(crate) path: String,
     /// The heads' lines, names in lower case.
     pub(crate) headers: Vec<(String, String)>,
+    /// What was posted; nothing if it was a `GET`.
+    pub(crate) body: String,
 }
 
 impl Asked {
@@ -41,11 +43,15 @@ struct State {
     /// What is older than this number is forgotten.
     oldest: u64,
     asked: Vec<Asked>,
-    clients: Vec<Sender<Act>>,
+    /// With the path that each asked for.
+    clients: Vec<(String, Sender<Act>)>,
     /// The next requests for the stream are answered so.
     statuses: Vec<u16>,
     /// The body at `/boot`.
     boot: String,
+    /// The session that requests for the stream have to name, and what was posted.
+    session: Option<u64>,
+    posted: Vec<Asked>,
     /// With which status a point that is forgotten is answered; 200: with all there is.
     forgotten: u16,
 }
@@ -77,7 +83,7 @@ impl SseServer {
         let number = state.events.len() as u64 + 1;
         state.events.push((number, name.to_owned(), data.to_owned()));
         let text = block(number, name, data);
-        state.clients.retain(|client| client.send(Act::Send(text.clone())).is_ok());
+        state.clients.retain(|(_, client)| client.send(Act::Send(text.clone())).is_ok());
     }
 
     /// These very bytes, to whoever is connected.
@@ -89,6 +95,14 @@ impl SseServer {
         self.act(&Act::Hang);
     }
 
+    /// Only who asked for that path.
+    pub(crate) fn hang_at(&self, path: &str) {
+        let clients = &mut self.state.lock().unwrap().clients;
+        for (_, client) in clients.extract_if(.., |(asked, _)| asked == path) {
+            drop(client.send(Act::Hang));
+        }
+    }
+
     pub(crate) fn end(&self) {
         self.act(&Act::End);
     }
@@ -98,13 +112,9 @@ impl SseServer {
     }
 
     fn act(&self, act: &Act) {
-        let clients = std::mem::take(&mut self.state.lock().unwrap().clients);
         let keeps = matches!(act, Act::Send(_));
-        let told = clients.into_iter().filter(|client| client.send(act.clone()).is_ok());
-        let told: Vec<_> = told.collect();
-        if keeps {
-            self.state.lock().unwrap().clients.extend(told);
-        }
+        let clients = &mut self.state.lock().unwrap().clients;
+        clients.retain(|(_, client)| client.send(act.clone()).is_ok() && keeps);
     }
 
     /// Everything until now is forgotten; who asks for more than that is answered with this status.
@@ -116,6 +126,17 @@ impl SseServer {
     /// The next requests for the stream are answered so.
     pub(crate) fn answer(&self, statuses: &[u16]) {
         self.state.lock().unwrap().statuses.extend(statuses);
+    }
+
+    /// Requests are answered with 404 unless they name a session that began after this.
+    pub(crate) fn forget_sessions(&self) {
+        let mut state = self.state.lock().unwrap();
+        state.session = Some(state.session.unwrap_or_default() + 1);
+    }
+
+    /// What was posted, in order.
+    pub(crate) fn posted(&self) -> Vec<Asked> {
+        self.state.lock().unwrap().posted.clone()
     }
 
     pub(crate) fn boot(&self, body: &str) {
@@ -143,7 +164,24 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
     let last = asked.header("last-event-id").and_then(|id| id.parse::<u64>().ok());
     let (orders, start) = {
         let mut state = state.lock().unwrap();
+        let session = state.session.map(|session| format!("session-{session}"));
+        if let (Some(session), false) = (&session, asked.body.is_empty()) {
+            let answer = format!(
+                "HTTP/1.1 200 OK\r\nMcp-Session-Id: {session}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 2\r\nConnection: close\r\n\r\n{{}}"
+            );
+            state.posted.push(asked);
+            drop(socket.write_all(answer.as_bytes()));
+            return;
+        }
+        let is_in_session =
+            session.is_none_or(|session| asked.header("mcp-session-id") == Some(&session));
         state.asked.push(asked);
+        if !is_in_session && path.starts_with("/events") {
+            let answer = "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+            drop(socket.write_all(answer.as_bytes()));
+            return;
+        }
         if path.starts_with("/boot") {
             let body = state.boot.clone();
             let length = body.len();
@@ -171,7 +209,7 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
         let missed: String =
             missed.map(|(number, name, data)| block(*number, name, data)).collect();
         let (sender, orders) = channel();
-        state.clients.push(sender);
+        state.clients.push((path, sender));
         (orders, missed)
     };
     let head =
@@ -213,12 +251,16 @@ fn chunk(socket: &mut TcpStream, text: &str) -> bool {
 }
 
 fn head(socket: &TcpStream) -> Option<Asked> {
-    let mut lines = BufReader::new(socket).lines().map_while(Result::ok);
+    let mut reader = BufReader::new(socket);
+    let mut lines = reader.by_ref().lines().map_while(Result::ok);
     let request = lines.next()?;
     let path = request.split(' ').nth(1)?.to_owned();
     let headers = lines.take_while(|line| !line.is_empty()).filter_map(|line| {
         let (name, value) = line.split_once(':')?;
         Some((name.to_ascii_lowercase(), value.trim().to_owned()))
     });
-    Some(Asked { path, headers: headers.collect() })
+    let mut asked = Asked { path, headers: headers.collect(), body: String::new() };
+    let length = asked.header("content-length").and_then(|length| length.parse().ok());
+    reader.take(length.unwrap_or(0)).read_to_string(&mut asked.body).ok()?;
+    Some(asked)
 }

@@ -24,6 +24,8 @@ pub struct Facts {
     /// What may be missing from there to the first event of the next connection.
     open: Vec<Number>,
     link: Option<Link>,
+    /// Another stream is stale.
+    called: bool,
     /// There is a cursor to go on from.
     point: bool,
     /// A connection, or the process, broke, and the next connection has not been asked for.
@@ -51,6 +53,8 @@ struct Link {
 enum Ending {
     Stale,
     Old,
+    /// For another stream's sake.
+    Group,
     Wanted,
 }
 
@@ -163,6 +167,7 @@ impl Facts {
                     self.snapshot.owed = false;
                 }
             }
+            cursored::Input::GroupStale => self.called = true,
             cursored::Input::Heartbeat(_) => {}
         }
         None
@@ -211,12 +216,19 @@ impl Facts {
                 Output::Cursored(cursored::Output::Resync) => self.snapshot.fetching = Some(true),
                 Output::Drain(connection) | Output::Kill(connection) => {
                     if let Some(link) = self.link.as_mut().filter(|link| link.id == *connection) {
-                        link.ending.get_or_insert(Ending::Wanted);
+                        let why = match output {
+                            // Read to its end, it has missed nothing.
+                            Output::Drain(_) if self.called => Ending::Old,
+                            _ if self.called => Ending::Group,
+                            _ => Ending::Wanted,
+                        };
+                        link.ending.get_or_insert(why);
                     }
                 }
                 _ => {}
             }
         }
+        self.called = false;
         due.map_or(Ok(()), |sign| Err(format!("a gap is silent: {sign:?}")))
     }
 
@@ -380,7 +392,7 @@ impl Attempts {
         } else if let End::Refused(Refusal::Token { .. }) = end {
             self.tokens += 1;
             (5_000 << (self.tokens - 1).min(10)).min(300_000)
-        } else if link.brought || ours {
+        } else if link.brought || ours || link.ending == Some(Ending::Group) {
             least
         } else {
             self.failed += 1;

@@ -74,6 +74,8 @@ pub enum Fault {
     Pause(Millis),
     /// A person wants a fresh connection.
     Reconnect,
+    /// Another stream of the same server is stale.
+    GroupStale,
     /// A person does not trust the connection.
     Recover,
 }
@@ -213,6 +215,7 @@ fn fault(rng: &mut fastrand::Rng) -> Fault {
             let moment = one_of(rng, [Moment::Sign, Moment::Opened, Moment::Ended]);
             Fault::DiesAfter(moment, rng.u64(..300))
         }
+        _ if rng.bool() => Fault::GroupStale,
         _ if rng.bool() => Fault::Reconnect,
         _ => Fault::Recover,
     }

@@ -37,6 +37,8 @@ pub enum GapSign {
     Header,
     /// An id that is not the next one, where they count.
     Sequence,
+    /// The session that it stood in is over: an answer in another one, to a request without it.
+    Session,
 }
 
 impl Cause {
@@ -65,6 +67,7 @@ impl Cause {
             Self::Gap(Sign::Answer(GapSign::Event)) => 3,
             Self::Gap(Sign::Answer(GapSign::Header)) => 4,
             Self::Gap(Sign::Answer(GapSign::Sequence)) => 5,
+            Self::Gap(Sign::Answer(GapSign::Session)) => 9,
             Self::Gap(Sign::NoContent) => 6,
             Self::Gap(Sign::Gone) => 7,
             Self::Gap(Sign::Break) => 8,
@@ -80,6 +83,7 @@ impl Cause {
             3 => Self::Gap(Sign::Answer(GapSign::Event)),
             4 => Self::Gap(Sign::Answer(GapSign::Header)),
             5 => Self::Gap(Sign::Answer(GapSign::Sequence)),
+            9 => Self::Gap(Sign::Answer(GapSign::Session)),
             6 => Self::Gap(Sign::NoContent),
             7 => Self::Gap(Sign::Gone),
             8 => Self::Gap(Sign::Break),
@@ -96,6 +100,7 @@ impl Sign {
             Self::Answer(GapSign::Event) => "event",
             Self::Answer(GapSign::Header) => "header",
             Self::Answer(GapSign::Sequence) => "sequence",
+            Self::Answer(GapSign::Session) => "session",
             Self::NoContent => "no_content",
             Self::Gone => "gone",
             Self::Break => "break",

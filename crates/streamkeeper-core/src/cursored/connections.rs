@@ -11,7 +11,7 @@ use crate::watchdog::Lack;
 
 use super::link::{Ending, Link};
 use super::pauses::Break;
-use super::{Cause, Cursored, Sign, Target};
+use super::{Cause, Cursored, Output as Own, Sign, Target};
 
 impl Cursored {
     /// Connects if it is time, and nothing has to come before: what was read is committed, or the cursor
@@ -111,11 +111,41 @@ impl Cursored {
         if let Some(link) = self.link_of(connection) {
             link.ending = Some(Ending::Stale);
         }
+        // What goes on being silent is one stall, and calls once.
+        let calls = self.config.calls_group && !self.incidents.is_under_way();
         for report in self.incidents.stalled(cause, now) {
             self.effects.report(report);
         }
+        if calls {
+            self.effects.push(Own::CallGroup);
+        }
         self.slots.kill_all(&mut self.effects);
         self.record.changed();
+    }
+
+    /// Another stream of the group is stale: what this one's connection hangs on may be the same, and it would be
+    /// noticed later. One that has heard nothing yet is new, and says nothing of what was before; one in trouble
+    /// of its own is replaced for that.
+    pub(super) fn group_stale(&mut self, now: Instant) {
+        let resumes = self.resumes() || self.config.full_state;
+        let may = self.is_running() && !self.incidents.is_under_way() && !self.resync.is_owed();
+        let is_live = self.slots.iter().any(|slot| slot.state() == SlotState::Live);
+        let Some(link) = self.link.as_mut().filter(|link| link.proven && link.ending.is_none())
+        else {
+            return;
+        };
+        if !(may && is_live) {
+            return;
+        }
+        link.ending = Some(Ending::Group);
+        let connection = link.connection;
+        self.effects.report(super::Report::CalledByGroup { connection });
+        if resumes {
+            self.slots.kill_all(&mut self.effects);
+        } else {
+            // Nobody could ask for what a kill loses.
+            self.slots.drain_all(&mut self.effects, now);
+        }
     }
 
     /// The present connection is ended because a person wants it.
@@ -163,7 +193,8 @@ impl Cursored {
         let is_first = self.point.cursor().is_none();
         let moved =
             span.cursor.as_ref().is_some_and(|cursor| self.point.committed(connection, cursor));
-        if moved && is_first {
+        // That of an event is in the commit of the event.
+        if moved && is_first && span.new == 0 {
             self.record.first_cursor();
         } else if moved {
             self.record.changed();

@@ -25,10 +25,17 @@ impl Cursored {
     /// An answered 200 shows that the resume point was lost. It goes on, and its events move the cursor; but
     /// not before the gap is written down and the snapshot is committed.
     pub(super) fn gap_shown(&mut self, connection: ConnectionId, sign: GapSign, now: Instant) {
-        if self.link_of(connection).is_none() {
-            return;
-        }
-        if sign != GapSign::Header {
+        let has_read = self.point.has_read();
+        let Some(link) = self.link_of(connection) else { return };
+        if sign == GapSign::Session {
+            // What stood in the old one stands for nothing in the new one, which is asked from its beginning.
+            link.asked = None;
+            if !has_read {
+                self.effects.push(Output::GoOn(connection));
+                return;
+            }
+            self.point.forget(connection);
+        } else if sign != GapSign::Header {
             // It came in a frame.
             self.alive(connection, now);
         }

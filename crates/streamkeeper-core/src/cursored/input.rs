@@ -21,7 +21,7 @@ pub enum Input {
     },
     /// A last event came: the end that follows is a planned one.
     Planned(ConnectionId),
-    /// An answered 200 shows that the resume point was lost. Nothing behind the sign goes into the queue before
+    /// An answered 200 shows that the resume point was lost, or a new session has begun. Nothing behind the sign goes into the queue before
     /// `GoOn`: it would move the cursor past a gap that a crash could still forget.
     Gap {
         /// On which connection.
@@ -29,6 +29,8 @@ pub enum Input {
         /// What shows it.
         sign: GapSign,
     },
+    /// Another stream of the group is stale, and what it hangs on may be what this one hangs on.
+    GroupStale,
     /// The answer to `AskFirst`; `None`: not to be had, connect without.
     First(Option<Cursor>),
     /// The answer to `Resync`.

@@ -45,6 +45,8 @@ pub(super) enum Ending {
     Stale,
     /// For its age.
     Old,
+    /// Another stream of the group is stale.
+    Group,
     /// A person wanted it.
     Wanted,
 }
@@ -70,8 +72,13 @@ impl Link {
             matches!(end, End::Terminated { mid_event: false } | End::Closed { mid_event: false });
         match before {
             _ if self.ending == Some(Ending::Wanted) => Break::Wanted,
-            SlotState::Draining { .. } if self.ending == Some(Ending::Old) => Break::Planned,
+            SlotState::Draining { .. }
+                if matches!(self.ending, Some(Ending::Old | Ending::Group)) =>
+            {
+                Break::Planned
+            }
             SlotState::Draining { .. } => Break::Wanted,
+            _ if self.ending == Some(Ending::Group) => Break::Stale,
             // A connection without an event counts as failed, whatever its end.
             _ if !self.brought => Break::Other(end),
             _ if self.ending == Some(Ending::Stale) => Break::Stale,

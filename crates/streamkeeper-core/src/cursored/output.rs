@@ -12,6 +12,8 @@ use super::{Cause, IncidentSummary, Sign};
 pub enum Output {
     /// Fetch the first cursor; answered by one `First`.
     AskFirst,
+    /// Tell every other stream of the group: each hears `GroupStale`.
+    CallGroup,
     /// Fetch the snapshot, and deliver it before what comes after it; answered by one `Resynced`.
     Resync,
     /// After a `Gap` on that connection: what comes behind the sign may be put into the queue. The gap is
@@ -69,6 +71,11 @@ pub enum Report {
         connection: ConnectionId,
         /// How old it is.
         age: Duration,
+    },
+    /// A connection is replaced because another stream of the group is stale.
+    CalledByGroup {
+        /// Which one.
+        connection: ConnectionId,
     },
     /// The snapshot is being fetched.
     Resyncing,

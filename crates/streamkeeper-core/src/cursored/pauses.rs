@@ -31,7 +31,7 @@ pub(super) enum Break {
     Wanted,
     /// It was planned, by the server or by us.
     Planned,
-    /// We killed it for its silence, and it had brought events.
+    /// We killed it for its silence, and it had brought events; or for another stream's.
     Stale,
     /// Anything else.
     Other(End),

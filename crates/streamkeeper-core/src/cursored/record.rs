@@ -29,7 +29,7 @@ impl Record {
         self.changed = true;
     }
 
-    /// There is a cursor, and there was none: without it a crash would be a gap.
+    /// There is a cursor without an event, and there was none: without it a crash would be a gap.
     pub(super) const fn first_cursor(&mut self) {
         (self.changed, self.urgent) = (true, true);
     }

@@ -43,6 +43,8 @@ pub struct CursoredConfig {
     pub full_state: bool,
     /// A snapshot is fetched after a lost resume point.
     pub resync: bool,
+    /// A stall of this stream calls for the others of its group, too.
+    pub calls_group: bool,
     /// A connection is replaced after so long, or a little earlier.
     pub max_age: Option<Duration>,
     /// When silence is reported.
@@ -60,6 +62,7 @@ impl Default for CursoredConfig {
             first_cursor: FirstCursor::None,
             full_state: false,
             resync: false,
+            calls_group: false,
             max_age: None,
             watchdog: WatchdogConfig::default(),
             hygiene: HygieneConfig { enabled: false, ..HygieneConfig::default() },
@@ -94,8 +97,9 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// What is on disk of a stream's state.
 ///
 /// The cursor is that of a batch that is durable, and may be older than the batches before it: it was the newest
-/// when the state was made. Whoever writes the cursor of an event in the event's own commit puts the newest one
-/// in its place before the start, but for one from before the first state that says `forgotten`.
+/// when the state was made. Whoever keeps it writes the cursor of an event in the event's own commit, and puts the
+/// newest one in its place before the start ([`CursoredState::with_newest`]), but for one from before the first state
+/// that says `forgotten`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(clippy::struct_excessive_bools, reason = "facts that do not depend on each other")]
 pub struct CursoredState {
@@ -115,6 +119,15 @@ pub struct CursoredState {
     pub incidents: IncidentId,
     /// The incident under way.
     pub incident: Option<OpenIncident>,
+}
+
+impl CursoredState {
+    /// The same, with the newest cursor that is durable, if that is known.
+    #[must_use]
+    pub fn with_newest(mut self, cursor: Option<Cursor>) -> Self {
+        self.cursor = cursor.or(self.cursor);
+        self
+    }
 }
 
 /// An incident that was under way when the state was written.

@@ -3,6 +3,7 @@
 mod bench;
 mod cursors;
 mod gaps;
+mod group;
 mod pauses;
 mod starts;
 mod steering;

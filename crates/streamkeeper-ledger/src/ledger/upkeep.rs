@@ -83,10 +83,17 @@ impl Ledger {
     pub(crate) fn save(&mut self, state: Option<KeptState>) -> Result<(), LedgerError> {
         let (saved, needed) = {
             let log = self.shared.lock();
-            let saved = Saved { next_sequence: log.end, state, cursors: log.cursors.clone() };
+            let saved = Saved {
+                next_sequence: log.end,
+                state,
+                cursors: log.cursors.clone(),
+                goes_on_from: self.cursor.clone(),
+            };
             (saved, log.needed())
         };
         saved.write(self.fs.as_ref(), &self.dir)?;
+        // The state says it; the log need not any more.
+        self.group.set_cursor(None);
         self.state = saved.state;
         self.durable_needed = needed;
         self.reclaim().map(|_| ())

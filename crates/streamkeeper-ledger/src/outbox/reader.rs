@@ -116,7 +116,7 @@ impl OutboxReader {
             };
             match scan.next(depth)? {
                 Scanned::Frame { header, .. } if header.end() <= next => {}
-                Scanned::Frame { header, keys, body } => {
+                Scanned::Frame { header, keys, body, .. } => {
                     let what = "a frame does not unpack to what it says";
                     let fault = Fault { offset: at, what };
                     let entries = record::entries(&header, keys, body);

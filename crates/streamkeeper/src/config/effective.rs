@@ -11,6 +11,7 @@ use super::families::{self, Family};
 use super::keys::{COMMON, INFORM, Key, Kind, SERVICE, SINK, SSE, row};
 use super::layers;
 use super::sse::presets;
+use crate::transport::is_web_socket;
 
 /// A configuration as one file would have it, without its secrets.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,6 +73,10 @@ impl Effective {
 }
 
 /// A stream's values, of which those that only another family has are left aside.
+/// Where a WebSocket has another default: as `Row::web_socket` says.
+const WEB_SOCKET_DEFAULTS: [(&str, &str); 3] =
+    [("interval", "20s"), ("cursor", "none"), ("identity", "none")];
+
 fn stream_values(mut layer: Layer, rows: &Map<String, Value>) -> Map<String, Value> {
     let dialect =
         layer.values.get("dialect").and_then(Value::as_str).unwrap_or("inform").to_owned();
@@ -90,6 +95,11 @@ fn stream_values(mut layer: Layer, rows: &Map<String, Value>) -> Map<String, Val
     let mut row = own.or_else(|| presets::values(&dialect)).unwrap_or_default();
     if let Some(Value::Object(over)) = layer.values.get("sse") {
         row.extend(over.clone());
+    }
+    if layer.values.get("url").and_then(Value::as_str).is_some_and(is_web_socket) {
+        for (key, value) in WEB_SOCKET_DEFAULTS {
+            row.entry(key).or_insert_with(|| value.into());
+        }
     }
     layer.values.insert("sse".to_owned(), Value::Object(row));
     let mut values = filled(&layer, &[COMMON, SSE].concat());

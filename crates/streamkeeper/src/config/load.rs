@@ -8,7 +8,7 @@ use streamkeeper_sink::SinkFactory;
 
 use super::document::{Document, Layer, Places, Spot};
 use super::effective::Effective;
-use super::read::Around;
+use super::read::{Around, OwnRow};
 use super::rules::Table;
 use super::secret::Surroundings;
 use super::sse::{presets, row};
@@ -231,7 +231,7 @@ impl<'a> Loader<'a> {
     }
 
     /// The rows of the file's own.
-    fn rows(&mut self, dialects: &BTreeMap<String, Layer>) -> BTreeMap<String, Row> {
+    fn rows(&mut self, dialects: &BTreeMap<String, Layer>) -> BTreeMap<String, OwnRow> {
         let mut rows = BTreeMap::new();
         for (name, layer) in dialects {
             let mut problems = Vec::new();
@@ -240,7 +240,11 @@ impl<'a> Loader<'a> {
                 let message = "is the name of a preset: choose another, and set `dialect` to it";
                 problems.push(Problem { place, key, message: message.to_owned() });
             }
-            rows.insert(name.clone(), row::read(layer, &mut problems));
+            let row = |over, problems: &mut Vec<_>| row::read(over, layer, problems);
+            let sse = row(Row::default(), &mut problems);
+            // Its problems are the same.
+            let web_socket = row(Row::web_socket(), &mut Vec::new());
+            rows.insert(name.clone(), OwnRow { sse, web_socket });
             problems.into_iter().for_each(|problem| self.note(problem));
         }
         rows

@@ -54,7 +54,7 @@ pub use service::{LogFormat, ServiceConfig};
 pub use sink::SinkConfig;
 pub use sse::{
     AliveOn, CursorAt, CursorVia, Factor, FirstCursorFrom, GapCheck, Group, IdentityAt, Interval,
-    NameAt, ResumeStrategy, Row, SseTable,
+    NameAt, ResumeStrategy, Row, Session, SseTable,
 };
 pub use stream::{
     BackoffTable, Dialect, HygieneTable, InformTable, LedgerTable, RecoveryTable, Strategy,

@@ -48,8 +48,15 @@ pub(super) fn service(
 pub(super) struct Around<'a> {
     pub(super) service: &'a ServiceConfig,
     /// The rows of the file's own.
-    pub(super) rows: &'a BTreeMap<String, Row>,
+    pub(super) rows: &'a BTreeMap<String, OwnRow>,
     pub(super) surroundings: &'a Surroundings,
+}
+
+/// A row of one's own, over the defaults for either kind of URL.
+#[derive(Clone, Debug)]
+pub(super) struct OwnRow {
+    pub(super) sse: Row,
+    pub(super) web_socket: Row,
 }
 
 /// What a word for a dialect stands for.
@@ -91,14 +98,14 @@ pub(super) fn stream(
     common(&mut reader, &mut stream, around.surroundings);
     match &mut stream.dialect {
         Dialect::Inform(_) => inform(&mut reader, &mut stream, around.surroundings),
-        Dialect::Sse(_) => sse(&mut reader, &mut stream, around.surroundings),
+        Dialect::Sse(_) => sse(&mut reader, &mut stream, around),
     }
     policies(&mut reader, &mut stream);
     reader.finish();
     stream
 }
 
-fn dialect(given: &Given, rows: &BTreeMap<String, Row>) -> Result<Meant, String> {
+fn dialect(given: &Given, rows: &BTreeMap<String, OwnRow>) -> Result<Meant, String> {
     let name = text(given)?;
     if name == "inform" {
         return Ok(Meant::Inform);
@@ -107,7 +114,7 @@ fn dialect(given: &Given, rows: &BTreeMap<String, Row>) -> Result<Meant, String>
         return Ok(Meant::Sse(Box::new(table)));
     }
     if let Some(row) = rows.get(&name) {
-        return Ok(Meant::Sse(Box::new(SseTable::new(name, row.clone()))));
+        return Ok(Meant::Sse(Box::new(SseTable::new(name, row.sse.clone()))));
     }
     let own = rows.keys().map(String::as_str);
     let known: Vec<_> = presets::NAMES.into_iter().chain(own).collect();
@@ -178,14 +185,21 @@ fn inform(reader: &mut Reader<'_>, stream: &mut StreamConfig, surroundings: &Sur
 }
 
 /// What a stream of the sse family has.
-fn sse(reader: &mut Reader<'_>, stream: &mut StreamConfig, surroundings: &Surroundings) {
+fn sse(reader: &mut Reader<'_>, stream: &mut StreamConfig, around: Around<'_>) {
+    let Around { rows, surroundings, .. } = around;
     if !secret::URL.keys.iter().any(|key| reader.has(key)) {
         reader.problem("url", secret::URL.missing());
     }
     if let Some(url) = secret::take(reader, secret::URL, surroundings) {
         stream.url = url;
     }
+    let is_web_socket = stream.is_web_socket();
     let Dialect::Sse(table) = &mut stream.dialect else { return };
+    if is_web_socket {
+        let own = rows.get(&table.dialect).map(|row| row.web_socket.clone());
+        let row = own.or_else(|| presets::row(&table.dialect, Row::web_socket()));
+        table.row = row.unwrap_or_else(Row::web_socket);
+    }
     table.auth = auth::read(reader, surroundings);
     reader.set("headers", &mut table.headers, values::headers);
     reader.table("recovery", |reader| {

@@ -11,7 +11,7 @@ use jiff::civil::Date;
 
 use super::sse::{Interval, SseTable};
 use crate::base::secret::Secret;
-use crate::transport::Proxy;
+use crate::transport::{Proxy, is_web_socket};
 
 /// One stream.
 ///
@@ -279,6 +279,12 @@ impl StreamConfig {
             Dialect::Sse(table) => Some(table),
             Dialect::Inform(_) => None,
         }
+    }
+
+    /// Whether it is read over a WebSocket.
+    #[must_use]
+    pub fn is_web_socket(&self) -> bool {
+        self.as_sse().is_some() && is_web_socket(self.url.expose())
     }
 
     /// Its URL, as far as it is no secret: of the sse family without path and query.

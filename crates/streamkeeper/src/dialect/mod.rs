@@ -79,6 +79,11 @@ impl Dialect {
         }
     }
 
+    /// Whether the stream is a WebSocket.
+    pub(crate) fn is_web_socket(&self) -> bool {
+        matches!(self, Self::Sse(sse) if sse.is_web_socket())
+    }
+
     /// How an event stream is asked for; whoever connects adds host and secret. `None`: it is a target of
     /// another family.
     pub(crate) fn ask(&self, target: &Target) -> Option<Ask> {

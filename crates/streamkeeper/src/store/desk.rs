@@ -80,6 +80,8 @@ pub(crate) struct Desk {
     service: Option<(Timestamp, Instant)>,
     /// Something has become durable since the last attempt.
     progress: bool,
+    /// The last state says that the server has forgotten where we were.
+    has_forgotten: bool,
     head: head::Writer,
 }
 
@@ -92,6 +94,7 @@ struct Trouble {
 
 impl Desk {
     pub(crate) fn new(tools: Tools, now: Instant) -> Self {
+        let state = tools.ledger.state().and_then(|kept| PolicyState::decode(&kept.bytes).ok());
         Self {
             tools,
             jobs: VecDeque::new(),
@@ -101,6 +104,7 @@ impl Desk {
             sweep_at: now + SWEEP_EVERY,
             service: None,
             progress: false,
+            has_forgotten: state.is_some_and(|state| state.has_forgotten()),
             head: head::Writer::default(),
         }
     }
@@ -185,8 +189,14 @@ impl Desk {
                     continue;
                 }
                 Job::Persist { number, state, asker } => {
+                    let forgets = state.has_forgotten();
+                    if forgets && !self.has_forgotten {
+                        // What came behind the first state that says so is another one's.
+                        self.tools.ledger.forget_cursor();
+                    }
                     let kept = KeptState { clean: state.is_clean(), bytes: state.encode() };
                     self.tools.ledger.persist(&kept)?;
+                    self.has_forgotten = forgets;
                     asker.send(Input::Persisted(*number));
                 }
                 Job::Flush { asker } => asker.send(Input::Flushed),

@@ -1,10 +1,14 @@
 //! One slot's connection: socket → decoder → dialect → batch.
 //!
+//! `intake`: bytes into readings, of server-sent events or (`messages`) a WebSocket; `read_loop`: all the rest.
+//!
 //! A [`Connection`] actor lives as long as its slot and runs one read loop at a time. The loop holds
 //! the response, the decoder and the [`Watchdog`]; it reports what it sees and decides nothing.
 //! Every loop ends with exactly one `Ended`, sent by a drop guard after the socket is gone, so that
 //! a panic or the death of the actor is reported like any other end.
 
+mod intake;
+mod messages;
 mod read_loop;
 
 use std::sync::Arc;
@@ -12,6 +16,7 @@ use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, Message};
 use streamkeeper_core::classify::{End, Refusal};
+use streamkeeper_core::cursored::{self, GapSign};
 use streamkeeper_core::id::ConnectionId;
 use streamkeeper_core::policy::Input;
 use tokio::sync::Notify;
@@ -24,6 +29,7 @@ use crate::observe::registry::Counters;
 use crate::transport::{Control, OpenError, OpenErrorKind};
 
 use super::documents;
+use super::session::{Door, Entered};
 use super::tools::Tools;
 
 use self::read_loop::ReadLoop;
@@ -104,16 +110,55 @@ impl Drop for Ending {
 }
 
 async fn run(tools: Tools, connect: Connect) {
-    let Connect { connection, ask, frames, hold } = connect;
+    let (connection, hold) = (connect.connection, connect.hold.clone());
     let mut ending = Ending { reports: tools.reports.clone(), connection, end: End::Panicked };
-    let interval = tokio::select! {
+    let prepared = tokio::select! {
         biased;
-        () = hold.killed.notified() => {
-            ending.end = End::Killed;
-            return;
-        }
-        interval = announced(&tools) => interval,
+        () = hold.killed.notified() => Err(End::Killed),
+        prepared = prepare(&tools, connect) => prepared,
     };
+    ending.end = match prepared {
+        Ok(prepared) => open(tools, prepared, &hold).await,
+        Err(end) => end,
+    };
+}
+
+/// All that is to be known before the stream is asked for.
+struct Prepared {
+    connection: ConnectionId,
+    ask: Ask,
+    frames: FrameReader,
+    /// How often a document of the server says that it says something.
+    interval: Option<Duration>,
+    is_in_session: bool,
+}
+
+/// Asks the server for what lies beside the stream, and begins the session that it is read within.
+async fn prepare(tools: &Tools, connect: Connect) -> Result<Prepared, End> {
+    let Connect { connection, ask, frames, hold } = connect;
+    let mut prepared = Prepared { connection, ask, frames, interval: None, is_in_session: false };
+    let Dialect::Sse(sse) = &tools.dialect else { return Ok(prepared) };
+    prepared.interval = documents::interval(tools, sse).await;
+    let Tools { session, transport, entry, .. } = tools;
+    let Some(Entered { header, is_new }) = (Door { session, transport, entry }).enter(sse).await?
+    else {
+        return Ok(prepared);
+    };
+    if is_new {
+        tools.reports.send(cursored::Input::Gap { connection, sign: GapSign::Session });
+        hold.going_on.notified().await;
+        // From its beginning.
+        prepared.ask = sse.ask(None);
+        prepared.frames = FrameReader::Sse(sse.reader(None));
+    }
+    prepared.is_in_session = header.is_some();
+    prepared.ask.headers.extend(header);
+    Ok(prepared)
+}
+
+/// Asks for the stream, and reads it to its end.
+async fn open(tools: Tools, prepared: Prepared, hold: &Hold) -> End {
+    let Prepared { connection, ask, frames, interval, is_in_session } = prepared;
     if ask.is_unusable && tools.entry.is_first("unusable cursor") {
         tracing::warn!(
             stream = %tools.entry.name,
@@ -121,43 +166,46 @@ async fn run(tools: Tools, connect: Connect) {
         );
     }
     let headers: Vec<_> = ask.headers.iter().map(|(name, value)| (&**name, &**value)).collect();
-    let opened = tools.transport.open_sse(&ask.place, &headers, &hold.control).await;
-    let end = match opened {
+    let opened = if tools.dialect.is_web_socket() {
+        tools.transport.open_web_socket(&ask.place, &headers, &hold.control).await
+    } else {
+        tools.transport.open_sse(&ask.place, &headers, &hold.control).await
+    };
+    let response = match opened {
+        Ok(response) => response,
+        Err(error) if is_in_session && error.status() == Some(404) => {
+            // The session is over, and of the stream nothing is said.
+            tools.session.is_over();
+            tell(&tools, connection, "the session is over", "");
+            return End::Refused(Refusal::Unavailable { status: 404, retry_after: None });
+        }
         Err(error) => {
             let (end, text) = end_of_open(&tools.dialect, &error);
-            if tools.entry.is_news(&text) {
-                tracing::warn!(
-                    stream = %tools.entry.name,
-                    slot = %connection.reader,
-                    reason = text,
-                    "cannot connect to the stream; trying again, ever more slowly{}",
-                    advice(&error),
-                );
-            }
-            end
-        }
-        Ok(response) => {
-            tools.entry.note_encoding(&tools.transport);
-            Counters::add(&tools.entry.counters.connects, 1);
-            tools.entry.measured.connects.add(OPENED);
-            tools.entry.succeeded();
-            tools.reports.send(Input::Opened(connection));
-            let Opened { gap, interval: of_head } = frames.opened(|name| response.header(name));
-            let mut reader = ReadLoop::new(tools, connection, frames);
-            if let Some(interval) = of_head.or(interval) {
-                reader.set_interval(interval);
-            }
-            reader.read(response, &hold, gap).await
+            tell(&tools, connection, &text, &advice(&error));
+            return end;
         }
     };
-    ending.end = end;
+    tools.entry.note_encoding(&tools.transport);
+    Counters::add(&tools.entry.counters.connects, 1);
+    tools.entry.measured.connects.add(OPENED);
+    tools.entry.succeeded();
+    tools.reports.send(Input::Opened(connection));
+    let Opened { gap, interval: of_head } = frames.opened(|name| response.header(name));
+    let mut reader = ReadLoop::new(tools, connection, frames);
+    if let Some(interval) = of_head.or(interval) {
+        reader.set_interval(interval);
+    }
+    reader.read(response, hold, gap).await
 }
 
-/// How often a document of the server says that it says something.
-async fn announced(tools: &Tools) -> Option<Duration> {
-    match &tools.dialect {
-        Dialect::Sse(sse) => documents::interval(tools, sse).await,
-        Dialect::Inform(_) => None,
+fn tell(tools: &Tools, connection: ConnectionId, reason: &str, advice: &str) {
+    if tools.entry.is_news(reason) {
+        tracing::warn!(
+            stream = %tools.entry.name,
+            slot = %connection.reader,
+            reason,
+            "cannot connect to the stream; trying again, ever more slowly{advice}",
+        );
     }
 }
 
@@ -176,9 +224,9 @@ fn end_of_open(dialect: &Dialect, error: &OpenError) -> (End, String) {
             let (refusal, words) = dialect.refusal(answer);
             return (End::Refused(refusal), format!("{}: {words}", error.phase));
         }
-        OpenErrorKind::NotEventStream | OpenErrorKind::ContentEncoding => {
-            End::Refused(Refusal::NotEvents)
-        }
+        OpenErrorKind::NotEventStream
+        | OpenErrorKind::NotWebSocket
+        | OpenErrorKind::ContentEncoding => End::Refused(Refusal::NotEvents),
         _ => End::NotOpened { sent: error.sent },
     };
     (end, error.to_string())

@@ -43,6 +43,7 @@ use crate::stream::tools::Tools;
 use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
+use super::group::Groups;
 use super::reread::Driver;
 use super::settings::{limits, marked, policy, transport};
 use super::supervisor::{Abandon, Parts, Stop, Supervisor};
@@ -53,6 +54,7 @@ pub(crate) struct Ground {
     pub(crate) writers: WriterPool,
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) registry: Registry,
+    pub(crate) groups: Groups,
 }
 
 /// A stream that is ready to start. Dropping it lets go of its ledger.
@@ -94,7 +96,9 @@ impl Prepared {
             if is_marked {
                 state.into_marked().map(PolicyState::from)
             } else {
-                state.into_cursored().map(PolicyState::from)
+                // What was committed after the state was made is newer.
+                let newest = ledger.cursor().cloned();
+                state.into_cursored().map(|state| state.with_newest(newest).into())
             }
         };
         let state = kept.map(|state| state.and_then(of_family)).transpose();
@@ -174,7 +178,9 @@ impl Reader {
         let policy = policy(config);
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
-        let parts = Parts { tools, state, arbiters, reports: receiver, stopped: done, vital };
+        let group = ground.groups.join(config, &reports);
+        let parts =
+            Parts { tools, state, arbiters, reports: receiver, group, stopped: done, vital };
         let supervisor = Supervisor::new(policy, parts).start();
         Self { supervisor, reports, stopped }
     }
@@ -342,6 +348,7 @@ fn tools(
         config: Arc::new(config.clone()),
         dialect: Dialect::new(config),
         rhythm: Arc::default(),
+        session: Arc::default(),
         transport,
         watchdog: limits(config, None),
         event_bytes_max: config.max_event_bytes,

@@ -102,12 +102,6 @@ pub(super) fn policy(config: &StreamConfig) -> Policy {
 /// The configuration of a cursored stream, in the core's terms.
 fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
     let row = &table.row;
-    if row.group == config::Group::All {
-        tracing::warn!(
-            stream = config.name,
-            "sse.group = \"all\" is not carried out by this version: a stale stream is started anew alone",
-        );
-    }
     CursoredConfig {
         strategy: match table.strategy {
             ResumeStrategy::Resume => Strategy::Resume,
@@ -122,6 +116,7 @@ fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
         },
         full_state: row.full_state,
         resync: row.resync.is_some(),
+        calls_group: row.group == config::Group::All,
         max_age: row.max_age,
         watchdog: limits(config, None),
         hygiene: hygiene(config, config.hygiene.enabled),

@@ -35,6 +35,7 @@ use crate::observe::telemetry::{incident_status, tell};
 use crate::observe::vital::Vital;
 use crate::stream::connection::{Connect, Connection, Hold};
 use crate::stream::documents;
+use crate::stream::group;
 use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
 use crate::stream::tools::Tools;
 
@@ -54,6 +55,7 @@ pub(crate) struct Supervisor {
     reports: Option<ReportsReceiver>,
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
+    group: Option<group::Place>,
     stopped: Option<oneshot::Sender<Option<PolicyState>>>,
     _vital: Vital,
 }
@@ -65,6 +67,8 @@ pub(crate) struct Parts {
     pub(crate) state: Option<PolicyState>,
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) reports: ReportsReceiver,
+    /// Its place among the streams of its server.
+    pub(crate) group: Option<group::Place>,
     /// Told when it has stopped, and in which state.
     pub(crate) stopped: oneshot::Sender<Option<PolicyState>>,
     /// Tells if it dies.
@@ -74,7 +78,7 @@ pub(crate) struct Parts {
 impl Supervisor {
     /// The supervisor of a stream.
     pub(crate) fn new(policy: Policy, parts: Parts) -> Self {
-        let Parts { tools, state, arbiters, reports, stopped, vital } = parts;
+        let Parts { tools, state, arbiters, reports, group, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
         let lifecycle = lifecycle(&tools);
@@ -89,6 +93,7 @@ impl Supervisor {
             reports: Some(reports),
             timer: None,
             waits_for_room: false,
+            group,
             stopped: Some(stopped),
             _vital: vital,
             tools,
@@ -171,6 +176,11 @@ impl Supervisor {
             cursored::Output::Resync => {
                 let connection = ConnectionId { reader: Reader::Replay, epoch: Epoch(0) };
                 drop(actix_rt::spawn(documents::resync(tools, sse, connection)));
+            }
+            cursored::Output::CallGroup => {
+                if let Some(group) = &self.group {
+                    group.call_others();
+                }
             }
             cursored::Output::GoOn(connection) => {
                 if let Some(hold) = self.holds.get(&connection) {

@@ -16,6 +16,7 @@ use crate::store::writer::Writer;
 use crate::transport::HttpTransport;
 
 use super::rhythm::Rhythm;
+use super::session::SessionOfStream;
 
 /// What every connection of one stream works with.
 #[derive(Clone, Debug)]
@@ -24,6 +25,8 @@ pub(crate) struct Tools {
     pub(crate) dialect: Dialect,
     /// What has been seen of the server's silences.
     pub(crate) rhythm: Arc<Mutex<Rhythm>>,
+    /// What the stream is read within.
+    pub(crate) session: Arc<SessionOfStream>,
     pub(crate) transport: HttpTransport,
     pub(crate) watchdog: WatchdogConfig,
     pub(crate) event_bytes_max: usize,

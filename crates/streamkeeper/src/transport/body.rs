@@ -11,6 +11,7 @@ use streamkeeper_call::TransportErrorKind;
 
 use super::control::Control;
 use super::gzip::{Corrupt, Gzip};
+use super::outgoing::Outgoing;
 use super::tap::{ConnectionEnd, Trace};
 
 /// How a body ended.
@@ -153,9 +154,13 @@ impl Body {
     pub(super) const fn end(&self) -> Option<EndKind> {
         self.end
     }
+
+    pub(super) fn outgoing(&self) -> &Outgoing {
+        &self.trace.outgoing
+    }
 }
 
-/// An open event stream. Dropping it closes its connection at once.
+/// An open event stream, or WebSocket. Dropping it closes its connection at once.
 pub struct SseResponse {
     headers: HeaderMap,
     body: Body,
@@ -175,6 +180,17 @@ impl SseResponse {
     /// [`BodyError`] if it broke off other than by a close or a kill; `None` follows.
     pub async fn next_chunk(&mut self) -> Option<Result<Bytes, BodyError>> {
         self.body.next_chunk().await
+    }
+
+    /// Says something to the server: of a WebSocket alone, whose frames the caller makes. It is written when the
+    /// stream is read next.
+    pub fn say(&self, bytes: &[u8]) {
+        self.body.outgoing().say(bytes);
+    }
+
+    /// What is said in place of [`Control::half_close`]'s half-close: of a WebSocket alone, that has a frame for it.
+    pub fn set_farewell(&self, bytes: Bytes) {
+        self.body.outgoing().set_farewell(bytes);
     }
 
     /// How the stream ended; `None` as long as it goes on.

@@ -104,6 +104,9 @@ pub enum OpenErrorKind {
     /// The answer's `Content-Type` is not `text/event-stream`.
     #[error("the answer is not an event stream")]
     NotEventStream,
+    /// The answer is not the opening of a WebSocket.
+    #[error("the answer opens no WebSocket")]
+    NotWebSocket,
     /// The answer is compressed in a way that was not asked for and is not known.
     #[error("the answer is compressed, and not with gzip")]
     ContentEncoding,

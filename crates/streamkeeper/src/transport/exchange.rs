@@ -28,7 +28,7 @@ use streamkeeper_call::{
 use tokio::time::timeout;
 
 use super::auth::{Auth, header_value};
-use super::body::{Body, SseResponse};
+use super::body::Body;
 use super::control::Control;
 use super::dial::{Dialer, Sessions};
 use super::encoding::Encoding;
@@ -37,6 +37,7 @@ use super::settings::TransportSettings;
 use super::settings_error::SettingsError;
 use super::tap::{ConnectionEnd, Trace};
 use super::target::{Target, is_url};
+use super::upgrade::Upgrade;
 
 /// The most that is read of an answer to a call.
 const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -93,8 +94,8 @@ pub(super) struct Reply {
     pub(super) url: String,
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
-    encoding: Encoding,
-    body: Body,
+    pub(super) encoding: Encoding,
+    pub(super) body: Body,
 }
 
 impl HttpTransport {
@@ -125,47 +126,6 @@ impl HttpTransport {
         let Inner { settings, dialer, .. } = &*self.0;
         let sessions = dialer.renewal(settings, system)?;
         Ok(sessions.map(|sessions| Renewal { transport: self.clone(), sessions }))
-    }
-
-    /// Opens an event stream, on a TCP connection of its own.
-    ///
-    /// `place` is a path with its query, which comes behind the path of the base URL; empty, the base URL
-    /// itself is the stream; or it is a URL of its own. What is secret goes to the origin of the base URL
-    /// alone. `headers` are added to the request. `control` is new for every attempt, and can
-    /// kill the connection before this returns.
-    ///
-    /// # Errors
-    /// [`OpenError`] if there is no stream within `connect_timeout` (to which the reading of a
-    /// refusal may add two seconds).
-    pub async fn open_sse(
-        &self,
-        place: &str,
-        headers: &[(&str, &str)],
-        control: &Control,
-    ) -> Result<SseResponse, OpenError> {
-        let trace = RefCell::new(Trace::new());
-        let defaults = &[("accept", "text/event-stream"), ("cache-control", "no-store")];
-        let asked = Asked { method: Method::GET, place, defaults, headers, body: None };
-        let opening = self.follow(&asked, control, &trace);
-        let reply = tokio::select! {
-            biased;
-            () = control.killed() => Err(OpenErrorKind::Killed),
-            reply = timeout(self.0.settings.connect_timeout, opening) => {
-                reply.unwrap_or(Err(OpenErrorKind::Timeout))
-            }
-        };
-        let kind = match reply {
-            Ok(reply) => match reply.check_stream().await {
-                Ok(Reply { headers, body, .. }) => {
-                    return Ok(SseResponse::new(headers, body, control.clone()));
-                }
-                Err(kind) => kind,
-            },
-            Err(kind) => kind,
-        };
-        let kind = if control.is_killed() { OpenErrorKind::Killed } else { kind };
-        let trace = trace.borrow();
-        Err(OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind })
     }
 
     pub(super) fn settings(&self) -> &TransportSettings {
@@ -211,11 +171,12 @@ impl HttpTransport {
             ))
             .insert_header((header::ACCEPT_ENCODING, "identity"))
             .no_decompress();
+
         let shared = settings.headers.iter().filter(|_| is_own);
         let shared = shared.map(|(name, value)| (name.as_str(), value.expose(), true));
-        let said = |&(name, value): &(&'static str, &'static str)| (name, value, false);
-        let own = headers.iter().map(|&(name, value)| (name, value, false));
-        for (name, value, is_secret) in defaults.iter().map(said).chain(shared).chain(own) {
+        let own = |&(name, value)| (name, value, false);
+        let (defaults, headers) = (defaults.iter().map(own), headers.iter().map(own));
+        for (name, value, is_secret) in defaults.chain(shared).chain(headers) {
             let name = HeaderName::try_from(name).map_err(|_| OpenErrorKind::Request)?;
             let mut value = header_value(value).ok_or(OpenErrorKind::Request)?;
             value.set_sensitive(is_secret);
@@ -235,10 +196,11 @@ impl HttpTransport {
         let response = sending.await.map_err(|error| failure(&error, trace))?;
         let headers = response.headers().clone();
         let encoding = Encoding::of(&headers);
-        // See `head`: only such a response is read until the connection closes.
-        let unframed =
-            response.version() == Version::HTTP_10 && !headers.contains_key(header::CONTENT_LENGTH);
         let status = response.status().as_u16();
+        // See `head`: only such a response is read until the connection closes, and what is no HTTP any more.
+        let unframed = status == 101
+            || response.version() == Version::HTTP_10
+                && !headers.contains_key(header::CONTENT_LENGTH);
         let gzip = encoding == Encoding::Gzip;
         if encoding == Encoding::Odd {
             self.0.odd_encoding.store(true, Ordering::Relaxed);
@@ -258,6 +220,37 @@ impl HttpTransport {
     ) -> Result<Response, TransportError> {
         let defaults = &[("accept", "application/json, */*;q=0.5")];
         self.call(Asked { method: Method::GET, place, defaults, headers, body: None }).await
+    }
+
+    /// Posts JSON to a place as for [`HttpTransport::open_sse`]: what is answered, and a header of that. Of the body
+    /// no more is awaited than a moment: it may be a stream of events that goes on.
+    pub(crate) async fn post(
+        &self,
+        place: &str,
+        headers: &[(&str, &str)],
+        (body, header): (&str, &str),
+    ) -> Result<(Response, Option<String>), TransportError> {
+        let defaults = &[
+            ("accept", "application/json, text/event-stream"),
+            ("content-type", "application/json"),
+        ];
+        let body = Some(Bytes::copy_from_slice(body.as_bytes()));
+        let asked = Asked { method: Method::POST, place, defaults, headers, body };
+        let trace = RefCell::new(Trace::new());
+        let control = Control::new();
+        let calling = async {
+            let reply = self.follow(&asked, &control, &trace).await.map_err(|kind| {
+                let trace = trace.borrow();
+                OpenError { phase: trace.phase.get(), sent: trace.sent.get(), kind }.of_call()
+            })?;
+            let said = reply.headers.get(header).and_then(|value| value.to_str().ok());
+            let said = said.map(str::to_owned);
+            Ok((reply.into_response().await, said))
+        };
+        timeout(self.0.settings.call_timeout, calling)
+            .await
+            .unwrap_or(Err(TransportErrorKind::Timeout))
+            .map_err(|kind| TransportError { sent: trace.borrow().sent.get(), kind })
     }
 
     /// Sends a request and reads the whole answer.
@@ -310,6 +303,7 @@ fn client(dialer: &Arc<Dialer>, control: &Control, trace: &Rc<Trace>) -> Client 
     let connector = Connector::new().connector(dial).timeout(Duration::MAX);
     Client::builder()
         .connector(connector)
+        .wrap(Upgrade)
         .disable_timeout()
         .disable_redirects()
         .no_default_headers()
@@ -317,38 +311,23 @@ fn client(dialer: &Arc<Dialer>, control: &Control, trace: &Rc<Trace>) -> Client 
 }
 
 impl Reply {
-    /// Accepts an event stream; makes an error of anything else.
-    async fn check_stream(self) -> Result<Self, OpenErrorKind> {
-        match self.status {
-            // By the standard of event streams, an answer without content is a refusal.
-            204 | 205 => Err(self.refusal().await),
-            200..=299 if !is_event_stream(&self.headers) => Err(OpenErrorKind::NotEventStream),
-            200..=299 if self.encoding == Encoding::Unknown => Err(OpenErrorKind::ContentEncoding),
-            200..=299 => Ok(self),
-            _ => Err(self.refusal().await),
-        }
+    pub(super) async fn refusal(self) -> OpenErrorKind {
+        OpenErrorKind::Answer(self.into_response().await)
     }
 
-    async fn refusal(mut self) -> OpenErrorKind {
+    /// What can be read of it in a moment.
+    async fn into_response(mut self) -> Response {
         let retry_after = self.retry_after();
         let reading = self.body.read_all(REFUSAL_BYTES_MAX);
         // Without a body the reason stays unknown, which is not worth an error of its own.
         let body = timeout(REFUSAL_TIMEOUT, reading).await.ok().and_then(Result::ok);
-        let status = self.status;
-        OpenErrorKind::Answer(Response { status, retry_after, body: body.unwrap_or_default() })
+        Response { status: self.status, retry_after, body: body.unwrap_or_default() }
     }
 
     fn retry_after(&self) -> Option<Duration> {
         let text = |name| self.headers.get(name)?.to_str().ok();
         retry_after(text(header::RETRY_AFTER)?, text(header::DATE), SystemTime::now())
     }
-}
-
-/// A server that names no type at all is believed.
-fn is_event_stream(headers: &HeaderMap) -> bool {
-    let Some(value) = headers.get(header::CONTENT_TYPE) else { return true };
-    let kind = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
-    kind.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
 /// What awc's error means; what our side of the connection saw comes first.
@@ -384,9 +363,9 @@ pub(super) struct Asked<'a> {
     /// A path with its query below the base URL, or a URL.
     pub(super) place: &'a str,
     /// Headers that those of the settings take the place of.
-    defaults: &'a [(&'static str, &'static str)],
-    headers: &'a [(&'a str, &'a str)],
-    body: Option<Bytes>,
+    pub(super) defaults: &'a [(&'a str, &'a str)],
+    pub(super) headers: &'a [(&'a str, &'a str)],
+    pub(super) body: Option<Bytes>,
 }
 
 impl call::Transport for HttpTransport {

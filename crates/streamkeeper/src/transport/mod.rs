@@ -7,12 +7,14 @@
 //!
 //! - `settings`: where to connect, as whom and with which authorities; `auth`: who we are; `target`: where
 //!   a URL leads; `settings_error`: what is wrong with them.
-//! - `exchange`: one request and its answer; `redirect`: an answer that sends us elsewhere.
+//! - `exchange`: one request and its answer; `upgrade`: one that asks for another protocol; `redirect`: an
+//!   answer that sends us elsewhere; `open`: what lives for days.
 //! - `look_up`: names into addresses. `dial`: TCP to one of them. `proxy`: which proxy, and the
 //!   tunnel through it. `tls`: authorities, certificates, sessions. `wire`: the socket with what
 //!   lies on it.
 //! - `tap`: the connection as awc sees it. `head`: the response heads that awc would misread.
-//! - `control`: the handle by which others close a connection. `body`: what is read, and its end.
+//! - `control`: the handle by which others close a connection. `body`: what is read, and its end;
+//!   `outgoing`: what a WebSocket is told.
 //! - `error`: why a connection could not be opened, and in which phase.
 //!
 //! What is secret is added to a request at the last moment, if it goes to the origin that it is for. No error, log or `Debug` output of this
@@ -29,6 +31,8 @@ mod exchange;
 mod gzip;
 mod head;
 mod look_up;
+mod open;
+mod outgoing;
 mod pem;
 mod proxy;
 mod redirect;
@@ -38,6 +42,7 @@ mod tap;
 mod target;
 mod tls;
 mod tls_fault;
+mod upgrade;
 mod wire;
 
 pub use self::auth::Auth;
@@ -57,5 +62,5 @@ pub(crate) use self::auth::header_value;
 pub(crate) use self::exchange::Renewal;
 pub(crate) use self::proxy::Route;
 pub(crate) use self::settings_error::PROXY_URL;
-pub(crate) use self::target::{Origin, resolve};
+pub(crate) use self::target::{Origin, is_web_socket, resolve};
 pub(crate) use self::tls::{read_authorities, read_identity};

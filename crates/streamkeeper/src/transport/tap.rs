@@ -21,6 +21,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::control::Control;
 use super::error::{OpenErrorKind, OpenPhase};
 use super::head::{HEAD_BYTES_MAX, Head, inspect};
+use super::outgoing::Outgoing;
 use super::tls_fault;
 use super::wire::Wire;
 
@@ -35,6 +36,8 @@ pub(super) struct Trace {
     pub(super) failure: Cell<Option<OpenErrorKind>>,
     /// How reading ended, if it did.
     pub(super) end: Cell<Option<ConnectionEnd>>,
+    /// What is to be said beyond the request.
+    pub(super) outgoing: Outgoing,
 }
 
 /// How a connection ended, whatever it was in the middle of.
@@ -56,6 +59,7 @@ impl Trace {
             shows: Cell::new(false),
             failure: Cell::new(None),
             end: Cell::new(None),
+            outgoing: Outgoing::default(),
         })
     }
 }
@@ -79,7 +83,8 @@ impl Tap {
     fn poll_half_close(&mut self, cx: &mut Context<'_>) {
         if self.control.wants_half_close(cx.waker()) && !self.half_closed {
             // A failure shows on reading, if it matters.
-            self.half_closed = Pin::new(&mut self.wire).poll_shutdown(cx).is_ready();
+            self.half_closed = self.trace.outgoing.say_farewell()
+                || Pin::new(&mut self.wire).poll_shutdown(cx).is_ready();
         }
     }
 
@@ -161,6 +166,7 @@ impl AsyncRead for Tap {
     ) -> Poll<io::Result<()>> {
         let tap = &mut *self;
         tap.poll_half_close(cx);
+        tap.trace.outgoing.write(&mut tap.wire, cx);
         if !tap.head_passed {
             ready!(tap.poll_head(cx))?;
         }

@@ -19,6 +19,11 @@ impl Origin {
     pub(crate) fn of(url: &str) -> Option<Self> {
         Target::parse(url).ok().map(Target::origin)
     }
+
+    /// The same for every path of one server.
+    pub(crate) fn of_server(url: &str) -> Option<Self> {
+        Self::of(url).map(|origin| Self { path: String::new(), ..origin })
+    }
 }
 
 /// A base URL, taken apart.
@@ -37,8 +42,8 @@ impl Target {
     pub(super) fn parse(url: &str) -> Result<Self, SettingsError> {
         let url: Uri = url.trim().parse().map_err(|_| SettingsError::Url)?;
         let https = match url.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
+            Some("https" | "wss") => true,
+            Some("http" | "ws") => false,
             _ => return Err(SettingsError::Url),
         };
         let authority = url.authority().map(|authority| authority.as_str()).unwrap_or_default();
@@ -104,11 +109,18 @@ impl Target {
 /// Whether a place is a URL of its own, and not a path below another.
 pub(crate) fn is_url(place: &str) -> bool {
     let scheme = place.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("http" | "https"))
+    matches!(scheme.as_deref(), Some("http" | "https" | "ws" | "wss"))
+}
+
+/// Whether a URL is that of a WebSocket. It is asked for over HTTP, of the same origin.
+pub(crate) fn is_web_socket(url: &str) -> bool {
+    let scheme = url.trim().split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("ws" | "wss"))
 }
 
 /// What a reference means that stands in a document at `base` (RFC 3986, section 5.2); without its
-/// fragment. `None` if `base` is no `http` or `https` URL, or the reference one of another scheme.
+/// fragment. `None` if `base` is no URL of ours (`http`, `https`, `ws`, `wss`), or the reference one of another
+/// scheme.
 pub(crate) fn resolve(base: &str, reference: &str) -> Option<String> {
     let reference = reference.trim().split('#').next().unwrap_or_default();
     if is_url(reference) {

@@ -371,6 +371,8 @@ impl World {
             cursored::Output::Resync => {
                 cursored::Input::Resynced { ok: self.now >= self.no_snapshot_until }
             }
+            // There is no other stream.
+            cursored::Output::CallGroup => return,
             cursored::Output::GoOn(connection) => {
                 if let Some(place) = self.place_of(connection) {
                     self.go_on(place);

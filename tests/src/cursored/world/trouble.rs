@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use streamkeeper_core::classify::End;
+use streamkeeper_core::cursored;
 use streamkeeper_core::policy::Input;
 use streamkeeper_simulator::model::{Millis, SECOND};
 
@@ -43,6 +44,7 @@ impl World {
                 self.person(Input::Pause);
             }
             Fault::Reconnect => self.person(Input::Reconnect),
+            Fault::GroupStale => self.person(cursored::Input::GroupStale.into()),
             Fault::Recover => self.person(Input::Recover),
         }
     }

@@ -306,3 +306,30 @@ fn counts_are_of_the_incident() {
     let incident = bench.policy.incident().unwrap();
     assert_eq!((incident.new, incident.gaps, incident.stalls), (2, 1, 0));
 }
+
+#[test]
+fn another_session_is_a_gap_and_is_asked_without_a_cursor() {
+    let mut bench = Bench::start(CursoredConfig::default(), Some(state("e7")));
+    let (connection, asked) = bench.asks();
+    assert_eq!(asked.as_deref(), Some("e7"));
+    bench.input(cursored::Input::Gap { connection, sign: GapSign::Session });
+    assert_eq!(bench.take_others(), [Output::from(cursored::Output::GoOn(connection))]);
+    assert!(bench.last_state().forgotten && bench.last_state().cursor.is_none());
+    let is_gap =
+        |report: &Report| matches!(report, Report::Gap { sign, .. } if sign.reason() == "session");
+    assert_eq!(bench.reports.iter().filter(|report| is_gap(report)).count(), 1);
+    bench.input(Input::Opened(connection));
+    bench.event(connection, "s1");
+    assert_eq!(bench.policy.incident(), None, "it is read again");
+    bench.end(connection, PROPER);
+    assert_eq!(bench.asks().1.as_deref(), Some("s1"));
+}
+
+#[test]
+fn the_first_session_is_no_gap() {
+    let mut bench = Bench::start(CursoredConfig::default(), None);
+    let (connection, _) = bench.asks();
+    bench.input(cursored::Input::Gap { connection, sign: GapSign::Session });
+    assert_eq!(bench.take_others(), [Output::from(cursored::Output::GoOn(connection))]);
+    assert!(bench.reports.is_empty());
+}

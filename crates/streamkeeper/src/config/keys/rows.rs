@@ -251,7 +251,7 @@ pub const SSE: &[Key] = &[
         }),
         "learn",
         "how often the server says something; where it announces that: a document, a header of the answer, an \
-         event; numbers there are seconds",
+         event; numbers there are seconds. Of a WebSocket how often it is asked, and \"20s\"",
     ),
     key("sse.stale_factor", Factor, "2.5", "`stale_after` is so many intervals …"),
     key("sse.stale_floor", Duration, "5s", "… and at least this"),
@@ -259,7 +259,7 @@ pub const SSE: &[Key] = &[
         "sse.cursor",
         Shape(&Form { words: &["id", "none"], text: Some("a JSON pointer"), ..FORM }),
         "id",
-        "where the cursor stands: the field `id`, or in the data",
+        "where the cursor stands: the field `id`, or in the data. Of a WebSocket none, or in the text",
     ),
     key(
         "sse.cursor_via",
@@ -275,7 +275,8 @@ pub const SSE: &[Key] = &[
         "sse.identity",
         Shape(&Form { words: &["cursor", "none"], text: Some("a JSON pointer"), ..FORM }),
         "cursor",
-        "what tells an event from others, so that what comes again is dropped; none: every event is new",
+        "what tells an event from others, so that what comes again is dropped; none: every event is new, as of a \
+         WebSocket",
     ),
     key("sse.heartbeats", Texts, "[]", "names of events that prove life and carry nothing"),
     key("sse.ignore", Texts, "[]", "names of events that are neither data nor life"),
@@ -295,6 +296,22 @@ pub const SSE: &[Key] = &[
         }),
         "none",
         "what to ask with before there is a cursor",
+    ),
+    key(
+        "sse.session",
+        Shape(&Form {
+            words: &["none"],
+            tables: &[
+                &["body", "header"],
+                &["url", "body", "header"],
+                &["body", "header", "then"],
+                &["url", "body", "header", "then"],
+            ],
+            ..FORM
+        }),
+        "none",
+        "what the stream is read within: `body` is posted to `url` (the stream's own unless it is given), the \
+         answer's `header` goes with each request for the stream, and `then` is posted within it",
     ),
     key("sse.end", Texts, "[]", "names of a last event: the end that follows is a planned one"),
     key(

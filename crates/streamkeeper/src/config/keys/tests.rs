@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::*;
 use crate::config::document::{Document, Layer, Places};
 use crate::config::secret::Surroundings;
-use crate::config::{Config, ServiceConfig, read, reader};
+use crate::config::{Config, Row, ServiceConfig, read, reader};
 
 /// A table with an empty table for every one that the rows know, so that the reader looks inside.
 fn layer(rows: &[Key]) -> Layer {
@@ -42,7 +42,8 @@ fn asked_of_stream(dialect: &str, rows: &[Key]) -> BTreeSet<String> {
         layer.values.insert("dialect".to_owned(), json!(dialect));
         let service = ServiceConfig::default();
         // What a preset is read from has the same keys, and is no stream.
-        let rows = [("own".to_owned(), crate::config::Row::default())].into();
+        let own = read::OwnRow { sse: Row::default(), web_socket: Row::web_socket() };
+        let rows = [("own".to_owned(), own)].into();
         let around = read::Around { service: &service, rows: &rows, surroundings };
         read::stream(&layer, around, &mut Vec::new());
     })
@@ -64,7 +65,7 @@ fn every_key_of_the_reader_has_a_row_and_every_row_a_key() {
         assert_eq!(asked_of_stream(dialect, &rows), paths(&rows), "[[stream]]: rows.rs");
     }
     let own = asked(&row().collect::<Vec<_>>(), |layer, _| {
-        crate::config::sse::row::read(layer, &mut Vec::new());
+        crate::config::sse::row::read(Row::default(), layer, &mut Vec::new());
     });
     assert_eq!(own, paths(&row().collect::<Vec<_>>()), "[dialects.NAME]: rows.rs");
     let sink = asked(SINK, |layer, _| {

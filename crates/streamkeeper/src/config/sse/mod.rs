@@ -34,7 +34,7 @@ impl SseTable {
     /// That of a preset, without a secret; `None` if there is no such preset.
     #[must_use]
     pub fn preset(name: &str) -> Option<Self> {
-        Some(Self::new(name, presets::row(name)?))
+        Some(Self::new(name, presets::row(name, Row::default())?))
     }
 
     /// That of a row, without a secret.
@@ -84,6 +84,8 @@ pub struct Row {
     pub name: NameAt,
     /// What to ask with before there is a cursor. Default: nothing.
     pub first_cursor: FirstCursorFrom,
+    /// What the stream is read within. Default: nothing.
+    pub session: Option<Session>,
     /// Names of a last event: the end that follows is a planned one.
     pub end: Vec<String>,
     /// What shows that the resume point was lost. Default: nothing.
@@ -114,6 +116,7 @@ impl Default for Row {
             ignore: Vec::new(),
             name: NameAt::Event,
             first_cursor: FirstCursorFrom::None,
+            session: None,
             end: Vec::new(),
             gap_check: GapCheck::None,
             resync: None,
@@ -126,6 +129,18 @@ impl Default for Row {
 }
 
 impl Row {
+    /// The defaults for a WebSocket, whose messages have neither an id nor a name: no cursor, no identity, and we
+    /// ask every 20 s whether the server is there.
+    #[must_use]
+    pub fn web_socket() -> Self {
+        Self {
+            interval: Interval::Fixed(Duration::from_secs(20)),
+            cursor: CursorAt::None,
+            identity: IdentityAt::None,
+            ..Self::default()
+        }
+    }
+
     /// The silence that an interval allows.
     #[must_use]
     pub fn stale_after(&self, interval: Duration) -> Duration {
@@ -290,6 +305,19 @@ pub enum FirstCursorFrom {
         /// Where in it.
         pointer: String,
     },
+}
+
+/// A session that is begun before the stream is asked for, and named with each request for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Where it is begun, against the stream's URL. Default: there.
+    pub url: Option<String>,
+    /// What is posted to begin it.
+    pub body: String,
+    /// The header of the answer that names it, and of the requests within it.
+    pub header: String,
+    /// What is posted within it when it has begun. Default: nothing.
+    pub then: Option<String>,
 }
 
 /// What shows, in an answered 200, that the resume point was lost.

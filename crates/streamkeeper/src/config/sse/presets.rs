@@ -27,10 +27,10 @@ pub(in crate::config) const NAMES: [&str; 14] = [
 
 const TEXT: &str = include_str!("presets.toml");
 
-/// The row of a preset; `None` if there is none of the name.
-pub(super) fn row(name: &str) -> Option<Row> {
+/// The row of a preset, over that one; `None` if there is none of the name.
+pub(in crate::config) fn row(name: &str, over: Row) -> Option<Row> {
     // A test holds that none has a problem.
-    Some(row::read(&layer(name)?, &mut Vec::new()))
+    Some(row::read(over, &layer(name)?, &mut Vec::new()))
 }
 
 /// The keys of a preset, as they are written.

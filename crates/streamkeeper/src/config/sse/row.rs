@@ -19,6 +19,7 @@ pub(in crate::config) fn set(reader: &mut Reader<'_>, row: &mut Row) {
     reader.set("ignore", &mut row.ignore, values::names);
     reader.set("name", &mut row.name, values::name);
     reader.set("first_cursor", &mut row.first_cursor, values::first_cursor);
+    reader.set("session", &mut row.session, values::session);
     reader.set("end", &mut row.end, values::names);
     reader.set("gap_check", &mut row.gap_check, values::gap_check);
     reader.set("resync", &mut row.resync, values::resync);
@@ -28,9 +29,8 @@ pub(in crate::config) fn set(reader: &mut Reader<'_>, row: &mut Row) {
     reader.set("full_state", &mut row.full_state, flag);
 }
 
-/// A row of its own.
-pub(in crate::config) fn read(layer: &Layer, problems: &mut Vec<Problem>) -> Row {
-    let mut row = Row::default();
+/// What stands over a row.
+pub(in crate::config) fn read(mut row: Row, layer: &Layer, problems: &mut Vec<Problem>) -> Row {
     let mut reader = Reader::new(layer.values.clone(), &layer.places, problems);
     set(&mut reader, &mut row);
     reader.finish();

@@ -3,7 +3,7 @@
 use awc::http::Uri;
 
 use super::values::{is_header, is_value};
-use super::{CursorAt, CursorVia, GapCheck, Interval, Row, SseTable};
+use super::{CursorAt, CursorVia, FirstCursorFrom, GapCheck, Interval, Row, SseTable};
 use crate::config::StreamConfig;
 use crate::transport::Auth;
 
@@ -25,17 +25,31 @@ pub(in crate::config) fn check(stream: &StreamConfig, table: &SseTable, note: &m
         );
     }
     row(&table.row, note);
+    if stream.is_web_socket() {
+        web_socket(&table.row, note);
+    }
+}
+
+/// A message has no fields, and nothing but its text.
+fn web_socket(row: &Row, note: &mut Note<'_>) {
+    if row.cursor == CursorAt::Id {
+        let message = "must be \"none\" or a JSON pointer such as \"/id\": the messages of a WebSocket have no id";
+        note("sse.cursor", message.into());
+    }
 }
 
 fn url(url: &str, note: &mut Note<'_>) {
     let parsed = url.parse::<Uri>().ok();
     let is_http = parsed.as_ref().is_some_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
+        matches!(uri.scheme_str(), Some("http" | "https" | "ws" | "wss"))
             && uri.host().is_some_and(|host| !host.is_empty())
     });
     let authority = parsed.as_ref().and_then(Uri::authority).map_or("", |found| found.as_str());
     if !is_http {
-        note("url", "must be an http or https URL, such as \"https://example.org/events\"".into());
+        note(
+            "url",
+            "must be an http, https, ws or wss URL, such as \"https://example.org/events\"".into(),
+        );
     } else if authority.contains('@') || url.contains('#') {
         note(
             "url",
@@ -109,6 +123,9 @@ fn header_doubt(name: &str, value: &str) -> Option<String> {
 }
 
 fn row(row: &Row, note: &mut Note<'_>) {
+    if row.session.is_some() && row.first_cursor != FirstCursorFrom::None {
+        note("sse.first_cursor", "must be \"none\": a session begins without a cursor".into());
+    }
     let without_cursor = row.cursor == CursorAt::None;
     if without_cursor && matches!(row.gap_check, GapCheck::Sequence | GapCheck::Header(_)) {
         note("sse.gap_check", "needs a cursor, and cursor is \"none\"".into());

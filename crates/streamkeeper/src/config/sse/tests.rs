@@ -32,7 +32,7 @@ fn said(text: &str) -> String {
 fn no_preset_has_a_problem() {
     for name in presets::NAMES {
         let mut problems = Vec::new();
-        row::read(&presets::layer(name).expect(name), &mut problems);
+        row::read(Row::default(), &presets::layer(name).expect(name), &mut problems);
         assert_eq!(problems, [], "{name}");
         let config = format!("[[stream]]\nname = \"a\"\nurl = \"http://h/\"\ndialect = {name:?}\n");
         let config = Setting::new(&config).load().unwrap();
@@ -286,8 +286,11 @@ fn the_url_may_be_a_secret() {
     assert_eq!(config.streams[0].shown_url(), "https://e.org");
     assert!(!format!("{config:?}").contains("s3cret"));
     for (url, message) in [
-        ("s3cret", "must be an http or https URL, such as \"https://example.org/events\""),
-        ("ftp://s3cret", "must be an http or https URL, such as \"https://example.org/events\""),
+        ("s3cret", "must be an http, https, ws or wss URL, such as \"https://example.org/events\""),
+        (
+            "ftp://s3cret",
+            "must be an http, https, ws or wss URL, such as \"https://example.org/events\"",
+        ),
         (
             "https://u:s3cret@e.org/",
             "must not hold a user or a fragment: a password goes into [stream.auth], such as \

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::{
     AliveOn, CursorAt, CursorVia, Factor, FirstCursorFrom, GapCheck, Group, IdentityAt, Interval,
-    NameAt,
+    NameAt, Session,
 };
 use crate::config::values::{Given, duration, texts};
 
@@ -120,6 +120,26 @@ pub(super) fn first_cursor(given: &Given) -> Result<FirstCursorFrom, String> {
         Some(literal) if !literal.is_empty() => Ok(FirstCursorFrom::Literal(literal.to_owned())),
         _ => Err("must be \"none\", the cursor itself in quotes, or \
                   { url = \"/boot\", pointer = \"/resume_point\" }"
+            .into()),
+    }
+}
+
+pub(super) fn session(given: &Given) -> Result<Option<Session>, String> {
+    if given.value == "none" {
+        return Ok(None);
+    }
+    let text = |key: &str| given.value.get(key)?.as_str().filter(|text| !text.is_empty());
+    let owned = |key: &str| text(key).map(str::to_owned);
+    let keys = ["url", "body", "header", "then"];
+    let is_known = given.value.as_object().is_some_and(|table| {
+        table.keys().all(|key| keys.contains(&key.as_str()) && text(key).is_some())
+    });
+    match (owned("body"), owned("header")) {
+        (Some(body), Some(header)) if is_known && is_header(&header) => {
+            Ok(Some(Session { url: owned("url"), body, header, then: owned("then") }))
+        }
+        _ => Err("must be \"none\" or { body = \"…\", header = \"Mcp-Session-Id\" }, with url and then if \
+                  they are wanted"
             .into()),
     }
 }

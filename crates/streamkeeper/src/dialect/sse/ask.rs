@@ -68,6 +68,7 @@ pub(super) struct Places {
     pub(super) interval: Option<Document>,
     pub(super) first_cursor: Option<Document>,
     pub(super) resync: Option<Box<str>>,
+    pub(super) session: Option<Box<str>>,
 }
 
 /// Not the URLs: one may be a secret.
@@ -90,12 +91,16 @@ impl Places {
             FirstCursorFrom::None | FirstCursorFrom::Literal(_) => None,
         };
         let resync = row.resync.as_ref().and_then(|document| resolve(url, document));
+        let session = row.session.as_ref();
+        let session =
+            session.and_then(|session| resolve(url, session.url.as_deref().unwrap_or_default()));
         Self {
             url: url.into(),
             via: row.cursor_via.clone(),
             interval,
             first_cursor,
             resync: resync.map(Into::into),
+            session: session.map(Into::into),
         }
     }
 

@@ -21,7 +21,7 @@ use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
 use streamkeeper_sse::{Label, Text};
 
-use crate::config::{FirstCursorFrom, NameAt, Row, SseTable, StreamConfig};
+use crate::config::{FirstCursorFrom, NameAt, Row, Session, SseTable, StreamConfig};
 
 use super::event::{Event, EventKind, Named};
 use super::part::Part;
@@ -40,6 +40,7 @@ pub(crate) struct Sse {
     /// Those of `cursor`, `identity`, `name` and `interval`.
     pointers: Pointers,
     places: Places,
+    is_web_socket: bool,
     keys: OwnKeys,
 }
 
@@ -83,7 +84,13 @@ impl Sse {
             },
         };
         let places = Places::new(config.url.expose(), &row);
-        Arc::new(Self { row, pointers, places, keys: OwnKeys::new() })
+        let is_web_socket = config.is_web_socket();
+        Arc::new(Self { row, pointers, places, is_web_socket, keys: OwnKeys::new() })
+    }
+
+    /// Whether its events are the messages of a WebSocket.
+    pub(crate) const fn is_web_socket(&self) -> bool {
+        self.is_web_socket
     }
 
     /// What the server is asked to go on behind a cursor.
@@ -115,6 +122,11 @@ impl Sse {
     /// The document that is delivered when a resume point was lost.
     pub(crate) fn resync(&self) -> Option<&str> {
         self.places.resync.as_deref()
+    }
+
+    /// Where a session is begun, and how, if the stream is read within one.
+    pub(crate) fn session(&self) -> Option<(&str, &Session)> {
+        Some((self.places.session.as_deref()?, self.row.session.as_ref()?))
     }
 
     /// That document, as an event. It is none of the stream's, and new whatever it says.

@@ -41,6 +41,10 @@ pub(super) fn tell(entry: &StreamEntry, report: &Report) {
             let slot = connection.reader;
             info!(stream, %slot, duration_ms = ms(*age), "replacing a connection for its age");
         }
+        Report::CalledByGroup { connection } => {
+            let slot = connection.reader;
+            info!(stream, %slot, "replacing a connection: another stream of its group is stale");
+        }
         Report::Resyncing => info!(stream, "fetching the snapshot"),
         Report::Resynced => info!(stream, "the snapshot is committed"),
         Report::ResyncFailed { wait } => {

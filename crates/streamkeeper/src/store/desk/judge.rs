@@ -64,6 +64,10 @@ pub(super) fn judge(
                 return (judged, Some(error));
             }
         };
+        if let Some(cursor) = event.cursor().filter(|_| !dry_run) {
+            // With each, since a commit may end behind any of them.
+            ledger.goes_on_from(cursor);
+        }
         judged.span.data.extend(event.datum(verdict.is_new()));
         if verdict.is_new() {
             judged.span.new += 1;
@@ -76,6 +80,9 @@ pub(super) fn judge(
                 judged.known.add(kind, event.record_type());
             }
         }
+    }
+    if let Some(cursor) = cursor.as_ref().filter(|_| !dry_run) {
+        ledger.goes_on_from(cursor);
     }
     (judged, None)
 }

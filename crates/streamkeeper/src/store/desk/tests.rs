@@ -1,6 +1,7 @@
 //! Batches, commits, and disks that fail.
 
 use std::path::Path;
+use streamkeeper_core::cursored::CursoredState;
 use streamkeeper_core::marked::StreamState;
 
 use streamkeeper_core::id::{ConnectionId, Epoch, Reader, SlotId};
@@ -343,4 +344,55 @@ fn an_id_with_another_content_is_another_event_under_an_id_of_its_own() {
     let other = format!("1~{:032x}", named("1", "b").version.checksum);
     assert_eq!(ids, ["1", "2", &other]);
     assert_eq!(bench.entry.counters.conflicting.load(std::sync::atomic::Ordering::Relaxed), 1);
+}
+
+/// What a process that starts now finds: events, and from where the server goes on behind them.
+fn found(bench: &Bench) -> (u64, Option<String>) {
+    bench.disk.kill();
+    let config = streamkeeper_ledger::LedgerConfig {
+        sinks: vec!["sink".into()],
+        ..streamkeeper_ledger::LedgerConfig::default()
+    };
+    let opened = Ledger::open(Arc::new(bench.disk.clone()), Path::new("/ledger"), config);
+    let (ledger, _) = opened.unwrap();
+    (ledger.outbox().end() - 1, ledger.cursor().map(|cursor| cursor.as_str().to_owned()))
+}
+
+#[test]
+fn a_crash_finds_an_event_and_its_cursor_or_neither() {
+    let mut bench = Bench::new(u64::MAX);
+    bench.batch(batch(vec![named("c1", "1"), named("c2", "2")]));
+    bench.pass(Duration::from_millis(5));
+    bench.batch(batch(vec![named("c3", "3")]));
+    assert_eq!(found(&bench), (2, Some("c2".to_owned())));
+}
+
+#[test]
+fn a_batch_of_which_a_part_has_room_has_the_cursor_of_that_part() {
+    let mut bench = Bench::new(1);
+    bench.batch(batch(vec![named("c1", "1")]));
+    bench.pass(Duration::from_millis(5));
+    bench.batch(batch(vec![named("c1", "1"), named("c2", "2")]));
+    bench.pass(Duration::from_millis(5));
+    assert_eq!(found(&bench), (1, Some("c1".to_owned())), "the second has no room");
+}
+
+#[test]
+fn a_cursor_that_was_forgotten_does_not_come_back_and_one_behind_that_does() {
+    for behind in [None, Some("d1")] {
+        let mut bench = Bench::new(u64::MAX);
+        bench.batch(batch(vec![named("c1", "1")]));
+        for number in 1..=2 {
+            let state = CursoredState { forgotten: true, ..CursoredState::default() };
+            let (state, asker) = (state.into(), bench.asker());
+            bench.desk.take(Job::Persist { number, state, asker }, bench.now);
+            // The second state was made before this was known to be durable.
+            let events = behind.filter(|_| number == 1).map(|cursor| named(cursor, "1"));
+            if let Some(event) = events {
+                bench.batch(batch(vec![event]));
+            }
+        }
+        bench.pass(Duration::from_millis(5));
+        assert_eq!(found(&bench).1.as_deref(), behind);
+    }
 }

@@ -17,7 +17,6 @@ use streamkeeper_core::marked;
 use streamkeeper_core::policy::Input;
 use streamkeeper_core::time::Instant;
 use streamkeeper_core::watchdog::{Lack, Signal, Watchdog};
-use streamkeeper_sse::{Decoder, Limits};
 
 use crate::base::clock::wall;
 use crate::dialect::{Dialect, FrameReader, Reading};
@@ -28,6 +27,8 @@ use crate::transport::{EndKind, SseResponse};
 use super::super::settings::limits;
 use super::super::tools::Tools;
 use super::Hold;
+use super::intake::{Intake, Over};
+use super::messages::Close;
 
 /// What was read at once.
 struct Read {
@@ -68,13 +69,15 @@ const JOINED_BYTES_MAX: usize = 256 << 10;
 pub(super) struct ReadLoop {
     tools: Tools,
     connection: ConnectionId,
-    decoder: Decoder,
+    intake: Intake,
     frames: FrameReader,
     /// What was read of a frame and has not been taken.
     pending: VecDeque<Reading>,
     watchdog: Watchdog,
     /// The interval is learned.
     learns: bool,
+    /// How often, and when next, the server is asked whether it is there; of a WebSocket.
+    questions: Option<(Duration, Instant)>,
     /// Data came since the last poke, and was reported.
     data_reported: bool,
     /// When the last read that brought frames was.
@@ -87,16 +90,19 @@ impl ReadLoop {
     pub(super) fn new(tools: Tools, connection: ConnectionId, frames: FrameReader) -> Self {
         let learned = tools.rhythm.lock().unwrap_or_else(PoisonError::into_inner).interval();
         let mut watchdog = tools.watchdog;
+        let is_web_socket = tools.dialect.is_web_socket();
         let learns = matches!(&tools.dialect, Dialect::Sse(sse) if sse.learns());
         if let Some(interval) = learned.filter(|_| learns) {
             watchdog = limits(&tools.config, Some(interval));
         }
         Self {
-            decoder: Decoder::new(Limits { event_bytes_max: tools.event_bytes_max }),
+            intake: Intake::new(is_web_socket, tools.event_bytes_max),
             frames,
             pending: VecDeque::new(),
+            questions: is_web_socket.then(|| (watchdog.stale_after / 2, tools.clock.now())),
             watchdog: Watchdog::new(watchdog, tools.clock.now()),
-            learns,
+            // Where we ask, its silences say how often we do.
+            learns: learns && !is_web_socket,
             tools,
             connection,
             data_reported: false,
@@ -108,8 +114,11 @@ impl ReadLoop {
     /// The server has said how often it says something.
     pub(super) fn set_interval(&mut self, interval: Duration) {
         self.learns = false;
-        self.watchdog
-            .set_limits(limits(&self.tools.config, Some(interval)), self.tools.clock.now());
+        let (limits, now) = (limits(&self.tools.config, Some(interval)), self.tools.clock.now());
+        if self.questions.is_some() {
+            self.questions = Some((interval.min(limits.stale_after / 2), now));
+        }
+        self.watchdog.set_limits(limits, now);
     }
 
     /// Reads to the end of the body; the response, and with it the socket, is dropped on return. `gap`: its
@@ -120,11 +129,18 @@ impl ReadLoop {
         hold: &Hold,
         gap: Option<GapSign>,
     ) -> End {
+        if let Some(farewell) = self.intake.farewell() {
+            response.set_farewell(farewell);
+        }
         if !self.wait_behind(gap, hold).await {
             return End::Killed;
         }
         loop {
-            let wake = self.watchdog.deadline().map(|deadline| self.tools.clock.wake_at(deadline));
+            self.ask_if_due();
+            response.say(&self.intake.take_answers());
+            let due = self.questions.map(|(_, due)| due);
+            let wake = self.watchdog.deadline().into_iter().chain(due).min();
+            let wake = wake.map(|at| self.tools.clock.wake_at(at));
             // In this order: what can be read is read before a deadline is judged.
             let chunk = tokio::select! {
                 biased;
@@ -140,6 +156,9 @@ impl ReadLoop {
                     let (read, ended) = self.read_what_is_there(chunk, &mut response);
                     if !self.take_on(read, hold).await {
                         return End::Killed;
+                    }
+                    if let Some(over) = self.intake.over() {
+                        return self.leave(over, &mut response);
                     }
                     if ended {
                         return self.end(response.end());
@@ -157,6 +176,7 @@ impl ReadLoop {
         self.decode(first, &mut read);
         while read.bytes < JOINED_BYTES_MAX
             && read.gap.is_none()
+            && self.intake.over().is_none()
             && let Some(next) = response.next_chunk().now_or_never()
         {
             let Some(Ok(chunk)) = next else { return (read, true) };
@@ -184,20 +204,20 @@ impl ReadLoop {
     fn decode(&mut self, chunk: Bytes, read: &mut Read) {
         let length = chunk.len();
         Counters::add(&self.tools.entry.counters.bytes_received, length as u64);
-        self.decoder.push(chunk);
+        self.intake.push(chunk);
         read.bytes += length;
         self.interpret(read);
     }
 
     /// Takes what has been decoded, up to a sign that the resume point was lost.
     fn interpret(&mut self, read: &mut Read) {
-        let replaced = self.decoder.replaced();
+        let replaced = self.intake.replaced();
         while read.gap.is_none()
             && let Some(reading) = self.next_reading(read)
         {
             self.note(reading, read);
         }
-        let replaced = self.decoder.replaced() - replaced;
+        let replaced = self.intake.replaced() - replaced;
         Counters::add(&self.tools.entry.counters.replaced, replaced);
         if self.frames.unusable() > 0 && self.tools.entry.is_first("long cursors") {
             tracing::warn!(
@@ -210,13 +230,9 @@ impl ReadLoop {
 
     fn next_reading(&mut self, read: &mut Read) -> Option<Reading> {
         while self.pending.is_empty() {
-            let frame = self.decoder.next_frame()?;
+            let Self { intake, frames, pending, tools, .. } = self;
+            intake.read(frames, &tools.entry, &mut |reading| pending.push_back(reading))?;
             read.frames += 1;
-            let Self { frames, pending, .. } = self;
-            match frame {
-                Ok(frame) => frames.read(frame, &mut |reading| pending.push_back(reading)),
-                Err(_) => pending.push_back(Reading::Garbled),
-            }
         }
         self.pending.pop_front()
     }
@@ -226,7 +242,7 @@ impl ReadLoop {
         match reading {
             Reading::Alive => {
                 read.comments += 1;
-                read.alive = true;
+                self.heartbeat(read);
             }
             Reading::Poke { ts, members } => {
                 Counters::add(&self.tools.entry.counters.pokes, 1);
@@ -250,9 +266,7 @@ impl ReadLoop {
             Reading::Ignored => {}
             Reading::Heartbeat => {
                 Counters::add(&self.tools.entry.counters.pokes, 1);
-                self.data_reported = false;
-                read.alive = true;
-                self.report(cursored::Input::Heartbeat(connection));
+                self.heartbeat(read);
             }
             Reading::Planned => self.report(cursored::Input::Planned(connection)),
             Reading::Gap(sign) => read.gap = Some(sign),
@@ -262,6 +276,15 @@ impl ReadLoop {
             }
             Reading::Interval(interval) => self.set_interval(interval),
             Reading::Retry(wait) => self.report(cursored::Input::Retry { connection, wait }),
+        }
+    }
+
+    /// Something came that proves life, and is no event.
+    fn heartbeat(&mut self, read: &mut Read) {
+        read.alive = true;
+        if let Dialect::Sse(_) = &self.tools.dialect {
+            self.data_reported = false;
+            self.report(cursored::Input::Heartbeat(self.connection));
         }
     }
 
@@ -313,7 +336,7 @@ impl ReadLoop {
         let Read { batch, bytes, frames, comments, proof, alive, gap: _ } = read;
         if frames == 0 {
             // An empty line, for example; what is left of a frame is watched as that.
-            if bytes > 0 && !self.decoder.is_mid_event() && self.frames.lives_on_bytes() {
+            if bytes > 0 && !self.intake.is_mid_event() && self.frames.lives_on_bytes() {
                 self.watchdog.frame(batch.arrived);
             }
             self.watch_progress(bytes);
@@ -337,7 +360,7 @@ impl ReadLoop {
 
     /// Bytes came, or are left, that complete no frame: the frame that they begin takes its time.
     fn watch_progress(&mut self, bytes: usize) {
-        if self.decoder.is_mid_event() {
+        if self.intake.is_mid_event() {
             self.watchdog.progress(self.tools.clock.now(), bytes);
             // While there always is something to read, nobody waits for the deadline.
             self.tick();
@@ -403,10 +426,45 @@ impl ReadLoop {
         true
     }
 
+    /// Asks whether the server is there, if it is time.
+    fn ask_if_due(&mut self) {
+        let now = self.tools.clock.now();
+        if let Some((every, due)) = &mut self.questions
+            && now >= *due
+        {
+            *due = now + *every;
+            self.intake.ask();
+        }
+    }
+
+    /// The server has closed the WebSocket, and is answered.
+    fn leave(mut self, over: Over, response: &mut SseResponse) -> End {
+        response.say(&self.intake.take_answers());
+        // What it says besides means nothing any more; reading it lets the answer go out.
+        while let Some(Some(Ok(_))) = response.next_chunk().now_or_never() {}
+        match over {
+            Over::Closed(Close::Planned) => End::Terminated { mid_event: false },
+            Over::Closed(Close::Failed(code)) => {
+                let stream = &*self.tools.entry.name;
+                tracing::info!(
+                    stream,
+                    code,
+                    "the server closes the connection, and not as planned"
+                );
+                End::Eof { mid_event: false }
+            }
+            Over::Broken => End::Corrupt,
+        }
+    }
+
     fn end(mut self, kind: Option<EndKind>) -> End {
-        let mid_event = self.decoder.is_mid_event();
-        self.decoder.finish();
+        let mid_event = self.intake.is_mid_event();
+        self.intake.finish();
         match kind {
+            // It ends by a frame that says so, and by nothing else.
+            Some(EndKind::Terminated | EndKind::Closed) if self.intake.is_web_socket() => {
+                End::Eof { mid_event }
+            }
             Some(EndKind::Terminated) => End::Terminated { mid_event },
             Some(EndKind::Closed) => End::Closed { mid_event },
             Some(EndKind::Eof) => End::Eof { mid_event },

@@ -54,6 +54,7 @@ fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {
     let tools = Tools {
         config: Arc::new(config),
         rhythm: Arc::default(),
+        session: Arc::default(),
         dialect: Dialect::Inform(Inform::default()),
         transport: HttpTransport::new(TransportSettings::new("http://127.0.0.1:1")).unwrap(),
         watchdog: WatchdogConfig::default(),
