@@ -15,7 +15,7 @@ RATE ?= 2000
 ORGANIZATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench docs image many sim torture
+.PHONY: help demo run test lint bench docs image interop many sim torture
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2
 many: ## Keep many organizations in one process, and print what it costs (ORGANIZATIONS=100)
 	MANY_ORGANIZATIONS=$(ORGANIZATIONS) $(CARGO) test --release --locked \
 		--package streamkeeper-cli --test e2e -- many_organizations --nocapture
+
+interop: ## Keep the streams of real servers while both are killed; writes the table in docs/interop.md
+	$(CARGO) test --locked --package streamkeeper-cli --test e2e -- interop::every_server --exact --ignored --nocapture
 
 image: ## Build the container image, with buildah
 	buildah bud --file config/Dockerfile --tag streamkeeper .

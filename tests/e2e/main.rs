@@ -24,6 +24,8 @@ mod embedded;
 mod endings;
 mod http;
 mod hygiene;
+#[path = "../interop/mod.rs"]
+mod interop;
 mod isolation;
 mod ledger_commands;
 mod life_cycle;

@@ -53,6 +53,12 @@ rules! {
     a_second_space_is_kept: b"data:  a\n\n" => data(" a");
     a_tab_is_kept: b"data:\ta\n\n" => data("\ta");
     the_first_colon_ends_the_name: b"data: a: b:c\n\n" => data("a: b:c");
+    a_space_before_the_name_belongs_to_it: b" data: a\ndata: b\n\n" =>
+        Item::Event(Block {
+            data: Some("b".into()),
+            fields: vec![(" data".into(), "a".into())],
+            ..Block::default()
+        });
     a_line_without_colon_is_a_name_with_an_empty_value: b"data\n\n" => data("");
 
     data_lines_are_joined_by_lf: b"data: YHOO\ndata: +2\ndata: 10\n\n" => data("YHOO\n+2\n10");
@@ -96,6 +102,11 @@ fn a_name_is_not_inherited() {
     let add = |text| Block { name: Some("add".into()), data: Some(text), ..Block::default() };
     let expected = [Item::Event(add("1".into())), data("2"), Item::Event(add("3".into()))];
     assert_eq!(items, expected);
+}
+
+#[test]
+fn a_name_without_data_names_nothing_that_comes_later() {
+    assert_eq!(items(b"event: add\n\ndata: 1\n\n")[1], data("1"));
 }
 
 #[test]

@@ -24,7 +24,7 @@ pub(crate) use self::cursored::{delivered, status, stream_of, wait_delivered};
 pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, WallClock, command, library, need, run_to_end, signal, streamkeeper,
 };
-pub(crate) use self::service::{Service, calls, request, request_with};
+pub(crate) use self::service::{Service, calls, request, request_with, try_request};
 pub(crate) use self::settings::{STREAM, Settings};
 pub(crate) use self::sse_server::{Asked, SseServer};
 pub(crate) use self::web_socket_server::WebSocketServer;

@@ -1,6 +1,6 @@
 //! The simulated service, as a process of its own or inside of the test, behind its control port.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Stdio};
 use std::time::Duration;
@@ -226,9 +226,20 @@ pub(crate) fn request_with(
     headers: &[(&str, &str)],
     body: &str,
 ) -> (u16, Vec<u8>) {
+    try_request(base, method, path, headers, body).expect("the service answers")
+}
+
+/// The same, of a server that may be away.
+pub(crate) fn try_request(
+    base: &str,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> std::io::Result<(u16, Vec<u8>)> {
     let addr = base.strip_prefix("http://").expect("a plain URL");
-    let mut socket = TcpStream::connect(addr).expect("the service listens");
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut socket = TcpStream::connect(addr)?;
+    socket.set_read_timeout(Some(PATIENCE))?;
     let length = body.len();
     let headers: String =
         headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -236,12 +247,13 @@ pub(crate) fn request_with(
         socket,
         "{method} {path} HTTP/1.1\r\nhost: {addr}\r\nconnection: close\r\n\
          content-length: {length}\r\n{headers}\r\n{body}"
-    )
-    .unwrap();
+    )?;
     let mut answer = BufReader::new(socket);
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
-        assert!(answer.read_line(&mut head).expect("a head in ASCII") > 0, "a whole head");
+        if answer.read_line(&mut head)? == 0 {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
     }
     let head = head.to_ascii_lowercase();
     let status = head[9..12].parse().expect("a status");
@@ -252,9 +264,9 @@ pub(crate) fn request_with(
     let mut body = Vec::new();
     // Not everybody closes when there is no more to say.
     let length = field("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
-    answer.take(length).read_to_end(&mut body).expect("an answer");
+    answer.take(length).read_to_end(&mut body)?;
     let chunked = field("transfer-encoding") == Some("chunked");
-    (status, if chunked { unchunked(&body) } else { body })
+    Ok((status, if chunked { unchunked(&body) } else { body }))
 }
 
 /// The body of a chunked answer.

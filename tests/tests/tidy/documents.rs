@@ -58,6 +58,31 @@ fn what_the_code_cites_exists() {
     tidy("What the code cites is in docs/.", &findings);
 }
 
+#[test]
+fn tests_that_a_page_names_are_there() {
+    let page = read("docs/sse-conformance.md");
+    let mut findings = Vec::new();
+    let mut file = None;
+    let mut named = 0;
+    for (number, line) in page.lines() {
+        if let Some(rest) = line.strip_prefix("Tests in `") {
+            file = rest.split('`').next().map(read);
+        } else if let Some(file) = file.as_ref().filter(|_| line.starts_with("| ")) {
+            // What stands in the last cell; a rule may quote, too.
+            let tests = line.trim_end_matches(" |").rsplit(" | ").next().unwrap_or_default();
+            for test in tests.split('`').skip(1).step_by(2) {
+                named += 1;
+                let forms = [format!("fn {test}("), format!("    {test}: b\"")];
+                if !forms.iter().any(|form| file.text.contains(form)) {
+                    findings.push(format!("{}:{number}: {} has no {test}", page.path, file.path));
+                }
+            }
+        }
+    }
+    assert!(named > 30, "the page names its tests");
+    tidy("Each rule of the standard names the tests that show it.", &findings);
+}
+
 /// The pages that a line cites, and the section: `recovery.md, "Stop"`, or that of the API's page by
 /// its own name.
 fn citations(line: &str) -> Vec<(&str, &str)> {

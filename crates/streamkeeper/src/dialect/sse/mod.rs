@@ -2,11 +2,12 @@
 //!
 //! - `reader`: what the frames of one connection mean; `pointer`: what stands in their data;
 //! - `ask`: how a server is asked, for its stream and for the documents beside it;
-//! - `identity`: keys for events that have none.
+//! - `identity`: keys for events that have none; `content`: when two say the same.
 //!
 //! A new server is a new row (config, `[dialects.NAME]`), not new code. docs/dialects.md says what each key means.
 
 mod ask;
+mod content;
 mod identity;
 mod pointer;
 mod reader;
@@ -15,7 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 use streamkeeper_call::Response;
 use streamkeeper_core::id::Cursor;
 use streamkeeper_core::version::Version;
@@ -27,6 +27,7 @@ use super::event::{Event, EventKind, Named};
 use super::part::Part;
 
 use self::ask::Places;
+use self::content::digest;
 use self::identity::OwnKeys;
 use self::pointer::{Pointer, is_json};
 
@@ -181,15 +182,6 @@ fn named(name: Option<Label>, key: Part, cursor: Option<Cursor>, data: Text) -> 
         named: Some(Box::new(Named { name, is_text: !is_json(data.as_str()), cursor })),
         data,
     }
-}
-
-/// What an event says, in 128 bits: the same identity with another is another event.
-fn digest(name: &str, data: &str) -> u128 {
-    let mut hash = Sha256::new();
-    for part in [name.as_bytes(), &[0], data.as_bytes()] {
-        hash.update(part);
-    }
-    hash.finalize().iter().take(16).fold(0, |number, &byte| (number << 8) | u128::from(byte))
 }
 
 #[cfg(test)]
