@@ -6,6 +6,7 @@ CARGO ?= cargo
 SEED ?= 1
 RUNS ?= 10000
 FAMILY ?= marked
+STRATEGY ?= recreate
 
 # The torture: how often the process is killed, and the events per second.
 KILLS ?= 100
@@ -39,8 +40,8 @@ lint: ## Check formatting, lints, documentation and dependencies
 bench: ## Run the benchmarks; their figures go to docs/benchmarks/
 	$(CARGO) bench --workspace --locked --bench '*'
 
-sim: ## Run the seeded simulation (SEED=1 RUNS=10000, FAMILY=cursored for the other policies)
-	$(CARGO) run --profile simulation --locked --package streamkeeper-tests --bin sim -- --family $(FAMILY) --seed $(SEED) --runs $(RUNS)
+sim: ## Run the seeded simulation (SEED=1 RUNS=10000, STRATEGY=replay, FAMILY=cursored for the other policies)
+	$(CARGO) run --profile simulation --locked --package streamkeeper-tests --bin sim -- --family $(FAMILY) --strategy $(STRATEGY) --seed $(SEED) --runs $(RUNS)
 
 torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
 	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \

@@ -21,7 +21,7 @@ use crate::delivery::SinkStop;
 use crate::requests::{ReloadError, ReloadReport, StartError, StopReport};
 use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
 use crate::store::writer::WriterPool;
-use crate::stream::{Ground, Prepared, Stream, transport};
+use crate::stream::{Ground, Prepared, ReplayPlaces, Stream, transport};
 use crate::surface::control::Control;
 use crate::surface::http::{Bound, Endpoint};
 
@@ -71,6 +71,7 @@ impl System {
             writers: WriterPool::start(cores.min(WRITERS_MAX), registry)?,
             arbiters: arbiters.iter().map(Arbiter::handle).collect(),
             registry: registry.clone(),
+            replay_places: ReplayPlaces::default(),
         };
         // Every ledger is held: whatever lies there of another process's is stale.
         let control = Control::start(&config.service.data_dir, requests);

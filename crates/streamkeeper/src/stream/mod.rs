@@ -3,13 +3,14 @@
 //! - `settings`: the configuration in the core's terms; `run`: what is started, replaced and stopped;
 //! - `supervisor`: the actor around the policy; `connection`: the actor of a slot; `tools`: what it works with; `lifecycle`: the calls;
 //! - `documents`: what lies beside a stream on its server; `rhythm`: how often a server has been seen to speak;
-//! - `reread`: a replay that an operator asks for;
+//! - `reread`: a replay that an operator asks for; `replay_places`: how many are read at once;
 //! - `error`: why a stream cannot be made ready.
 
 mod connection;
 mod documents;
 mod error;
 mod lifecycle;
+mod replay_places;
 mod reread;
 mod rhythm;
 mod run;
@@ -19,5 +20,6 @@ mod tools;
 
 pub use self::error::StreamError;
 
+pub(crate) use self::replay_places::ReplayPlaces;
 pub(crate) use self::run::{Ground, Prepared, Stream};
 pub(crate) use self::settings::transport;

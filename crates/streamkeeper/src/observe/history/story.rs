@@ -11,7 +11,7 @@ use streamkeeper_core::classify::End;
 use streamkeeper_core::cursored;
 use streamkeeper_core::id::Reader;
 use streamkeeper_core::marked::establish::CallFailure;
-use streamkeeper_core::marked::{Cause, IncidentSummary, Lost, Report};
+use streamkeeper_core::marked::{Cause, IncidentSummary, Lost, Obstacle, Report};
 use streamkeeper_core::policy;
 use streamkeeper_core::time::{Instant, Timestamp};
 use streamkeeper_core::watchdog::{FLOOR_BYTES, Lack};
@@ -268,6 +268,9 @@ fn why(cause: Cause, Bounds { stale_after, .. }: Bounds) -> String {
         Cause::CutByStartTime => {
             "the service withholds records that begin before the stream's first day".into()
         }
+        Cause::ReplayRefused => {
+            "the replay that was to bring back what was lost is not to be had".into()
+        }
         Cause::Operator => "the operator asked for it".into(),
     }
 }
@@ -331,6 +334,8 @@ fn words_of_marked(report: &Report, bounds: Bounds) -> Option<String> {
         Report::VerificationStarted { .. }
         | Report::VerificationDone { .. }
         | Report::VerificationFailed { .. }
+        | Report::RereadStarted { .. }
+        | Report::RereadFailed { .. }
         | Report::ReplayRefused { .. }
         | Report::WitnessesMissing { .. } => return verification(report),
         Report::CallFailed(failure) => {
@@ -348,6 +353,12 @@ fn recovery(report: &Report, bounds: Bounds) -> Option<String> {
             why(*cause, bounds),
             mark.map_or_else(|| "the beginning".to_owned(), moment),
         ),
+        Report::NeedsNewStream(obstacle) => {
+            format!(
+                "the strategy is \"replay\", but the stream has to be made anew: {}",
+                keeps(*obstacle)
+            )
+        }
         Report::RecoveryPaused { cause, pause } => format!(
             "too many recoveries: the next one ({}) waits for {}; reading goes on, the mark stands \
              still",
@@ -406,12 +417,32 @@ fn verification(report: &Report) -> Option<String> {
         Report::VerificationFailed { end } => {
             format!("the verification was interrupted ({}); it is tried again", end.reason())
         }
+        Report::RereadStarted { date } => format!(
+            "the stream is read on, and the replay from {date} beside it, until that has passed what may have \
+             been lost"
+        ),
+        Report::RereadFailed { end } => {
+            format!("the replay was interrupted ({}); it is tried again", end.reason())
+        }
         Report::ReplayRefused { end } => format!(
             "the service refuses /replay ({}): what may have been lost is not verified, the mark stands",
             end.reason()
         ),
         _ => return None,
     })
+}
+
+/// What keeps a recovery from going on with the same stream, as a clause.
+const fn keeps(obstacle: Obstacle) -> &'static str {
+    match obstacle {
+        Obstacle::Unread => "its history has not been read yet",
+        Obstacle::StreamGone => "the service does not know it any more",
+        Obstacle::CheckpointExpired => "the service may have forgotten how far it was read",
+        Obstacle::Clients => "the service does not stop counting clients that are not ours",
+        Obstacle::CutByStartTime => "it withholds records that begin before its first day",
+        Obstacle::ReplayRefused => "the service refuses /replay",
+        Obstacle::DayNotKept => "the service does not keep the day of the mark any more",
+    }
 }
 
 /// What the service does not keep, and has not been read.
