@@ -12,11 +12,15 @@ STRATEGY ?= recreate
 KILLS ?= 100
 RATE ?= 2000
 
+# A hang under load: how many slots, and the events per second.
+SLOTS ?= 20
+EVENTS ?= 5000
+
 # How many organizations, of five streams with two slots each.
 ORGANIZATIONS ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench docs image many sim torture
+.PHONY: help demo run test lint bench docs image many same-stream sim torture
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +50,10 @@ sim: ## Run the seeded simulation (SEED=1 RUNS=10000, STRATEGY=replay, FAMILY=cu
 torture: ## Kill the process again and again while events flow (KILLS=100 RATE=2000)
 	TORTURE_KILLS=$(KILLS) TORTURE_RATE=$(RATE) $(CARGO) test --release --locked \
 		--package streamkeeper-cli --test e2e -- torture --nocapture
+
+same-stream: ## Hang one of many slots under load, with the strategy `replay` (SLOTS=20 EVENTS=5000)
+	SAME_STREAM_SLOTS=$(SLOTS) SAME_STREAM_RATE=$(EVENTS) $(CARGO) test --release --locked \
+		--package streamkeeper-cli --test e2e -- many_slots_under_full_load --nocapture
 
 many: ## Keep many organizations in one process, and print what it costs (ORGANIZATIONS=100)
 	MANY_ORGANIZATIONS=$(ORGANIZATIONS) $(CARGO) test --release --locked \

@@ -90,9 +90,15 @@ impl Census {
         }
     }
 
-    /// A new stream is read, or the same one afresh: what was said was said of other connections.
+    /// A new stream is read: what was said is said of the old one.
     pub(super) fn start_over(&mut self, now: Instant) {
         self.members = None;
+        self.closed_all(now);
+    }
+
+    /// The same stream is read afresh: what was said was said of other connections. They keep their places until
+    /// the service has let go of them.
+    pub(super) fn closed_all(&mut self, now: Instant) {
         self.said.clear();
         self.counted_at = now;
         self.closings.clear();

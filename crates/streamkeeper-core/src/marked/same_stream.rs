@@ -56,7 +56,7 @@ impl Marked {
     pub(super) fn go_on_with_stream(&mut self, now: Instant) {
         self.effects.report(Report::Terminated);
         self.reading.go_on_after(self.recovery.terminated(), now);
-        self.census.start_over(now);
+        self.census.closed_all(now);
         self.stage = Stage::Running;
         self.connect_slots(now);
         self.next_call(now);
@@ -83,10 +83,16 @@ impl Marked {
     }
 
     /// Up to where the replay of the recovery under way has to have read: what was lost was sent before all
-    /// clients were ours again.
-    pub(super) fn reread_goal(&self) -> Option<Timestamp> {
+    /// clients were ours again. If the service never tells the time, records have set our own clock forward by
+    /// then; what they were behind is within the margin.
+    pub(super) fn reread_goal(&self, now: Instant) -> Option<Timestamp> {
         let ours = self.census.ours_at().filter(|_| self.is_running())?;
-        self.reading.knows_time().then(|| self.reading.latest(ours))
+        let goal = self.reading.latest(ours);
+        if self.reading.knows_time() {
+            return Some(goal);
+        }
+        let is_late = now.since(ours) >= self.config.position.forced_open();
+        is_late.then(|| goal.plus(self.reading.margin()))
     }
 
     /// When it is no use to wait any longer for the service to count our clients alone.

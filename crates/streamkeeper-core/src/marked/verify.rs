@@ -331,7 +331,7 @@ impl Marked {
         let (aim, early_span, counts) = (run.aim, run.early_span, run.reread.counts());
         let wanted = match aim {
             Aim::Verification { started, covers } => Some((started, covers)),
-            Aim::Recovery => self.reread_goal().map(|goal| (goal, goal)),
+            Aim::Recovery => self.reread_goal(now).map(|goal| (goal, goal)),
         };
         let Some((Reached { at, missing }, (goal, covers))) = reached.zip(wanted) else { return };
         if at < goal {

@@ -3,13 +3,13 @@
 
 use super::bench::{Bench, NOON, restless, s};
 use crate::classify::{End, Refusal};
-use crate::id::{ConnectionId, Reader};
+use crate::id::{ConnectionId, Reader, UserKey};
 use crate::marked::establish::Call;
 use crate::marked::{
     self, MarkedConfig, Members, Obstacle, Phase, Report, Strategy, StreamState, Target,
 };
-use crate::policy::{Health, Input};
-use crate::time::Timestamp;
+use crate::policy::{Datum, Health, Input, Output};
+use crate::time::{Instant, Timestamp};
 
 fn replaying() -> MarkedConfig {
     MarkedConfig { strategy: Strategy::Replay, verify_every: None, ..restless(2) }
@@ -228,4 +228,46 @@ fn a_queue_that_was_full_reads_everything_afresh() {
     read_until(&mut bench, 2_800.0, Some(2));
     assert!(is_over(&bench));
     assert_eq!((bench.calls(), bench.policy.suspects()), (vec![], 0));
+}
+
+/// A start after a crash of a stream on which data flows: no slot pokes. Everything is read until then.
+fn data_flows_until(bench: &mut Bench, seconds: f64, replay_pokes: bool) {
+    while bench.seconds() < seconds {
+        bench.pass_to(bench.seconds() + 5.0);
+        for connection in bench.take_connects() {
+            bench.input(Input::Opened(connection));
+        }
+        let wanted = |output: &Output| matches!(output, Output::Marked(marked::Output::Count(_)));
+        if bench.wanted.iter().any(wanted) {
+            bench.wanted.retain(|output| !wanted(output));
+            bench.input(marked::Input::Counted { stream: s("s1"), members: Some(2) });
+        }
+        let noon = Timestamp::from_micros(NOON * 1_000_000);
+        let created_at = noon.plus(bench.now.since(Instant::ZERO));
+        for connection in bench.connections.keys().copied().collect::<Vec<_>>() {
+            if connection.reader == Reader::Replay && replay_pokes {
+                bench.poke(connection);
+            }
+            bench.input(Input::Data(connection));
+            let datum = Datum { user: UserKey(1), created_at, start_day: None, new: true };
+            bench.commit(connection, None, vec![datum]);
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_never_pokes_is_recovered_by_what_the_replay_says_or_by_records_alone() {
+    for (replay_pokes, by) in [(true, 1_500.0), (false, 4_000.0)] {
+        let mut bench = Bench::new(replaying());
+        let noon = Timestamp::from_micros(NOON * 1_000_000);
+        let state = StreamState { stream_id: Some(s("s1")), ..StreamState::at(Some(noon)) };
+        // Our own clock is a quarter of an hour behind.
+        let wall = Timestamp::from_micros((NOON - 900) * 1_000_000);
+        bench.input(Input::Start { state: Some(state.into()), wall });
+        data_flows_until(&mut bench, 600.0, replay_pokes);
+        assert!(!is_over(&bench));
+        data_flows_until(&mut bench, by, replay_pokes);
+        assert!(is_over(&bench), "{replay_pokes}");
+        assert_eq!((bench.policy.suspects(), obstacles(&bench)), (0, vec![]));
+    }
 }
