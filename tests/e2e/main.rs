@@ -40,6 +40,7 @@ mod prometheus;
 mod proxy;
 mod recovery;
 mod refusals;
+mod replay_strategy;
 mod restarts;
 mod service_faults;
 mod sse;

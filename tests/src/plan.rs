@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use streamkeeper_core::marked::MarkedConfig;
+use streamkeeper_core::marked::{MarkedConfig, Strategy};
 use streamkeeper_core::time::Timestamp;
 use streamkeeper_simulator::model::{
     Config, DAY, Event, HOUR, MINUTE, Millis, Pokes, SECOND, Span,
@@ -130,6 +130,13 @@ impl Plan {
         }
         plan.draw_replays(rng);
         plan
+    }
+
+    /// The same run with another strategy: what is drawn does not depend on it.
+    #[must_use]
+    pub const fn with_strategy(mut self, strategy: Strategy) -> Self {
+        self.policy.strategy = strategy;
+        self
     }
 
     /// Near a midnight more often than not.

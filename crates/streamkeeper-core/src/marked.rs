@@ -14,7 +14,8 @@
 //! - `incident` (what is being recovered from), `widening`, `verify` (suspects read again, by a `reread`), `record`
 //!   (what is written down, and the stop).
 //!
-//! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery), `steering`
+//! What leads from one to the other: `connections` (the reports of slots), `recover` (the recovery) with
+//! `same_stream` (the one that makes no new stream), `steering`
 //! (what an operator asks), and here what every input leads to. Beside it stands [`Replay`], a machine of its own
 //! for what an operator asks to be read again.
 
@@ -34,6 +35,7 @@ mod recover;
 mod remote;
 mod replay;
 mod reread;
+mod same_stream;
 mod settings;
 mod steering;
 mod verify;
@@ -49,12 +51,12 @@ use crate::policy::slots::Slots;
 use crate::policy::{self, Health, SlotState};
 use crate::time::{Instant, Timestamp};
 
-pub use self::cause::{Cause, IncidentSummary, Lost};
+pub use self::cause::{Cause, IncidentSummary, Lost, Obstacle};
 pub use self::input::{Input, Members};
 pub use self::lost_history::HISTORY_DAYS;
 pub use self::output::{Output, Report, Target};
 pub use self::replay::{Replay, ReplayOutput};
-pub use self::settings::{MarkedConfig, OpenIncident, Phase, StreamState};
+pub use self::settings::{MarkedConfig, OpenIncident, Phase, Strategy, StreamState};
 
 use self::census::Census;
 use self::incident::Recovery;
@@ -253,6 +255,12 @@ impl Marked {
         self.recovery.summary(self.now)
     }
 
+    /// Whether slots read what was sent before: the history of a stream that was made anew.
+    #[must_use]
+    pub fn replays(&self) -> bool {
+        self.recovery.is_under_way() && !self.recovery.rereads()
+    }
+
     /// The stream's state, in one word.
     #[must_use]
     pub fn health(&self) -> Health {
@@ -300,6 +308,15 @@ impl Marked {
         // Where nothing is verified any more, a recovery reads past what the last process could not.
         let unverifiable = !state.suspects.is_empty() && self.config.verify_every.is_none();
         if !state.clean || state.stream_id.is_none() || unverifiable {
+            // The same stream will do if its history has been read, and the service remembers how far.
+            let goes_on = state.phase != Phase::Recovering
+                && self.config.strategy == Strategy::Replay
+                && self.reading.go_on(Vec::new(), now, wall);
+            if goes_on {
+                self.reading.start_over(None, None, now);
+            } else {
+                self.reading.begin_filling();
+            }
             self.recover(Cause::UncleanStart, now);
         } else if self.reading.go_on(state.suspects, now, wall) {
             // The service's checkpoint holds, as long as this is on disk before we connect.

@@ -144,6 +144,15 @@ impl Policy {
         }
     }
 
+    /// Whether slots read what was sent before.
+    #[must_use]
+    pub fn replays(&self) -> bool {
+        match self {
+            Self::Marked(marked) => marked.replays(),
+            Self::Cursored(cursored) => cursored.incident().is_some(),
+        }
+    }
+
     /// How far the mark is behind.
     #[must_use]
     pub fn lag(&self) -> Option<Duration> {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::{Parser, ValueEnum};
+use streamkeeper_core::marked::Strategy;
 use streamkeeper_tests::{Plan, cursored, delivery, run};
 
 /// The seeded simulation of streamkeeper-core, in virtual time.
@@ -23,6 +24,9 @@ struct Arguments {
     /// Which policies.
     #[arg(long, value_enum, default_value_t = Family::Marked)]
     family: Family,
+    /// What a recovery of a marked stream does.
+    #[arg(long, value_enum, default_value_t = Way::Recreate)]
+    strategy: Way,
     /// Says what happens.
     #[arg(long)]
     trace: bool,
@@ -40,11 +44,40 @@ enum Family {
     Cursored,
 }
 
+/// What a recovery does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// To make the stream anew.
+    Recreate,
+    /// To read on, and a replay beside it.
+    Replay,
+}
+
+impl Way {
+    /// The plan of a seed, with that strategy.
+    fn plan(self, seed: u64) -> Plan {
+        let strategy = match self {
+            Self::Recreate => Strategy::Recreate,
+            Self::Replay => Strategy::Replay,
+        };
+        Plan::draw(seed).with_strategy(strategy)
+    }
+
+    /// How `make sim` is told.
+    const fn argument(self) -> &'static str {
+        match self {
+            Self::Recreate => "",
+            Self::Replay => "STRATEGY=replay ",
+        }
+    }
+}
+
 #[derive(Default)]
 struct Totals {
     failed: Vec<(u64, String)>,
     accepted: usize,
     recoveries: usize,
+    deletes: usize,
     verifications: usize,
     replays: usize,
     rests: usize,
@@ -60,10 +93,11 @@ impl Totals {
     fn of(&self, family: Family) -> String {
         match family {
             Family::Marked => format!(
-                "{} versions accepted, {} recoveries, {} verifications, {} replays, {} rests, {} \
+                "{} versions accepted, {} recoveries, {} streams deleted, {} verifications, {} replays, {} rests, {} \
                  clean stops",
                 self.accepted,
                 self.recoveries,
+                self.deletes,
                 self.verifications,
                 self.replays,
                 self.rests,
@@ -116,7 +150,7 @@ fn main() -> ExitCode {
 
 #[expect(clippy::print_stdout, reason = "the program's output")]
 fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
-    let outcome = run(Plan::draw(seed), arguments.trace);
+    let outcome = run(arguments.strategy.plan(seed), arguments.trace);
     let turns = delivery::run(delivery::DeliveryPlan::draw(seed));
     if arguments.each {
         println!("{seed} {outcome:?} {turns:?}");
@@ -124,6 +158,7 @@ fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
     let mut totals = totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     totals.accepted += outcome.accepted;
     totals.recoveries += outcome.recoveries;
+    totals.deletes += outcome.deletes;
     totals.verifications += outcome.verifications;
     totals.replays += outcome.replays;
     totals.rests += outcome.rests;
@@ -132,8 +167,9 @@ fn one(seed: u64, arguments: &Arguments, totals: &Mutex<Totals>) {
     if let Some(violation) = outcome.violation {
         let after = violation.after as f64 / 1_000.0;
         println!(
-            "seed {seed} after {after:.3} s: {}\n    make sim SEED={seed} RUNS=1",
-            violation.what
+            "seed {seed} after {after:.3} s: {}\n    make sim {}SEED={seed} RUNS=1",
+            violation.what,
+            arguments.strategy.argument(),
         );
         totals.failed.push((seed, violation.what));
     }

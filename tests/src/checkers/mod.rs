@@ -11,6 +11,7 @@ pub mod lag;
 pub mod mark;
 pub mod replays;
 pub mod sinks;
+pub mod streams;
 pub mod turns;
 
 /// What a checker says: all is well, or this is broken.

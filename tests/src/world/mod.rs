@@ -106,6 +106,8 @@ pub struct Outcome {
     pub published: usize,
     /// Recoveries started.
     pub recoveries: usize,
+    /// Streams of ours that the service was asked to delete.
+    pub deletes: usize,
     /// Verifications done.
     pub verifications: usize,
     /// Operators' replays that read everything.

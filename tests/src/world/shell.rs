@@ -15,6 +15,7 @@ use crate::checkers::calls::Calls;
 use crate::checkers::connections::Connections;
 use crate::checkers::incidents::Incidents;
 use crate::checkers::lag::Lag;
+use crate::checkers::streams::Streams;
 use crate::plan::millis;
 
 use super::desk::Desk;
@@ -32,6 +33,7 @@ pub(super) struct Process {
     pub(super) connections: Connections,
     pub(super) incidents: Incidents,
     pub(super) calls: Calls,
+    streams: Streams,
     pub(super) lag: Lag,
     pub(super) stopping: Option<Millis>,
     started: Millis,
@@ -78,6 +80,10 @@ impl World {
             connections: Connections::new(slots, stale + self.scaled(10)),
             incidents: Incidents::default(),
             calls: Calls::new(self.scaled(60), slots),
+            streams: Streams::new(
+                self.plan.policy.strategy,
+                state.as_ref().and_then(|state| state.stream_id.clone()),
+            ),
             lag: Lag::new(self.lag_bound()),
             stopping: None,
             started: self.now,
@@ -194,6 +200,7 @@ impl World {
         let Some(process) = &mut self.process else { return };
         match output {
             Output::Connect { connection, target: Target::Marked(target) } => {
+                process.streams.connect(&target);
                 let verdict = process.connections.connect(connection, &target);
                 let mut verdict = verdict.and(process.calls.asked(now));
                 if is_slot(connection) {
@@ -213,7 +220,9 @@ impl World {
                 }
             }
             Output::Marked(marked::Output::Call(call)) => {
-                let verdict = process.connections.call(&call);
+                let deletes = process.streams.call(&call);
+                self.outcome.deletes += usize::from(deletes == Ok(true));
+                let verdict = process.connections.call(&call).and(deletes.map(drop));
                 let verdict = verdict.and(process.calls.asked(now));
                 let verdict = verdict.and(process.calls.called(&call, now));
                 self.check(verdict);
@@ -231,6 +240,7 @@ impl World {
             Output::Stopped { clean } => self.stopped(clean),
             Output::Report(report) => {
                 let verdict = process.incidents.report(&report);
+                let verdict = verdict.and(process.streams.report(&report));
                 self.check(verdict);
                 self.count(&report);
             }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use streamkeeper::config::{Config, Dialect, InformTable, StreamConfig};
+use streamkeeper::config::{Config, Dialect, StreamConfig};
 
 use super::config_file::ConfigFile;
 use super::output::say;
@@ -34,8 +34,9 @@ fn text(config: &Config) -> String {
             |stale_after| format!("after {stale_after:?}"),
         );
         text += &match &stream.dialect {
-            Dialect::Inform(InformTable { server_name, .. }) => format!(
-                "stream {name}: {server_name} on {url}, {connections} connections, stale {stale_after}\n"
+            Dialect::Inform(table) => format!(
+                "stream {name}: {} on {url}, {connections} connections, stale {stale_after}\n",
+                table.server_name
             ),
             Dialect::Sse(table) => {
                 format!("stream {name}: {} on {url}, stale {stale_after}\n", table.dialect)

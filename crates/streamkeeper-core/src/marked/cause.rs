@@ -27,6 +27,9 @@ pub enum Cause {
     /// The service withholds records whose spans start before the stream's first day: read again
     /// from further back.
     CutByStartTime,
+    /// `/replay` is refused for good, or does not go back far enough any more: what a recovery on the same
+    /// stream was reading again needs a new one.
+    ReplayRefused,
     /// The operator asked for it.
     Operator,
 }
@@ -45,6 +48,7 @@ impl Cause {
             Self::CheckpointExpired => "checkpoint_expired",
             Self::ForeignClient => "foreign_client",
             Self::CutByStartTime => "cut_by_start_time",
+            Self::ReplayRefused => "replay_refused",
             Self::Operator => "operator",
         }
     }
@@ -63,6 +67,7 @@ impl Cause {
             Self::CutByStartTime => (8, 0),
             Self::Operator => (9, 0),
             Self::SlowFrame(slot) => (10, slot.0),
+            Self::ReplayRefused => (11, 0),
         }
     }
 
@@ -87,8 +92,44 @@ impl Cause {
             8 => Self::CutByStartTime,
             9 => Self::Operator,
             10 => Self::SlowFrame(SlotId(slot)),
+            11 => Self::ReplayRefused,
             _ => return None,
         })
+    }
+}
+
+/// What keeps a recovery of the strategy `replay` from reading on from the stream that there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is none whose history has been read: what of it is still to come nobody knows.
+    Unread,
+    /// The service does not know it any more.
+    StreamGone,
+    /// The service has forgotten how far it was read.
+    CheckpointExpired,
+    /// The service goes on counting clients on it that are not ours, or are not any more.
+    Clients,
+    /// It withholds records whose spans start before its first day.
+    CutByStartTime,
+    /// `/replay` is refused for good.
+    ReplayRefused,
+    /// `/replay` does not go back to the day of the mark.
+    DayNotKept,
+}
+
+impl Obstacle {
+    /// The word for logs.
+    #[must_use]
+    pub const fn reason(self) -> &'static str {
+        match self {
+            Self::Unread => "unread",
+            Self::StreamGone => "stream_gone",
+            Self::CheckpointExpired => "checkpoint_expired",
+            Self::Clients => "clients",
+            Self::CutByStartTime => "cut_by_start_time",
+            Self::ReplayRefused => "replay_refused",
+            Self::DayNotKept => "day_not_kept",
+        }
     }
 }
 

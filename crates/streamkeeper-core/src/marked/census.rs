@@ -45,6 +45,12 @@ pub(super) struct Census {
     foreign_recovered_at: Option<Instant>,
     /// Since when there was no room for any connection of ours.
     kept_out_since: Option<Instant>,
+    /// Since when a connection of ours has been open that the service could count.
+    there_since: Option<Instant>,
+    /// Since when no more clients are counted than surely are ours.
+    ours_since: Option<Instant>,
+    /// When that was certain for the first time since everything was closed.
+    ours_at: Option<Instant>,
 }
 
 /// What is to be made of a count.
@@ -78,12 +84,21 @@ impl Census {
             unsure_since: None,
             foreign_recovered_at: None,
             kept_out_since: None,
+            there_since: None,
+            ours_since: None,
+            ours_at: None,
         }
     }
 
     /// A new stream is read: what was said is said of the old one.
     pub(super) fn start_over(&mut self, now: Instant) {
         self.members = None;
+        self.closed_all(now);
+    }
+
+    /// The same stream is read afresh: what was said was said of other connections. They keep their places until
+    /// the service has let go of them.
+    pub(super) fn closed_all(&mut self, now: Instant) {
         self.said.clear();
         self.counted_at = now;
         self.closings.clear();
@@ -91,6 +106,9 @@ impl Census {
         self.foreign_said = 0;
         self.unsure_since = None;
         self.kept_out_since = None;
+        self.there_since = None;
+        self.ours_since = None;
+        self.ours_at = None;
     }
 
     /// The clients that the last poke counted, and the most that the service allows.
@@ -129,6 +147,31 @@ impl Census {
     /// closed is counted: what was sent meanwhile is lost to us.
     pub(super) fn let_in(&mut self, now: Instant) -> bool {
         self.kept_out_since.take().is_some_and(|since| now.since(since) > self.settle)
+    }
+
+    /// A connection of ours is open.
+    pub(super) fn opened(&mut self, now: Instant) {
+        self.there_since.get_or_insert(now);
+    }
+
+    /// No connection of ours is open: nobody says whose the clients are.
+    pub(super) const fn nobody_is_there(&mut self) {
+        self.there_since = None;
+    }
+
+    /// Whether there is no room for any connection of ours.
+    pub(super) const fn is_kept_out(&self) -> bool {
+        self.kept_out_since.is_some()
+    }
+
+    /// When all clients were certainly ours for the first time since everything was closed.
+    pub(super) const fn ours_at(&self) -> Option<Instant> {
+        self.ours_at
+    }
+
+    /// Since when the service could have said so, if it has not.
+    pub(super) fn unsettled_since(&self) -> Option<Instant> {
+        self.there_since.or(self.kept_out_since).filter(|_| self.ours_at.is_none())
     }
 
     /// A connection of ours ended; the service may count it for a while.
@@ -181,7 +224,9 @@ impl Census {
         // No more of our closed connections can still be counted than the count leaves over. A poke
         // may have been under way: what opened or ended just now may be counted or not.
         let counted = slots.iter().filter(|slot| slot.is_live_for_longer_than(lately, now));
-        let left_over = count.saturating_sub(counted.count());
+        let counted = counted.count();
+        let left_over = count.saturating_sub(counted);
+        self.are_ours(count <= counted, now);
         while self.closings.len() > left_over
             && self.closings.first().is_some_and(|&closed| now.since(closed) > lately)
         {
@@ -202,6 +247,16 @@ impl Census {
         let since = *self.foreign_since.get_or_insert(now);
         self.foreign_said = self.foreign_said.saturating_add(1);
         Clients::Foreign { count: foreign, certain: now.since(since) >= settle }
+    }
+
+    /// Whether no more clients are counted than connections that were ours when that was said. One statement may
+    /// come just when one of ours has ended unseen and one that was closed is still counted: it has to be said
+    /// again, with nothing in between that says otherwise.
+    fn are_ours(&mut self, ours: bool, now: Instant) {
+        self.ours_since = ours.then(|| self.ours_since.unwrap_or(now));
+        if self.ours_since.is_some_and(|since| now.since(since) >= self.lately) {
+            self.ours_at.get_or_insert(now);
+        }
     }
 
     /// Whether everything may be read again because of them: now and then.

@@ -29,6 +29,7 @@ impl Marked {
             Reader::Replay => self.verification.opened(connection, now),
             Reader::Slot(_) => {
                 if self.slots.opened(connection, now) {
+                    self.census.opened(now);
                     self.recovers_from_absence(now);
                     self.remote.opened();
                     self.reading.opened(now);
@@ -115,7 +116,7 @@ impl Marked {
         self.asked_to_wait(end.retry_after(), now);
         match connection.reader {
             Reader::Slot(_) => self.slot_ended(connection, end, now),
-            Reader::Replay => self.verification.ended(connection, end, &mut self.effects, now),
+            Reader::Replay => self.replay_ended(connection, end, now),
         }
         self.go_on_terminating(now);
         self.flush_if_ended();
@@ -139,6 +140,9 @@ impl Marked {
             if matches!(end, End::Refused(Refusal::Crowded { .. })) {
                 self.census.crowded(self.slots.connected() == 0, now);
             }
+        }
+        if self.slots.connected() == 0 {
+            self.census.nobody_is_there();
         }
         if let Some(max) = self.census.limit() {
             self.slots.keep_within(max);

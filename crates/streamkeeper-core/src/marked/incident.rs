@@ -20,6 +20,8 @@ pub(super) struct Incident {
     /// How long it had lasted when this process started.
     earlier: Duration,
     recoveries: u32,
+    /// As this process has chosen it.
+    way: Option<Way>,
     terminated: Terminated,
     start_date: Option<UtcDay>,
     lost: Option<Lost>,
@@ -52,6 +54,7 @@ impl Incident {
             since: now,
             earlier: Duration::ZERO,
             recoveries: 0,
+            way: None,
             terminated: Terminated { here: now, there: at, clock_is_proven: false },
             start_date: None,
             lost: None,
@@ -80,6 +83,15 @@ impl Incident {
             lost: self.lost,
         }
     }
+}
+
+/// On which stream a recovery goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// It is made anew, and read from its beginning.
+    NewStream,
+    /// The one that there was, with a replay beside it.
+    SameStream,
 }
 
 /// When everything was terminated last, for the incident under way.
@@ -123,6 +135,16 @@ impl Recovery {
         self.incident.is_some()
     }
 
+    /// How the recovery goes on that this process has begun, if one is under way.
+    pub(super) fn way(&self) -> Option<Way> {
+        self.incident.as_ref()?.way
+    }
+
+    /// Whether a replay beside the same stream has to be read to its end.
+    pub(super) fn rereads(&self) -> bool {
+        self.way() == Some(Way::SameStream)
+    }
+
     /// Whether one has to wait, because too many came lately.
     pub(super) const fn is_wanted(&self) -> bool {
         self.wanted.is_some()
@@ -153,13 +175,14 @@ impl Recovery {
     }
 
     /// Everything is terminated, in the incident under way or in one that begins with it.
-    pub(super) fn begin(&mut self, cause: Cause, terminated: Terminated) -> IncidentId {
+    pub(super) fn begin(&mut self, cause: Cause, way: Way, terminated: Terminated) -> IncidentId {
         let Terminated { here, there, .. } = terminated;
         let incident = self.incident.get_or_insert_with(|| {
             self.last.0 += 1;
             Incident::begin(self.last, cause, here, there)
         });
         incident.recoveries += 1;
+        incident.way = Some(way);
         incident.terminated = terminated;
         incident.id
     }
@@ -168,7 +191,7 @@ impl Recovery {
         self.incident.as_ref().map(|incident| incident.terminated)
     }
 
-    /// The new stream starts on that day.
+    /// The new stream, or the replay beside the old one, starts on that day.
     pub(super) const fn reads_from(&mut self, start_date: Option<UtcDay>) {
         if let Some(incident) = &mut self.incident {
             incident.start_date = start_date;

@@ -8,7 +8,7 @@ use crate::policy;
 use crate::time::{Timestamp, UtcDay};
 
 use super::establish::{Call, CallFailure};
-use super::{Cause, IncidentSummary, Lost};
+use super::{Cause, IncidentSummary, Lost, Obstacle};
 
 /// An effect that only a marked stream wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,6 +83,8 @@ pub enum Report {
         /// The mark to read again from.
         mark: Option<Timestamp>,
     },
+    /// The stream has to be made anew, though the strategy is to go on with it.
+    NeedsNewStream(Obstacle),
     /// Too many recoveries: the next waits so long. We go on reading; the mark stands still.
     RecoveryPaused {
         /// Why one is wanted.
@@ -119,7 +121,7 @@ pub enum Report {
         /// Its first day; `None`: the service's last 30 days.
         start_date: Option<UtcDay>,
     },
-    /// The history of a new stream has been read up to where we were.
+    /// The history of a new stream, or a replay beside the old one, has been read up to where we were.
     CaughtUp {
         /// The incident that is over, if there was one.
         incident: Option<IncidentSummary>,
@@ -133,6 +135,16 @@ pub enum Report {
     WitnessesMissing {
         /// How many.
         count: usize,
+    },
+    /// The stream is read on, and `/replay` beside it, for the recovery under way.
+    RereadStarted {
+        /// From which day.
+        date: UtcDay,
+    },
+    /// The connection of that ended; it is tried again.
+    RereadFailed {
+        /// How it ended.
+        end: End,
     },
     /// A verification over `/replay` starts.
     VerificationStarted {

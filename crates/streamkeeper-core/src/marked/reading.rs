@@ -14,9 +14,9 @@ use crate::time::{Instant, Timestamp, UtcDay};
 
 use self::absence::Absence;
 use self::proof::Told;
+use super::MarkedConfig;
 use super::incident::Terminated;
 use super::lost_history::HISTORY_DAYS;
-use super::{MarkedConfig, Phase};
 
 /// How far the stream has been read.
 #[derive(Clone, Debug)]
@@ -107,6 +107,16 @@ impl Reading {
         self.has_read = false;
     }
 
+    /// Everything was terminated, and it goes on with the same stream: what was in flight is suspect.
+    pub(super) fn go_on_after(&mut self, terminated: Option<Terminated>, now: Instant) {
+        if let Some(Terminated { here, there, .. }) = terminated {
+            self.terminated = here;
+            self.terminated_at = there;
+        }
+        self.suspect(now);
+        self.changed(now);
+    }
+
     /// A history has to be read.
     pub(super) const fn begin_filling(&mut self) {
         self.filling = true;
@@ -119,10 +129,6 @@ impl Reading {
 
     pub(super) const fn is_filling(&self) -> bool {
         self.filling
-    }
-
-    pub(super) const fn phase(&self) -> Phase {
-        if self.filling { Phase::Recovering } else { Phase::Running }
     }
 
     /// The low-water mark.

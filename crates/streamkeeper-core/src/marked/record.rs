@@ -62,7 +62,18 @@ impl Marked {
     /// Writes the mark down every few seconds.
     pub(super) fn persist_mark(&mut self, now: Instant) {
         if self.record.is_due(self.reading.mark(), now) {
-            self.persist(self.reading.phase(), false, now);
+            self.persist(self.phase(), false, now);
+        }
+    }
+
+    /// What the next start has to know of the stream's history.
+    fn phase(&self) -> Phase {
+        if self.reading.is_filling() {
+            Phase::Recovering
+        } else if self.recovery.rereads() {
+            Phase::Rereading
+        } else {
+            Phase::Running
         }
     }
 
@@ -124,8 +135,9 @@ impl Marked {
         let clean = self.ends_in_order
             && verifiable
             && !self.reading.is_filling()
+            && !self.recovery.is_under_way()
             && !self.recovery.is_wanted();
-        let persisted = self.persist(self.reading.phase(), clean, now);
+        let persisted = self.persist(self.phase(), clean, now);
         self.stage = Stage::Closing { persisted, clean };
     }
 }

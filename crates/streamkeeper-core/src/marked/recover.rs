@@ -1,4 +1,5 @@
-//! The recovery: terminate everything, make a new stream from the day of the mark, read it again.
+//! The recovery: terminate everything, make a new stream from the day of the mark, read it again. What is
+//! different where the same stream is read on is in `same_stream`.
 //!
 //! Every step that has a side effect is preceded by the durable state that lets a crash at that point end
 //! in the same recovery (recovery.md, "recover").
@@ -10,7 +11,7 @@ use crate::marked::establish::{Answer, CallFailure, Establish, Established, Firs
 use crate::policy::SlotState;
 use crate::time::Instant;
 
-use super::incident::Terminated;
+use super::incident::{Terminated, Way};
 use super::{Cause, Marked, Output, Phase, Report, Stage};
 
 impl Marked {
@@ -26,8 +27,10 @@ impl Marked {
             self.go_on_without(cause, now);
             return;
         }
+        let way = self.choose_way(cause, now);
         let incident = self.recovery.begin(
             cause,
+            way,
             Terminated {
                 here: now,
                 there: self.reading.latest(now),
@@ -55,9 +58,25 @@ impl Marked {
     /// before the first call.
     pub(super) fn terminate(&mut self, await_room: bool, now: Instant) {
         self.slots.kill_all(&mut self.effects);
-        self.verification.abort(&mut self.effects);
-        self.reading.begin_filling();
-        let persisted = self.persist(Phase::Recovering, false, now);
+        // A first stream is made, too.
+        let way = self.recovery.way().unwrap_or(Way::NewStream);
+        // Nobody would see a replay die, either, for whose frames there is no room.
+        if way == Way::NewStream || await_room {
+            self.verification.abort(&mut self.effects);
+        }
+        let phase = match way {
+            Way::NewStream => {
+                self.reading.begin_filling();
+                Phase::Recovering
+            }
+            Way::SameStream => {
+                if let Some(date) = self.verification.serve_recovery() {
+                    self.recovery.reads_from(Some(date));
+                }
+                Phase::Rereading
+            }
+        };
+        let persisted = self.persist(phase, false, now);
         self.stage = Stage::Terminating { persisted: Some(persisted), await_room };
         self.go_on_terminating(now);
     }
@@ -67,6 +86,9 @@ impl Marked {
         let Stage::Terminating { persisted: None, await_room: false } = self.stage else { return };
         if self.slots.connected() > 0 || self.remote.is_calling() {
             return;
+        }
+        if self.recovery.rereads() {
+            return self.go_on_with_stream(now);
         }
         let not_before = if self.recovery.is_under_way() {
             self.effects.report(Report::Terminated);
@@ -187,7 +209,7 @@ impl Marked {
         self.next_call(now);
     }
 
-    /// The history has been read to where we were: the incident is over.
+    /// What was lost has been read again, up to where we were: the incident is over.
     pub(super) fn caught_up(&mut self, now: Instant) {
         self.reading.is_filled();
         self.tell_what_is_lost();
@@ -217,6 +239,9 @@ impl Marked {
         if self.full_at().is_some_and(|full| now >= full) {
             self.recover(Cause::OutboxFull, now);
         }
+        if self.clients_given_up_at().is_some_and(|given_up| now >= given_up) {
+            self.recover(Cause::ForeignClient, now);
+        }
     }
 
     /// Since when a connection has been unable to put its frames into the queue.
@@ -236,7 +261,11 @@ impl Marked {
             Stage::Running => {
                 let can_wait = !self.remote.is_calling() && self.slots.is_answered();
                 let left = self.remote.left_behind.deadline().filter(|_| can_wait);
-                [left, self.recovery.wanted_until(), self.full_at()].into_iter().flatten().min()
+                let given_up = self.clients_given_up_at();
+                [left, self.recovery.wanted_until(), self.full_at(), given_up]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             _ => None,
         }

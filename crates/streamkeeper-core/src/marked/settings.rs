@@ -31,6 +31,8 @@ pub struct MarkedConfig {
     pub backoff: BackoffConfig,
     /// When the mark moves.
     pub position: PositionConfig,
+    /// What a recovery does.
+    pub strategy: Strategy,
     /// Suspects are read again at most this often; `None`: never.
     pub verify_every: Option<Duration>,
     /// A DELETE refused for longer: create alongside.
@@ -53,6 +55,7 @@ impl MarkedConfig {
             hygiene: HygieneConfig::default(),
             backoff: BackoffConfig::default(),
             position: PositionConfig::default(),
+            strategy: Strategy::Recreate,
             verify_every: Some(Duration::from_secs(12 * 3600)),
             hold_patience: Duration::from_secs(60),
             lookback_days: 0,
@@ -97,9 +100,20 @@ impl MarkedConfig {
     }
 }
 
+/// What a recovery does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Strategy {
+    /// Makes the stream anew, from the day of the mark.
+    #[default]
+    Recreate,
+    /// Reads on from the same stream, and `/replay` from the day of the mark beside it; makes the stream anew
+    /// where that does not do.
+    Replay,
+}
+
 /// What is on disk of a stream's state; each write is synced before it is acted upon.
 ///
-/// A start goes by mark, stream id and clean flag; after a clean end also by the suspects, which are still
+/// A start goes by mark, stream id and clean flag, and by whether the stream's history has been read; after a clean end also by the suspects, which are still
 /// to be verified. After an unclean one everything from the mark on is read again, and no suspect is
 /// older. The rest tells people what was going on, and lets an incident keep its number and its counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -166,8 +180,11 @@ pub struct OpenIncident {
 pub enum Phase {
     /// Reading, caught up at least once.
     Running,
-    /// From the decision to recover to the end of the replay.
+    /// From the decision to make the stream anew to the end of its history.
     Recovering,
+    /// From the decision to recover on the same stream, whose history has been read, to the end of the replay
+    /// beside it.
+    Rereading,
 }
 
 /// The mark is written down this often.

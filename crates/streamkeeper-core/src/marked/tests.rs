@@ -8,6 +8,7 @@ mod life;
 mod lost_history;
 mod recoveries;
 mod refused_replay;
+mod same_stream;
 mod start_time;
 mod steering;
 mod wrong_statements;

@@ -2,7 +2,8 @@
 //!
 //! It runs beside the live stream, on one connection of its own, with its own position; when it has
 //! passed the moment at which it was started, the suspects it covers no longer hold the mark
-//! (recovery.md, "verify"). If its connection fails, nothing is lost but time: it starts over.
+//! (recovery.md, "verify"). If its connection fails, nothing is lost but time: it starts over. A recovery on the
+//! same stream (`same_stream`) is read by it, too.
 
 use std::time::Duration;
 
@@ -14,8 +15,8 @@ use crate::policy::{Datum, Output, Span};
 use crate::time::{Instant, Timestamp, UtcDay};
 
 use super::lost_history::HISTORY_DAYS;
-use super::reread::Reread;
-use super::{Lost, Marked, Report, Target};
+use super::reread::{Reached, Reread};
+use super::{Cause, Lost, Marked, Report, Target};
 
 /// The verification of one stream.
 #[derive(Clone, Debug)]
@@ -56,12 +57,25 @@ impl Refusals {
 #[derive(Clone, Debug)]
 struct Run {
     reread: Reread,
-    /// It is done when it has read up to there.
-    started: Timestamp,
-    /// What was suspected up to then is verified by it.
-    covers: Timestamp,
+    /// Its first day.
+    date: UtcDay,
+    aim: Aim,
     /// It brought a record that a stream cut by start time would not have.
     early_span: bool,
+}
+
+/// What it is read for.
+#[derive(Clone, Copy, Debug)]
+enum Aim {
+    /// Suspects, some time after they ended.
+    Verification {
+        /// It is done when it has read up to there.
+        started: Timestamp,
+        /// What was suspected up to then is verified by it.
+        covers: Timestamp,
+    },
+    /// The recovery under way; how far that has to be read turns out meanwhile.
+    Recovery,
 }
 
 impl Verification {
@@ -84,6 +98,28 @@ impl Verification {
     /// Somebody wants it tried now, whatever it waits for.
     pub(super) fn try_now(&mut self, now: Instant) {
         self.not_before = self.not_before.min(now);
+    }
+
+    /// Not before then.
+    pub(super) const fn not_before(&self) -> Instant {
+        self.not_before
+    }
+
+    /// It cannot be read now: later.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.not_before = now + self.backoff.next(None);
+    }
+
+    /// Whether `/replay` is refused for good, it seems.
+    pub(super) const fn is_refused(&self) -> bool {
+        self.refusals.lasting
+    }
+
+    /// What is being read is read for the recovery that has begun, if something is: from which day.
+    pub(super) fn serve_recovery(&mut self) -> Option<UtcDay> {
+        let run = self.run.as_mut()?;
+        run.aim = Aim::Recovery;
+        Some(run.date)
     }
 
     pub(super) const fn is_running(&self) -> bool {
@@ -109,17 +145,17 @@ impl Verification {
 
     /// The clock has learnt better: what it called `ours` is `theirs`.
     pub(super) fn restamp(&mut self, ours: Timestamp, theirs: Timestamp) {
-        if let Some(run) = &mut self.run {
-            run.started = run.started.restamped(ours, theirs);
-            run.covers = run.covers.restamped(ours, theirs);
+        if let Some(Run { aim: Aim::Verification { started, covers }, .. }) = &mut self.run {
+            *started = started.restamped(ours, theirs);
+            *covers = covers.restamped(ours, theirs);
         }
     }
 
     /// It is no later than `latest`.
     pub(super) fn no_later(&mut self, latest: Timestamp) {
-        if let Some(run) = &mut self.run {
-            run.started = run.started.min(latest);
-            run.covers = run.covers.min(latest);
+        if let Some(Run { aim: Aim::Verification { started, covers }, .. }) = &mut self.run {
+            *started = latest.min(*started);
+            *covers = latest.min(*covers);
         }
     }
 
@@ -156,26 +192,31 @@ impl Verification {
         }
     }
 
-    /// Its connection ended.
-    pub(super) fn ended(
+    /// Its connection ended: whether it was refused, and will be for good, it seems.
+    fn ended(
         &mut self,
         connection: ConnectionId,
         end: End,
         effects: &mut Effects,
         now: Instant,
-    ) {
+    ) -> bool {
         if self.closing == Some(connection) {
             self.closing = None;
-        } else if self.run_of(connection).is_some() {
-            self.run = None;
-            self.not_before = now + self.backoff.next(end.retry_after());
-            effects.report(Report::VerificationFailed { end });
-            if let End::Refused(refusal) = end
-                && self.refusals.add(refusal, now)
-            {
-                effects.report(Report::ReplayRefused { end });
-            }
+            return false;
         }
+        let Some(run) = self.run.take_if(|run| run.reread.connection() == connection) else {
+            return false;
+        };
+        self.not_before = now + self.backoff.next(end.retry_after());
+        effects.report(match run.aim {
+            Aim::Verification { .. } => Report::VerificationFailed { end },
+            Aim::Recovery => Report::RereadFailed { end },
+        });
+        let lasts = matches!(end, End::Refused(refusal) if self.refusals.add(refusal, now));
+        if lasts {
+            effects.report(Report::ReplayRefused { end });
+        }
+        lasts
     }
 
     /// It has read past what it was to.
@@ -189,6 +230,9 @@ impl Verification {
 impl Marked {
     /// When the oldest suspects are old enough, and the last verification long enough ago.
     pub(super) fn verification_due(&self) -> Option<Instant> {
+        if self.recovery.rereads() {
+            return self.reread_due();
+        }
         let every = self.config.verify_every?;
         let idle = !self.verification.is_connected()
             && !self.recovery.is_under_way()
@@ -211,15 +255,27 @@ impl Marked {
         if self.verification_due().is_none_or(|due| now < due) {
             return;
         }
+        let rereads = self.recovery.rereads();
+        if rereads && !self.can_reread(now) {
+            return;
+        }
         let service_now = self.reading.time(now);
         let covers = service_now.minus(self.reading.margin());
-        let date = self.verify_from(covers, service_now);
+        // A recovery's replay has to bring back whatever was lost until now.
+        let lost_until = if rereads { self.reading.latest(now) } else { covers };
+        let date = self.verify_from(lost_until, service_now);
         let connection = ConnectionId { reader: Reader::Replay, epoch: self.slots.new_epoch() };
         let position = self.reading.verification(date, now);
         let reread = Reread::new(self.config.position, connection, position);
-        self.verification.run =
-            Some(Run { reread, started: service_now, covers, early_span: false });
-        self.effects.report(Report::VerificationStarted { date });
+        let aim = if rereads {
+            self.recovery.reads_from(Some(date));
+            self.effects.report(Report::RereadStarted { date });
+            Aim::Recovery
+        } else {
+            self.effects.report(Report::VerificationStarted { date });
+            Aim::Verification { started: service_now, covers }
+        };
+        self.verification.run = Some(Run { reread, date, aim, early_span: false });
         self.effects.push(Output::Connect { connection, target: Target::Replay(date).into() });
     }
 
@@ -243,6 +299,14 @@ impl Marked {
         date.max(kept_from)
     }
 
+    /// The connection of a replay ended.
+    pub(super) fn replay_ended(&mut self, connection: ConnectionId, end: End, now: Instant) {
+        let refused = self.verification.ended(connection, end, &mut self.effects, now);
+        if refused && self.recovery.rereads() {
+            self.recover(Cause::ReplayRefused, now);
+        }
+    }
+
     /// Whether what suspects may have lost cannot be read again, because `/replay` is refused: the
     /// mark stands until everything is read again.
     pub(super) fn replay_is_refused(&self) -> bool {
@@ -263,18 +327,23 @@ impl Marked {
         let Some(run) = self.verification.run_of(connection) else { return };
         run.reread.committed(span);
         run.early_span |= span.data.iter().any(|datum| is_early(datum, stream_start));
-        let Some(reached) = run.reread.reached(self.reading.clock(), self.reading.margin()) else {
-            return;
+        let reached = run.reread.reached(self.reading.clock(), self.reading.margin());
+        let (aim, early_span, counts) = (run.aim, run.early_span, run.reread.counts());
+        let wanted = match aim {
+            Aim::Verification { started, covers } => Some((started, covers)),
+            Aim::Recovery => self.reread_goal(now).map(|goal| (goal, goal)),
         };
-        if reached.at < run.started {
+        let Some((Reached { at, missing }, (goal, covers))) = reached.zip(wanted) else { return };
+        if at < goal {
             return;
         }
-        let (covers, early_span) = (run.covers, run.early_span);
-        let (new, duplicate) = run.reread.counts();
-        if reached.missing > 0 {
-            self.effects.report(Report::WitnessesMissing { count: reached.missing });
+        if missing > 0 {
+            self.effects.report(Report::WitnessesMissing { count: missing });
         }
-        self.effects.report(Report::VerificationDone { new, duplicate });
+        if let Aim::Verification { .. } = aim {
+            let (new, duplicate) = counts;
+            self.effects.report(Report::VerificationDone { new, duplicate });
+        }
         if early_span {
             self.cut_by_start_time(now);
             if !self.is_running() {
@@ -283,6 +352,9 @@ impl Marked {
         }
         self.reading.verified(covers);
         self.verification.done(&mut self.effects, now);
+        if let Aim::Recovery = aim {
+            self.caught_up(now);
+        }
     }
 }
 

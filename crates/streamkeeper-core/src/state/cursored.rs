@@ -90,7 +90,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_these() {
-        let mut bytes = vec![3, 0, 2, 1, 1, 0, 0, 0, b'7', 1 + 4];
+        let mut bytes = vec![4, 0, 2, 1, 1, 0, 0, 0, b'7', 1 + 4];
         bytes.extend([3, 0, 0, 0, 0, 0, 0, 0, 1]);
         bytes.push(Cause::Gap(Sign::Gone).code());
         bytes.extend([4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0]);
@@ -130,7 +130,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let with_head = [&[3, 0, 2], &bytes[..]].concat();
+            let with_head = [&[4, 0, 2], &bytes[..]].concat();
             if let Ok(state) = PolicyState::decode(&with_head) {
                 prop_assert_eq!(state.encode(), with_head);
             }

@@ -33,7 +33,11 @@ impl StreamState {
 
 pub(super) fn put(out: &mut Vec<u8>, state: &StreamState) {
     put_time(out, state.mark);
-    out.push(u8::from(state.phase == Phase::Recovering));
+    out.push(match state.phase {
+        Phase::Running => 0,
+        Phase::Recovering => 1,
+        Phase::Rereading => 2,
+    });
     out.push(u8::from(state.stream_id.is_some()));
     if let Some(id) = &state.stream_id {
         put_string(out, &id.0);
@@ -67,7 +71,12 @@ fn put_incident(out: &mut Vec<u8>, incident: Option<&OpenIncident>) {
 
 pub(super) fn take(take: &mut Take<'_>, version: u16) -> Option<StreamState> {
     let mark = take.optional_time()?;
-    let phase = if take.flag()? { Phase::Recovering } else { Phase::Running };
+    let phase = match take.u8()? {
+        0 => Phase::Running,
+        1 => Phase::Recovering,
+        2 => Phase::Rereading,
+        _ => return None,
+    };
     if version < FAMILY_SINCE {
         let _clean = take.flag()?;
     }

@@ -51,6 +51,11 @@ pub enum ReplayError {
     /// One at a time.
     #[error("a replay of that stream is running already")]
     Running,
+    /// The organization has all the replays that it may have at a time.
+    #[error(
+        "all the replays that the service allows the organization at a time are being read: try later"
+    )]
+    Crowded,
     /// Everything has stopped already.
     #[error("it has stopped")]
     Stopped,

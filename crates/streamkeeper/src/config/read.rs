@@ -34,7 +34,7 @@ pub(super) fn service(
     let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
     reader.set("data_dir", &mut service.data_dir, values::path);
     reader.set("listen", &mut service.listen, values::address_or_off);
-    reader.set("log_format", &mut service.log_format, |given| one_of(given, &formats, &[]));
+    reader.set("log_format", &mut service.log_format, |given| one_of(given, &formats));
     reader.set("queue_bytes", &mut service.queue_bytes, bytes);
     let is_file = reader.has("token_file");
     service.token = secret::take(&mut reader, secret::TOKEN, surroundings);
@@ -171,7 +171,7 @@ fn inform(reader: &mut Reader<'_>, stream: &mut StreamConfig, surroundings: &Sur
     let recovery = &mut table.recovery;
     reader.table("recovery", |reader| {
         reader.set("strategy", &mut recovery.strategy, |given| {
-            one_of(given, &[("recreate", Strategy::Recreate)], &["replay"])
+            one_of(given, &[("recreate", Strategy::Recreate), ("replay", Strategy::Replay)])
         });
         reader.set("margin", &mut recovery.margin, duration);
         reader.set("settle", &mut recovery.settle, duration);
@@ -206,7 +206,7 @@ fn sse(reader: &mut Reader<'_>, stream: &mut StreamConfig, around: Around<'_>) {
         reader.set("strategy", &mut table.strategy, |given| {
             let built =
                 [("resume", ResumeStrategy::Resume), ("reconnect", ResumeStrategy::Reconnect)];
-            one_of(given, &built, &[])
+            one_of(given, &built)
         });
     });
     reader.table("sse", |reader| row::set(reader, &mut table.row));

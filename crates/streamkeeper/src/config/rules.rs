@@ -258,14 +258,17 @@ fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
         ("ledger.outbox_age", ledger.outbox_age),
     ];
     match &stream.dialect {
-        Dialect::Inform(InformTable { recovery, .. }) => all.extend([
-            ("recovery.margin", Some(recovery.margin)),
-            ("recovery.settle", Some(recovery.settle)),
-            ("recovery.walk", Some(recovery.walk)),
-            ("recovery.verify_every", recovery.verify_every),
-            ("recovery.hold_patience", Some(recovery.hold_patience)),
-            ("recovery.within", Some(recovery.within)),
-        ]),
+        Dialect::Inform(table) => {
+            let recovery = &table.recovery;
+            all.extend([
+                ("recovery.margin", Some(recovery.margin)),
+                ("recovery.settle", Some(recovery.settle)),
+                ("recovery.walk", Some(recovery.walk)),
+                ("recovery.verify_every", recovery.verify_every),
+                ("recovery.hold_patience", Some(recovery.hold_patience)),
+                ("recovery.within", Some(recovery.within)),
+            ]);
+        }
         Dialect::Sse(table) => all.extend([
             ("sse.interval", table.row.interval.fixed()),
             ("sse.stale_floor", Some(table.row.stale_floor)),

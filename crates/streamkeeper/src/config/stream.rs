@@ -70,7 +70,7 @@ pub struct StreamConfig {
 #[non_exhaustive]
 pub enum Dialect {
     /// The Inform (V2) Streaming API.
-    Inform(InformTable),
+    Inform(Box<InformTable>),
     /// A server of server-sent events that resumes from a cursor.
     Sse(Box<SseTable>),
 }
@@ -173,6 +173,9 @@ pub enum Strategy {
     /// Deletes the stream and creates it anew from the day of the mark.
     #[default]
     Recreate,
+    /// Reads on from the same stream, and the replay endpoint from the day of the mark beside it. The stream is
+    /// made anew only where that does not do.
+    Replay,
 }
 
 /// The pauses between tries to connect: doubled up to a maximum, half of each drawn.
@@ -214,7 +217,7 @@ impl StreamConfig {
     pub fn inform(name: impl Into<String>, url: impl Into<String>, token: Secret) -> Self {
         let name = name.into();
         let table = InformTable::new(name.clone(), token);
-        Self::new(name, url.into(), Dialect::Inform(table))
+        Self::new(name, url.into(), Dialect::Inform(Box::new(table)))
     }
 
     /// A stream of a server of server-sent events with every setting at its default.
@@ -257,7 +260,7 @@ impl StreamConfig {
 
     /// What only a stream of the Inform API has.
     #[must_use]
-    pub const fn as_inform(&self) -> Option<&InformTable> {
+    pub fn as_inform(&self) -> Option<&InformTable> {
         match &self.dialect {
             Dialect::Inform(table) => Some(table),
             Dialect::Sse(_) => None,
@@ -265,7 +268,7 @@ impl StreamConfig {
     }
 
     /// The same, to be changed.
-    pub const fn as_inform_mut(&mut self) -> Option<&mut InformTable> {
+    pub fn as_inform_mut(&mut self) -> Option<&mut InformTable> {
         match &mut self.dialect {
             Dialect::Inform(table) => Some(table),
             Dialect::Sse(_) => None,

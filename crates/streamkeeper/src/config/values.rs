@@ -136,20 +136,12 @@ pub(super) fn address_or_off(given: &Given) -> Result<Option<SocketAddr>, String
     })
 }
 
-/// One of several names; some may be known but not built.
-pub(super) fn one_of<T: Copy>(
-    given: &Given,
-    built: &[(&str, T)],
-    planned: &[&str],
-) -> Result<T, String> {
+/// One of several names.
+pub(super) fn one_of<T: Copy>(given: &Given, built: &[(&str, T)]) -> Result<T, String> {
     let text = given.value.as_str().unwrap_or_default();
     if let Some((_, value)) = built.iter().find(|(name, _)| *name == text) {
         return Ok(*value);
     }
     let names: Vec<_> = built.iter().map(|(name, _)| format!("\"{name}\"")).collect();
-    let names = names.join(" or ");
-    Err(match planned.iter().find(|name| **name == text) {
-        Some(name) => format!("\"{name}\" is not available in this version: use {names}"),
-        None => format!("must be {names}"),
-    })
+    Err(format!("must be {}", names.join(" or ")))
 }

@@ -21,7 +21,7 @@ use crate::delivery::SinkStop;
 use crate::requests::{ReloadError, ReloadReport, StartError, StopReport};
 use crate::requests::{Request, Requests, RequestsReceiver, answer_pings};
 use crate::store::writer::WriterPool;
-use crate::stream::{Ground, Groups, Prepared, Stream, transport};
+use crate::stream::{Ground, Groups, Prepared, ReplayPlaces, Stream, transport};
 use crate::surface::control::Control;
 use crate::surface::http::{Bound, Endpoint};
 
@@ -72,6 +72,7 @@ impl System {
             arbiters: arbiters.iter().map(Arbiter::handle).collect(),
             registry: registry.clone(),
             groups: Groups::default(),
+            replay_places: ReplayPlaces::default(),
         };
         // Every ledger is held: whatever lies there of another process's is stale.
         let control = Control::start(&config.service.data_dir, requests);

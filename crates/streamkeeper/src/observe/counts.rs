@@ -213,7 +213,7 @@ const DISCONNECTS: [&str; 8] =
     ["closed", "corrupt", "end", "eof", "killed", "panic", "reset", "truncated"];
 
 /// The words of `Cause::reason`.
-const INCIDENTS: [&str; 11] = [
+const INCIDENTS: [&str; 12] = [
     "checkpoint_expired",
     "cut_by_start_time",
     "foreign_client",
@@ -221,6 +221,7 @@ const INCIDENTS: [&str; 11] = [
     "operator",
     "outbox_full",
     "panic",
+    "replay_refused",
     "slow_frame",
     "stale",
     "stream_gone",

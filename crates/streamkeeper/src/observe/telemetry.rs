@@ -91,6 +91,8 @@ fn tell_marked(entry: &StreamEntry, report: &Report) {
         Report::VerificationStarted { .. }
         | Report::VerificationDone { .. }
         | Report::VerificationFailed { .. }
+        | Report::RereadStarted { .. }
+        | Report::RereadFailed { .. }
         | Report::ReplayRefused { .. }
         | Report::WitnessesMissing { .. } => tell_verification(stream, report),
         _ => tell_incident(entry, report),
@@ -142,11 +144,19 @@ fn tell_verification(stream: &str, report: &Report) {
                 "the verification was interrupted; it is tried again"
             );
         }
+        Report::RereadStarted { date } => {
+            info!(stream, %date, "recovering: reading the replay from that day beside the stream");
+        }
+        Report::RereadFailed { end } => warn!(
+            stream,
+            reason = end.reason(),
+            "the replay of the recovery was interrupted; it is tried again, and the stream is read on",
+        ),
         Report::ReplayRefused { end } => error!(
             stream,
             reason = end.reason(),
             "the service refuses /replay: what connections may have lost cannot be verified, and the \
-             mark stands still; `streamkeeper recover` reads everything again from the mark",
+             mark stands still; `streamkeeper recover` makes the stream anew and reads it from the mark",
         ),
         Report::WitnessesMissing { count } => warn!(
             stream,
@@ -188,6 +198,12 @@ fn tell_incident(entry: &StreamEntry, report: &Report) {
                 "events may have been lost: terminating all connections to read again from the mark",
             );
         }
+        Report::NeedsNewStream(obstacle) => warn!(
+            stream,
+            reason = obstacle.reason(),
+            "recovery.strategy is \"replay\", and this recovery cannot go on with the same stream: it is made \
+             anew",
+        ),
         Report::RecoveryPaused { cause, pause } => error!(
             stream,
             reason = cause.reason(),

@@ -293,7 +293,7 @@ impl LedgerStats {
             identity: contents.identity.map(|identity| identity.to_string()),
             phase: state.map(|state| match state.phase {
                 Phase::Running => "running",
-                Phase::Recovering => "recovering",
+                Phase::Recovering | Phase::Rereading => "recovering",
             }),
             mark: state.and_then(|state| state.mark).and_then(rfc3339),
             clean,

@@ -44,6 +44,7 @@ use crate::transport::{HttpTransport, Renewal};
 
 use super::error::StreamError;
 use super::group::Groups;
+use super::replay_places::ReplayPlaces;
 use super::reread::Driver;
 use super::settings::{limits, marked, policy, transport};
 use super::supervisor::{Abandon, Parts, Stop, Supervisor};
@@ -55,6 +56,7 @@ pub(crate) struct Ground {
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) registry: Registry,
     pub(crate) groups: Groups,
+    pub(crate) replay_places: ReplayPlaces,
 }
 
 /// A stream that is ready to start. Dropping it lets go of its ledger.
@@ -178,9 +180,16 @@ impl Reader {
         let policy = policy(config);
         let (done, stopped) = oneshot::channel();
         let vital = Vital::new(&ground.registry, "supervisor");
-        let group = ground.groups.join(config, &reports);
-        let parts =
-            Parts { tools, state, arbiters, reports: receiver, group, stopped: done, vital };
+        let parts = Parts {
+            tools,
+            state,
+            arbiters,
+            reports: receiver,
+            group: ground.groups.join(config, &reports),
+            replay_places: ground.replay_places.clone(),
+            stopped: done,
+            vital,
+        };
         let supervisor = Supervisor::new(policy, parts).start();
         Self { supervisor, reports, stopped }
     }
@@ -252,6 +261,7 @@ impl Stream {
             return Err(ReplayError::NoReplay);
         };
         let ask = Ask::place(inform.replay(spec.from, &spec.only));
+        let place = ground.replay_places.take(config).ok_or(ReplayError::Crowded)?;
         let (reports, receiver) = Reports::channel(Clock::start());
         let tally = Arc::new(Tally::new(spec, wall(), reports.clone()));
         if !self.place.entry.begin_replay(&tally) {
@@ -273,7 +283,7 @@ impl Stream {
         actix_rt::spawn(async move {
             driver.run(receiver).await;
             // The actor lives as long as its address.
-            drop(connection);
+            drop((connection, place));
         });
         Ok(())
     }

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use streamkeeper_core::backoff::BackoffConfig;
-use streamkeeper_core::cursored::{CursoredConfig, FirstCursor, Strategy};
+use streamkeeper_core::cursored::{self, CursoredConfig, FirstCursor};
 use streamkeeper_core::hygiene::HygieneConfig;
 use streamkeeper_core::id::Cursor;
 use streamkeeper_core::marked::low_water::PositionConfig;
-use streamkeeper_core::marked::{HISTORY_DAYS, MarkedConfig};
+use streamkeeper_core::marked::{self, HISTORY_DAYS, MarkedConfig};
 use streamkeeper_core::policy::Policy;
 use streamkeeper_core::restart::RestartConfig;
 use streamkeeper_core::watchdog::WatchdogConfig;
@@ -70,8 +70,7 @@ impl StreamConfig {
     pub fn is_resembled_by(&self, name: &str) -> bool {
         self.as_inform().is_some_and(|table| {
             let ours = table.server_name.to_lowercase();
-            name != table.server_name
-                && streamkeeper_core::marked::establish::is_ours(&name.to_lowercase(), &ours)
+            name != table.server_name && marked::establish::is_ours(&name.to_lowercase(), &ours)
         })
     }
 }
@@ -104,8 +103,8 @@ fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
     let row = &table.row;
     CursoredConfig {
         strategy: match table.strategy {
-            ResumeStrategy::Resume => Strategy::Resume,
-            ResumeStrategy::Reconnect => Strategy::Reconnect,
+            ResumeStrategy::Resume => cursored::Strategy::Resume,
+            ResumeStrategy::Reconnect => cursored::Strategy::Reconnect,
         },
         first_cursor: match &row.first_cursor {
             config::FirstCursorFrom::None => FirstCursor::None,
@@ -164,6 +163,10 @@ pub(super) fn marked(config: &StreamConfig) -> MarkedConfig {
             settle: recovery.settle,
             walk: recovery.walk,
             margin: recovery.margin,
+        },
+        strategy: match recovery.strategy {
+            config::Strategy::Recreate => marked::Strategy::Recreate,
+            config::Strategy::Replay => marked::Strategy::Replay,
         },
         verify_every: recovery.verify_every,
         hold_patience: recovery.hold_patience,

@@ -37,6 +37,7 @@ use crate::stream::connection::{Connect, Connection, Hold};
 use crate::stream::documents;
 use crate::stream::group;
 use crate::stream::lifecycle::{Count, Make, StreamLifecycle};
+use crate::stream::replay_places::{ReplayPlace, ReplayPlaces};
 use crate::stream::tools::Tools;
 
 /// The actor.
@@ -56,6 +57,9 @@ pub(crate) struct Supervisor {
     timer: Option<(Instant, SpawnHandle)>,
     waits_for_room: bool,
     group: Option<group::Place>,
+    replay_places: ReplayPlaces,
+    /// That of the replay that is read.
+    replay_place: Option<ReplayPlace>,
     stopped: Option<oneshot::Sender<Option<PolicyState>>>,
     _vital: Vital,
 }
@@ -69,6 +73,7 @@ pub(crate) struct Parts {
     pub(crate) reports: ReportsReceiver,
     /// Its place among the streams of its server.
     pub(crate) group: Option<group::Place>,
+    pub(crate) replay_places: ReplayPlaces,
     /// Told when it has stopped, and in which state.
     pub(crate) stopped: oneshot::Sender<Option<PolicyState>>,
     /// Tells if it dies.
@@ -78,7 +83,7 @@ pub(crate) struct Parts {
 impl Supervisor {
     /// The supervisor of a stream.
     pub(crate) fn new(policy: Policy, parts: Parts) -> Self {
-        let Parts { tools, state, arbiters, reports, group, stopped, vital } = parts;
+        let Parts { tools, state, arbiters, reports, group, replay_places, stopped, vital } = parts;
         let WatchdogConfig { late_after, stale_after, .. } = tools.watchdog;
         tools.entry.history.set_bounds(Bounds { late_after, stale_after });
         let lifecycle = lifecycle(&tools);
@@ -94,6 +99,8 @@ impl Supervisor {
             timer: None,
             waits_for_room: false,
             group,
+            replay_places,
+            replay_place: None,
             stopped: Some(stopped),
             _vital: vital,
             tools,
@@ -105,6 +112,9 @@ impl Supervisor {
         if let Input::Ended { connection, end } = input {
             self.tools.entry.measured.ended(end);
             self.holds.remove(&connection);
+            if connection.reader == Reader::Replay {
+                self.replay_place = None;
+            }
         }
         self.policy.handle(now, input);
         while let Some(output) = self.policy.poll() {
@@ -209,6 +219,17 @@ impl Supervisor {
         let Some(ask) = self.tools.dialect.ask(target) else {
             return self.not_opened(connection);
         };
+        if connection.reader == Reader::Replay {
+            self.replay_place = self.replay_places.take(&self.tools.config);
+            if self.replay_place.is_none() {
+                let stream: &str = &self.tools.entry.name;
+                tracing::info!(
+                    stream,
+                    "a replay waits: the organization has all that it may have at a time"
+                );
+                return self.not_opened(connection);
+            }
+        }
         let frames = self.tools.dialect.reader(target);
         let connect = Connect { connection, ask, frames, hold: hold.clone() };
         if self.actor(connection.reader).try_send(connect).is_err() {
@@ -292,13 +313,13 @@ impl Supervisor {
         let policy = &self.policy;
         let entry = &self.tools.entry;
         let incident = policy.incident();
-        self.tools.replaying.store(incident.is_some(), Ordering::Relaxed);
+        self.tools.replaying.store(policy.replays(), Ordering::Relaxed);
         let backing_off = policy.backing_off_until().is_some();
         let slots: Vec<_> =
             policy.slots().map(|(_, state, late)| condition(state, late, backing_off)).collect();
         entry.history.observe(Sight {
             slots: &slots,
-            replaying: incident.is_some(),
+            replaying: policy.replays(),
             events: entry.counters.read(),
             bytes: entry.counters.bytes_received.load(Ordering::Relaxed),
             lag: policy.lag(),

@@ -96,6 +96,10 @@ impl Marked {
         self.recovery.count(span);
         self.reading.accepted(&span.data);
         if connection.reader == Reader::Replay {
+            // Where data flows, the stream itself may tell no time; a replay pokes before it brings anything.
+            if span.poke.is_some() && self.recovery.rereads() && !self.reading.knows_time() {
+                self.tell_time(connection, span, now);
+            }
             self.verification_committed(connection, span, now);
             self.persist_mark(now);
             return;

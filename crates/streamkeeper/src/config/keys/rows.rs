@@ -160,7 +160,12 @@ pub const INFORM: &[Key] = &[
     key("watchdog.late_after", Duration, "10s", "silence that is reported; below `stale_after`"),
     key("watchdog.stale_after", Duration, "30s", "silence after which the stream is recovered"),
     key("hygiene.enabled", Flag, "true", "whether connections rest at all"),
-    key("recovery.strategy", OneOf(&["recreate"]), "recreate", "what a recovery does"),
+    key(
+        "recovery.strategy",
+        OneOf(&["recreate", "replay"]),
+        "recreate",
+        "make the stream anew, or read on and the replay endpoint beside it",
+    ),
     key(
         "recovery.margin",
         Duration,

@@ -110,9 +110,8 @@ fn what_is_not_built_is_refused_by_name() {
              have a row of its own: [dialects.soap]",
         ),
         (
-            "recovery.strategy = \"replay\"",
-            "5:10: stream.recovery.strategy: \
-             \"replay\" is not available in this version: use \"recreate\"",
+            "recovery.strategy = \"resume\"",
+            "5:10: stream.recovery.strategy: must be \"recreate\" or \"replay\"",
         ),
         (
             "[[sink]]\nname = \"hook\"\ntype = \"webhook\"",
