@@ -50,5 +50,6 @@ mod support;
 mod surroundings;
 mod threads;
 mod torture;
+mod vanished;
 mod wall_clock;
 mod web_socket;

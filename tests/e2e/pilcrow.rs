@@ -5,7 +5,7 @@ use serde_json::Value;
 use streamkeeper_simulator::checker::{self, Expected};
 use streamkeeper_simulator::resuming::{Config, Fault, Kind, ResumingSimulator, RunningResuming};
 
-use super::support::{Keeper, request, wait_for};
+use super::support::{Keeper, status, stream_of, wait_for};
 
 /// Announced 4 s: sent after 3 s, as Pilcrow announces 20 s and sends after 15.
 const DUE_MS: u64 = 4_000;
@@ -17,18 +17,12 @@ fn server(events_per_second: u64) -> RunningResuming {
 }
 
 fn keeper(dialect: &str, url: &str, more: &str) -> Keeper {
-    let file = format!(
-        "[service]\nlisten = \"127.0.0.1:0\"\nlog_format = \"json\"\n\n\
-         [[stream]]\nname = \"acme\"\ndialect = \"{dialect}\"\nurl = \"{url}\"\n{more}\n\
-         [[sink]]\nname = \"archive\"\ntype = \"file\"\npath = \"events.ndjson\"\n"
-    );
+    let file = stream_of(url, more).replace("\"sse\"", &format!("\"{dialect}\""));
     Keeper::start_with::<&str>(&file, &[])
 }
 
 fn stream(keeper: &Keeper) -> Value {
-    let (_, body) = request(&keeper.endpoint(), "GET", "/status", "");
-    let status: Value = serde_json::from_slice(&body).unwrap();
-    status["streams"][0].clone()
+    status(keeper)["streams"][0].clone()
 }
 
 fn lines(keeper: &Keeper) -> Vec<Value> {

@@ -6,6 +6,7 @@
 mod browser;
 mod cursored;
 mod keeper;
+mod network;
 mod service;
 mod settings;
 mod sse_server;
@@ -24,6 +25,7 @@ pub(crate) use self::cursored::{delivered, status, stream_of, wait_delivered};
 pub(crate) use self::keeper::{
     Ended, Keeper, Line, Log, WallClock, command, library, need, run_to_end, signal, streamkeeper,
 };
+pub(crate) use self::network::{Cut, Network};
 pub(crate) use self::service::{Service, calls, request, request_with, try_request};
 pub(crate) use self::settings::{STREAM, Settings};
 pub(crate) use self::sse_server::{Asked, SseServer};

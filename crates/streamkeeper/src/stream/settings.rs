@@ -17,7 +17,7 @@ use crate::base::clock::seed;
 use crate::base::clock::today;
 use crate::base::secret::Secret;
 use crate::config::{self, Dialect, InformTable, ResumeStrategy, SseTable, StreamConfig};
-use crate::transport::{Auth, HttpTransport, TransportSettings};
+use crate::transport::{Auth, HttpTransport, TcpLimits, TransportSettings};
 
 use super::error::StreamError;
 use super::lifecycle::utc_day;
@@ -39,11 +39,18 @@ pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StreamEr
     settings.proxy = config.proxy.clone();
     settings.connect_timeout = config.watchdog.connect_timeout;
     settings.call_timeout = config.call_timeout;
+    settings.tcp = config.tcp_limits();
     HttpTransport::new(settings)
         .map_err(|source| StreamError::Transport { stream: config.name.clone(), source })
 }
 
 impl StreamConfig {
+    /// TCP's own limits, which follow of the silence that is acted upon.
+    #[must_use]
+    pub fn tcp_limits(&self) -> TcpLimits {
+        TcpLimits::of(self.bounds(None).1)
+    }
+
     /// The connections that the stream is read over, for calls besides it.
     ///
     /// # Errors

@@ -25,25 +25,17 @@ use super::settings::TransportSettings;
 use super::settings_error::SettingsError;
 use super::tap::{Tap, Trace};
 use super::target::Target;
+use super::tcp::TcpLimits;
 use super::tls::{Credentials, Session};
 use super::wire::{Socket, Wire};
 
 /// How long one address may take before the next is tried beside it (RFC 8305, section 8).
 const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// When to ask an idle peer whether it is there: it keeps the path open, and finds a peer that is
-/// gone for good even while nobody reads.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(15);
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
-
-/// How long the peer may leave anything of ours unacknowledged. Far beyond any limit on silence:
-/// that a connection is stale is for the watchdog to say, and TCP mends an outage of a minute
-/// without losing an event.
-pub const USER_TIMEOUT: Duration = Duration::from_secs(5 * 60);
-
 /// Opens connections to one target.
 pub(super) struct Dialer {
     pub(super) target: Target,
+    tcp: TcpLimits,
     look_up: LookUp,
     route: Option<Route>,
     sessions: RwLock<Sessions>,
@@ -102,7 +94,8 @@ impl Dialer {
         let credentials = Self::credentials(settings, &target, route.as_ref(), &OnceCell::new())?;
         let sessions = Sessions::new(credentials, &target, route.as_ref(), identifies)?;
         let look_up = Arc::clone(&settings.look_up);
-        Ok(Self { target, look_up, route, sessions: RwLock::new(sessions) })
+        let tcp = settings.tcp;
+        Ok(Self { target, tcp, look_up, route, sessions: RwLock::new(sessions) })
     }
 
     /// Reads the files of certificates and keys.
@@ -186,7 +179,7 @@ impl Dialer {
         let addresses = look_up::addresses(&self.look_up, host, port).await.map_err(network)?;
         found();
         let tcp = connect_any(addresses).await.map_err(network)?;
-        set_options(&tcp).map_err(network)?;
+        set_options(&tcp, self.tcp).map_err(network)?;
         let socket = Socket::new(tcp, control).ok_or(OpenErrorKind::Request)?;
         // A kill before this line found no socket; one after it finds this one.
         if control.is_killed() {
@@ -215,12 +208,13 @@ async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
     }
 }
 
-fn set_options(tcp: &TcpStream) -> io::Result<()> {
+fn set_options(tcp: &TcpStream, limits: TcpLimits) -> io::Result<()> {
     tcp.set_nodelay(true)?;
     let socket = SockRef::from(tcp);
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_IDLE).with_interval(KEEPALIVE_INTERVAL);
+    let TcpLimits { keepalive_idle, keepalive_interval, user_timeout } = limits;
+    let keepalive = TcpKeepalive::new().with_time(keepalive_idle).with_interval(keepalive_interval);
     socket.set_tcp_keepalive(&keepalive)?;
     #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(USER_TIMEOUT))?;
+    socket.set_tcp_user_timeout(Some(user_timeout))?;
     Ok(())
 }

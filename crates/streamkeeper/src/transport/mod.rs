@@ -9,7 +9,7 @@
 //!   a URL leads; `settings_error`: what is wrong with them.
 //! - `exchange`: one request and its answer; `upgrade`: one that asks for another protocol; `redirect`: an
 //!   answer that sends us elsewhere; `open`: what lives for days.
-//! - `look_up`: names into addresses. `dial`: TCP to one of them. `proxy`: which proxy, and the
+//! - `look_up`: names into addresses. `dial`: TCP to one of them; `tcp`: its own limits. `proxy`: which proxy, and the
 //!   tunnel through it. `tls`: authorities, certificates, sessions. `wire`: the socket with what
 //!   lies on it.
 //! - `tap`: the connection as awc sees it. `head`: the response heads that awc would misread.
@@ -40,6 +40,7 @@ mod settings;
 mod settings_error;
 mod tap;
 mod target;
+mod tcp;
 mod tls;
 mod tls_fault;
 mod upgrade;
@@ -48,13 +49,13 @@ mod wire;
 pub use self::auth::Auth;
 pub use self::body::{BodyError, EndKind, SseResponse};
 pub use self::control::Control;
-pub use self::dial::USER_TIMEOUT;
 pub use self::error::{OpenError, OpenErrorKind, OpenPhase};
 pub use self::exchange::HttpTransport;
 pub use self::look_up::{LookUp, system_look_up};
 pub use self::proxy::Proxy;
 pub use self::settings::TransportSettings;
 pub use self::settings_error::{FileFault, SettingsError};
+pub use self::tcp::TcpLimits;
 
 pub use streamkeeper_call::TlsFault;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::auth::Auth;
 use super::look_up::{LookUp, system_look_up};
 use super::proxy::Proxy;
+use super::tcp::TcpLimits;
 use crate::base::secret::Secret;
 
 /// The settings of an [`HttpTransport`](super::HttpTransport).
@@ -44,6 +45,8 @@ pub struct TransportSettings {
     pub connect_timeout: Duration,
     /// The limit on a whole call on a stream resource. 30 s by default.
     pub call_timeout: Duration,
+    /// TCP's own limits. Those of 30 s of silence by default.
+    pub tcp: TcpLimits,
     /// How names become addresses; by default as the system does it.
     pub look_up: LookUp,
 }
@@ -62,6 +65,7 @@ impl TransportSettings {
             proxy: Proxy::Environment,
             connect_timeout: Duration::from_secs(10),
             call_timeout: Duration::from_secs(30),
+            tcp: TcpLimits::of(Duration::from_secs(30)),
             look_up: system_look_up(),
         }
     }

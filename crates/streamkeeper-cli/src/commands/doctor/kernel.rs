@@ -5,14 +5,14 @@ use std::fs;
 use std::time::Duration;
 
 use humantime::format_duration;
-use streamkeeper::config::{Config, StreamConfig};
-use streamkeeper::transport::USER_TIMEOUT;
+use streamkeeper::config::Config;
 
 use super::Finding;
 
 pub(super) fn detection(config: &Config) -> Vec<Finding> {
-    let stale = config.streams.iter().filter_map(StreamConfig::stale_after).max();
-    let (stale, ours) = (format_duration(stale.unwrap_or_default()), format_duration(USER_TIMEOUT));
+    let stale = config.streams.iter().map(|stream| stream.bounds(None).1).max();
+    let ours = config.streams.iter().map(|stream| stream.tcp_limits().user_timeout).max();
+    let [stale, ours] = [stale, ours].map(|time| format_duration(time.unwrap_or_default()));
     let mut findings = vec![Finding::good(
         "detection",
         format!(
