@@ -5,7 +5,7 @@ use serde_json::Value;
 use streamkeeper_simulator::checker::{self, Expected};
 use streamkeeper_simulator::resuming::{Config, Fault, Kind, ResumingSimulator, RunningResuming};
 
-use super::support::{Keeper, status, stream_of, wait_for};
+use super::support::{Keeper, run_to_end, status, stream_of, streamkeeper, wait_for};
 
 /// Announced 4 s: sent after 3 s, as Pilcrow announces 20 s and sends after 15.
 const DUE_MS: u64 = 4_000;
@@ -63,6 +63,43 @@ fn a_heartbeat_just_before_it_is_due_is_life_and_one_just_after_is_a_network_pro
     let events = lines(&keeper);
     assert!(events.iter().all(|event| event["type"] == "sse.sent"), "no heartbeat is delivered");
     keeper.stop();
+}
+
+#[test]
+fn a_probe_names_the_preset_and_shows_its_arithmetic() {
+    let server = server(20);
+    let probe = |url: &str, dialect: &str| {
+        let mut command = streamkeeper();
+        command.args(["probe", url, "--dialect", dialect, "--for", "2s", "--json"]);
+        let ended = run_to_end(&mut command);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        serde_json::from_str::<Value>(&ended.stdout).unwrap()
+    };
+    let shown = probe(&server.pilcrow_url(), "sse");
+    assert_eq!(shown["preset"], "pilcrow", "{shown}");
+    assert!(shown["with_id"].as_u64().unwrap() > 0, "{shown}");
+    let shown = probe(&server.url(), "axum");
+    assert_eq!(shown["stale_after"], "37s 500ms = 2.5 × 15s (configured), at least 5s", "{shown}");
+    assert_eq!(shown["announced"], "4", "{shown}");
+}
+
+#[test]
+fn the_doctor_asks_a_server_for_its_stream() {
+    let server = server(20);
+    let folder = tempfile::tempdir().unwrap();
+    let place = folder.path().join("streamkeeper.toml");
+    let found = |url: &str| {
+        std::fs::write(&place, stream_of(url, "")).unwrap();
+        let ended = run_to_end(streamkeeper().args(["doctor", "--json"]).current_dir(&folder));
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().find(|finding| finding["about"] == "server of acme").unwrap().clone()
+    };
+    assert_eq!(found(&server.url())["level"], "good");
+    let missing = found(&server.url().replace("/events", "/nothing"));
+    assert_eq!((&missing["level"], &missing["advice"]), (&"serious".into(), &"check `url`".into()));
+    let no_stream = found(&server.url().replace("/events", "/boot"));
+    assert_eq!(no_stream["level"], "serious", "{no_stream}");
 }
 
 #[test]

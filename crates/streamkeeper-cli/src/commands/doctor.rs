@@ -5,6 +5,7 @@
 
 mod kernel;
 mod machine;
+mod server;
 mod service;
 
 use std::process::ExitCode;
@@ -19,7 +20,7 @@ use crate::exit::Outcome;
 /// Look for what could stand in the way: files, network, kernel, limits, disk.
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Do not call the service
+    /// Do not call the service, or any server
     #[arg(long)]
     offline: bool,
 
@@ -83,6 +84,7 @@ impl Doctor {
         findings.extend(machine::clock());
         if !self.offline {
             findings.extend(service::organizations(&config)?);
+            findings.extend(server::servers(&config)?);
         }
         findings.extend(kernel::detection(&config));
         findings.extend(machine::descriptors(&config));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::classify::{End, Refusal};
 use crate::id::ConnectionId;
-use crate::policy::slots::Places;
+use crate::policy::slots::{Places, spread};
 use crate::policy::{Output, Report, SlotState, Span};
 use crate::time::Instant;
 use crate::watchdog::Lack;
@@ -38,10 +38,7 @@ impl Cursored {
         if !self.slots.opened(connection, now) {
             return;
         }
-        let rotate_at = self.config.max_age.map(|age| {
-            // Earlier only: behind it may be a limit of the server's.
-            now + age.mul_f64(1.0 - self.seeds.f64() / 10.0)
-        });
+        let rotate_at = self.config.max_age.map(|age| now + spread(age, &mut self.seeds));
         if let Some(link) = self.link_of(connection) {
             link.opened = Some(now);
             link.rotate_at = rotate_at;

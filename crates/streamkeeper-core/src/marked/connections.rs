@@ -2,7 +2,7 @@
 
 use crate::classify::{End, Refusal};
 use crate::id::{ConnectionId, Reader};
-use crate::policy::slots::Ended;
+use crate::policy::slots::{Ended, spread};
 use crate::policy::{Output, Report};
 use crate::time::Instant;
 use crate::watchdog::Lack;
@@ -29,6 +29,9 @@ impl Marked {
             Reader::Replay => self.verification.opened(connection, now),
             Reader::Slot(_) => {
                 if self.slots.opened(connection, now) {
+                    if let Some(age) = self.config.max_age {
+                        self.slots.replace_after(connection, spread(age, &mut self.seeds), now);
+                    }
                     self.census.opened(now);
                     self.recovers_from_absence(now);
                     self.remote.opened();

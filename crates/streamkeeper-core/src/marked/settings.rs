@@ -27,6 +27,8 @@ pub struct MarkedConfig {
     pub watchdog: WatchdogConfig,
     /// When slots rest.
     pub hygiene: HygieneConfig,
+    /// A connection is replaced after so long; `None`: never.
+    pub max_age: Option<Duration>,
     /// Between failed attempts.
     pub backoff: BackoffConfig,
     /// When the mark moves.
@@ -53,6 +55,7 @@ impl MarkedConfig {
             start_date: None,
             watchdog: WatchdogConfig::default(),
             hygiene: HygieneConfig::default(),
+            max_age: None,
             backoff: BackoffConfig::default(),
             position: PositionConfig::default(),
             strategy: Strategy::Recreate,

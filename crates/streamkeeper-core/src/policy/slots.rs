@@ -60,6 +60,8 @@ pub(crate) struct Slot {
     blocked_since: Option<Instant>,
     unblocked: Option<Instant>,
     late: bool,
+    /// When its connection is old enough to be replaced.
+    replace_at: Option<Instant>,
 }
 
 impl Slot {
@@ -76,6 +78,7 @@ impl Slot {
             blocked_since: None,
             unblocked: None,
             late: false,
+            replace_at: None,
         }
     }
 
@@ -121,6 +124,7 @@ impl Slot {
         self.late = false;
         self.blocked_since = None;
         self.unblocked = None;
+        self.replace_at = None;
         self.connection()
     }
 
@@ -148,6 +152,12 @@ impl Slot {
     pub(crate) fn reads_what_waited(&self, now: Instant, lately: Duration) -> bool {
         self.unblocked.is_some_and(|unblocked| now.since(unblocked) <= lately)
     }
+}
+
+/// The age at which a connection is replaced: earlier only, since behind it may be a limit of the server's, and
+/// spread, since many may have been opened together.
+pub(crate) fn spread(max_age: Duration, seeds: &mut fastrand::Rng) -> Duration {
+    max_age.mul_f64(1.0 - seeds.f64() / 10.0)
 }
 
 /// How many connections the service has room for, as far as is known.
@@ -297,6 +307,13 @@ impl Slots {
         slot.opened = now;
         slot.hygiene.opened();
         true
+    }
+
+    /// The connection is to be replaced when it is so old.
+    pub(crate) fn replace_after(&mut self, connection: ConnectionId, age: Duration, now: Instant) {
+        if let Some(slot) = self.of(connection) {
+            slot.replace_at = Some(now + age);
+        }
     }
 
     /// A frame came: the connection has proven itself. Whether it is its first one; only that speaks for

@@ -168,6 +168,7 @@ fn inform(reader: &mut Reader<'_>, stream: &mut StreamConfig, surroundings: &Sur
     reader.set("resource_filter", &mut table.resource_filter, texts);
     reader.set("event_types", &mut table.event_types, texts);
     reader.set("start_date", &mut table.start_date, |given| date(given).map(Some));
+    reader.set("max_age", &mut table.max_age, duration_or_off);
     let recovery = &mut table.recovery;
     reader.table("recovery", |reader| {
         reader.set("strategy", &mut recovery.strategy, |given| {

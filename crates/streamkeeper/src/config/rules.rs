@@ -261,6 +261,7 @@ fn durations(stream: &StreamConfig, note: &mut Note<'_>) {
         Dialect::Inform(table) => {
             let recovery = &table.recovery;
             all.extend([
+                ("max_age", table.max_age),
                 ("recovery.margin", Some(recovery.margin)),
                 ("recovery.settle", Some(recovery.settle)),
                 ("recovery.walk", Some(recovery.walk)),

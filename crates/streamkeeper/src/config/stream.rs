@@ -90,6 +90,9 @@ pub struct InformTable {
     /// Where the stream starts when it is created for the first time, UTC, not in the
     /// future. `None`: the service's last 30 days.
     pub start_date: Option<Date>,
+    /// A connection is read to its end and replaced after so long, or up to a tenth earlier; one at a time, the
+    /// others read on. Default: `None`, never.
+    pub max_age: Option<Duration>,
     /// `[stream.recovery]`.
     pub recovery: RecoveryTable,
 }
@@ -103,6 +106,7 @@ impl InformTable {
             resource_filter: Vec::new(),
             event_types: vec!["data".into()],
             start_date: None,
+            max_age: None,
             recovery: RecoveryTable::default(),
         }
     }

@@ -165,6 +165,7 @@ pub(super) fn marked(config: &StreamConfig) -> MarkedConfig {
         start_date: table.start_date.and_then(utc_day),
         watchdog: limits(config, None),
         hygiene: hygiene(config, config.hygiene.enabled && !carries_connections),
+        max_age: table.max_age,
         backoff: backoff(config),
         position: PositionConfig {
             settle: recovery.settle,

@@ -21,7 +21,7 @@ use crate::exit::Failure;
 pub(super) fn organizations(config: &Config) -> Result<Vec<Finding>, Failure> {
     let mut asked: Vec<&StreamConfig> = Vec::new();
     for stream in &config.streams {
-        // What else there is has no calls that can be asked for this.
+        // The others are looked at as servers.
         if stream.as_inform().is_some() && !asked.iter().any(|other| is_same(other, stream)) {
             asked.push(stream);
         }

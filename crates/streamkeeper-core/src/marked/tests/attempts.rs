@@ -7,7 +7,7 @@ use super::bench::{Bench, NOON, restless};
 use crate::classify::{End, Refusal};
 use crate::id::StreamId;
 use crate::marked::establish::{Answer, Call};
-use crate::marked::{self, Cause, Members, Report, StreamState};
+use crate::marked::{self, Cause, MarkedConfig, Members, Report, StreamState};
 use crate::policy::{Input, Output};
 use crate::time::{Instant, Timestamp};
 
@@ -188,4 +188,38 @@ fn whoever_had_the_only_place_meanwhile_was_sent_what_is_ours() {
         }
         assert_eq!(bench.policy.suspects(), suspects, "{minutes}");
     }
+}
+
+#[test]
+fn old_connections_are_replaced_one_after_the_other_and_lose_nothing() {
+    let age = Duration::from_secs(1_000);
+    let mut bench = Bench::running(MarkedConfig { max_age: Some(age), ..restless(3) });
+    bench.poke_until(890.0);
+    assert_eq!(bench.take_connects(), []);
+    let mut replaced = Vec::new();
+    while replaced.len() < 3 && bench.seconds() < 1_100.0 {
+        bench.poke_until(bench.seconds() + 5.0);
+        let drained: Vec<_> = std::mem::take(&mut bench.wanted)
+            .into_iter()
+            .filter_map(|output| match output {
+                Output::Drain(connection) => Some(connection),
+                _ => None,
+            })
+            .collect();
+        assert!(drained.len() <= 1, "the others read on: {drained:?}");
+        for connection in drained {
+            assert!(bench.seconds() <= 1_000.0 + 15.0);
+            bench.end(connection, End::Terminated { mid_event: false });
+            let next = bench.take_connects();
+            assert_eq!(next.len(), 1, "at once, and without a back-off");
+            bench.input(Input::Opened(next[0]));
+            bench.poke(next[0]);
+            replaced.push(connection.reader);
+        }
+    }
+    replaced.sort_unstable();
+    replaced.dedup();
+    assert_eq!(replaced.len(), 3, "each once");
+    assert_eq!(bench.policy.suspects(), 0);
+    assert!(bench.policy.incident().is_none());
 }

@@ -86,9 +86,22 @@ impl Slots {
             SlotState::Resting { until } if connects => Some(until),
             _ => None,
         });
+        let replaced = self.replacement().filter(|_| reads).map(|(at, _)| at);
         let idle = connects && self.slots.iter().any(|slot| slot.state == SlotState::Idle);
         // In the past: what holds the slot back is something else than time.
         let held = self.admission.held_until().filter(|&held| idle && held > now);
-        timed.chain(held).min()
+        timed.chain(held).chain(replaced).min()
+    }
+
+    /// When the next connection is replaced for its age, and whose, unless somebody comes or goes.
+    pub(super) fn replacement(&self) -> Option<(Instant, SlotId)> {
+        let moves = |state| {
+            matches!(state, SlotState::Connecting | SlotState::Draining { .. } | SlotState::Closing)
+        };
+        if self.slots.iter().any(|slot| moves(slot.state)) {
+            return None;
+        }
+        let live = self.slots.iter().filter(|slot| slot.state == SlotState::Live);
+        live.filter_map(|slot| Some((slot.replace_at?, slot.id))).min()
     }
 }

@@ -157,6 +157,7 @@ pub const INFORM: &[Key] = &[
     key("resource_filter", Texts, "[]", "resource types to ask for; empty: all"),
     key("event_types", Texts, "[\"data\"]", "of `data`, `rule`, `connection`"),
     bare("start_date", Date, "first creation only; default: the last 30 days of the service"),
+    key("max_age", DurationOrOff, "off", "a connection is replaced after so long, one at a time"),
     key("watchdog.late_after", Duration, "10s", "silence that is reported; below `stale_after`"),
     key("watchdog.stale_after", Duration, "30s", "silence after which the stream is recovered"),
     key("hygiene.enabled", Flag, "true", "whether connections rest at all"),
