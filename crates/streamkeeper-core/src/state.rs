@@ -12,8 +12,7 @@
 //!
 //! Family 1 is *marked*, a stream that is read again from a mark: whether there is a mark (1) and the mark,
 //! microseconds since 1970 (8, zero if none); phase (1: 0 running, 1 recovering on a new stream, 2 recovering on
-//! the same one); whether there is a stream id
-//! (1) and the id (string); the number of suspects (4), for each: whether its low is known (1), low (8), at
+//! the same one); whether there is a stream id (1) and the id (string); the number of suspects (4), for each: whether its low is known (1), low (8), at
 //! (8); the number of the last incident (8); whether one is under way (1; 2: one that has lost what the
 //! service does not keep), and if so: cause (2: kind, slot), since (8), recoveries (4), new, recovered,
 //! duplicate (8 each), and what is lost, from and until (8 each; only after a 2); the number of streams that
@@ -26,9 +25,10 @@
 //! (8); whether one is under way (1), and if so: cause (1), since (8), gaps and stalls (4 each), new and
 //! duplicate (8 each).
 //!
-//! Version 3 is the same without phase 2, and without what may be a cause since. Versions 1 and 2 stood inside a file of the ledger, which puts the version before them when it takes
-//! them over. They know no family and are of marked streams; behind the phase is a byte for `clean`,
-//! which is passed over. Version 1 ends behind the incident.
+//! Version 3 is the same without phase 2, and without the causes that came later. Versions 1 and 2 stood inside
+//! a file of the ledger, which puts the version before them when it takes them over. They know no family and are
+//! of marked streams; behind the phase is a byte for `clean`, which is passed over. Version 1 ends behind the
+//! incident.
 
 mod bytes;
 mod cursored;
