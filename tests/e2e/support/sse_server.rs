@@ -54,6 +54,8 @@ struct State {
     posted: Vec<Asked>,
     /// With which status a point that is forgotten is answered; 200: with all there is.
     forgotten: u16,
+    /// With which status a request is answered that names no session of these days.
+    outside: u16,
 }
 
 /// A running server; its threads end with the process.
@@ -128,9 +130,10 @@ impl SseServer {
         self.state.lock().unwrap().statuses.extend(statuses);
     }
 
-    /// Requests are answered with 404 unless they name a session that began after this.
-    pub(crate) fn forget_sessions(&self) {
+    /// Requests are answered with this status unless they name a session that began after this.
+    pub(crate) fn forget_sessions(&self, status: u16) {
         let mut state = self.state.lock().unwrap();
+        state.outside = status;
         state.session = Some(state.session.unwrap_or_default() + 1);
     }
 
@@ -177,11 +180,6 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
         let is_in_session =
             session.is_none_or(|session| asked.header("mcp-session-id") == Some(&session));
         state.asked.push(asked);
-        if !is_in_session && path.starts_with("/events") {
-            let answer = "HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-            drop(socket.write_all(answer.as_bytes()));
-            return;
-        }
         if path.starts_with("/boot") {
             let body = state.boot.clone();
             let length = body.len();
@@ -193,7 +191,9 @@ fn serve(mut socket: TcpStream, state: &Mutex<State>) {
             return;
         }
         let is_forgotten = last.is_some_and(|last| last + 1 < state.oldest);
-        let status = if state.statuses.is_empty() {
+        let status = if !is_in_session {
+            state.outside
+        } else if state.statuses.is_empty() {
             if is_forgotten { state.forgotten } else { 200 }
         } else {
             state.statuses.remove(0)

@@ -173,11 +173,11 @@ async fn open(tools: Tools, prepared: Prepared, hold: &Hold) -> End {
     };
     let response = match opened {
         Ok(response) => response,
-        Err(error) if is_in_session && error.status() == Some(404) => {
+        Err(error) if is_in_session && let Some(status @ (400 | 404)) = error.status() => {
             // The session is over, and of the stream nothing is said.
             tools.session.is_over();
             tell(&tools, connection, "the session is over", "");
-            return End::Refused(Refusal::Unavailable { status: 404, retry_after: None });
+            return End::Refused(Refusal::Unavailable { status, retry_after: None });
         }
         Err(error) => {
             let (end, text) = end_of_open(&tools.dialect, &error);

@@ -1,7 +1,7 @@
 //! The session that a stream is read within, where its server wants one.
 //!
 //! It is begun by something that is posted, named by a header of the answer, and is over when a request within it
-//! is answered by a 404. It is known for as long as its supervisor lives: a new one is told the policies, because
+//! is answered by a 404, or by a 400, as the reference server of MCP does it. It is known for as long as its supervisor lives: a new one is told the policies, because
 //! a cursor of another session means nothing.
 
 use std::sync::{Mutex, PoisonError};

@@ -305,7 +305,7 @@ fn everything_is_reported_together() {
          main.toml:8:1: stream.queue: is not a known key; known are name, dialect, connections, \
          ca_file, client_cert_file, client_key_file, proxy, proxy_file, proxy_env, max_event_bytes, \
          queue_bytes, call_timeout, watchdog, url, server_name, token, token_file, token_env, \
-         resource_filter, event_types, start_date, recovery, hygiene, backoff, ledger\n\
+         resource_filter, event_types, start_date, max_age, recovery, hygiene, backoff, ledger\n\
          main.toml:13:1: sink.streams: has \"other\", which matches no stream"
     );
 }
