@@ -5,7 +5,7 @@ use serde_json::json;
 use streamkeeper_simulator::model::{self, Resource, Span, What};
 use streamkeeper_simulator::server::{ClosedBy, ConnectionEntry, SimulatorConfig};
 
-use super::support::{Keeper, Service, Settings};
+use super::support::{Keeper, Scenario, Service, Settings};
 
 /// A service that has nothing to say.
 fn idle() -> Service {
@@ -110,4 +110,20 @@ fn connection_events_switch_the_rule_off_and_the_log_says_so() {
     });
     assert_eq!(state.connections.len(), 1);
     keeper.stop();
+}
+
+#[test]
+fn connections_of_a_certain_age_are_replaced_one_after_the_other_and_nothing_is_lost() {
+    let scenario = Scenario::with(Service::process(&[]), |settings| {
+        settings.with("max_age", "4s").with("hygiene.max_consecutive_pokes", 1_000)
+    });
+    let replaced = |connections: &[ConnectionEntry]| {
+        connections.iter().filter(|c| c.closed_by == Some(ClosedBy::ClientFin)).count()
+    };
+    scenario
+        .service
+        .wait_state("six that were replaced", |state| replaced(&state.connections) >= 6);
+    let finished = scenario.finish();
+    assert!(finished.log.said("events may have been lost").is_empty(), "each was read to its end");
+    assert!(finished.log.said("an incident begins").is_empty());
 }

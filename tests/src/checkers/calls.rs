@@ -24,6 +24,7 @@ pub struct Calls {
     failed: VecDeque<Millis>,
     opened: VecDeque<Millis>,
     asked: VecDeque<Millis>,
+    rereads: VecDeque<Millis>,
     lists: VecDeque<Millis>,
     deletes: VecDeque<Millis>,
     /// When each stream was last to be deleted.
@@ -45,6 +46,7 @@ impl Calls {
             failed: VecDeque::new(),
             opened: VecDeque::new(),
             asked: VecDeque::new(),
+            rereads: VecDeque::new(),
             lists: VecDeque::new(),
             deletes: VecDeque::new(),
             deleted: BTreeMap::new(),
@@ -71,6 +73,23 @@ impl Calls {
         if self.unanswered >= 10 + more {
             return Err(format!("{} attempts in the first minute", self.unanswered));
         }
+        self.counted(now)
+    }
+
+    /// A replay is asked for beside the slots, which waits for itself: where no slot finds room, a recovery on
+    /// the same stream may still read what it missed.
+    ///
+    /// # Errors
+    /// There were too many lately.
+    pub fn reread(&mut self, now: Millis) -> Verdict {
+        count(&mut self.rereads, now, self.minute);
+        if self.rereads.len() > REREADS_MAX {
+            return Err(format!("{} replays within a minute", self.rereads.len()));
+        }
+        self.counted(now)
+    }
+
+    fn counted(&mut self, now: Millis) -> Verdict {
         count(&mut self.asked, now, self.minute);
         forget(&mut self.opened, now, self.minute);
         // Each opening may have been followed by an end, each end by an attempt; a recovery makes
@@ -154,6 +173,9 @@ impl Calls {
         Ok(())
     }
 }
+
+/// Delays that double from five seconds, begun afresh by each that opens.
+const REREADS_MAX: usize = 20;
 
 /// The most calls of a kind in a minute: a procedure makes some twenty however it is answered (see the
 /// core's `establish::bounds`), and an operator may want one after the other.

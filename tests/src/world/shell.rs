@@ -202,10 +202,11 @@ impl World {
             Output::Connect { connection, target: Target::Marked(target) } => {
                 process.streams.connect(&target);
                 let verdict = process.connections.connect(connection, &target);
-                let mut verdict = verdict.and(process.calls.asked(now));
-                if is_slot(connection) {
-                    verdict = verdict.and(process.calls.connects(now));
-                }
+                let verdict = verdict.and(if is_slot(connection) {
+                    process.calls.asked(now).and(process.calls.connects(now))
+                } else {
+                    process.calls.reread(now)
+                });
                 self.check(verdict);
                 self.connect(connection, target);
             }
