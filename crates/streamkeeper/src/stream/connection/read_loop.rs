@@ -334,7 +334,8 @@ impl ReadLoop {
     /// Hands what was read on. Returns false if it was killed while waiting.
     async fn take(&mut self, read: Read, hold: &Hold) -> bool {
         let Read { batch, bytes, frames, comments, proof, alive, gap: _ } = read;
-        if frames == 0 {
+        // What stood behind a sign is of a frame that was counted with it.
+        if frames == 0 && !alive && !proof {
             // An empty line, for example; what is left of a frame is watched as that.
             if bytes > 0 && !self.intake.is_mid_event() && self.frames.lives_on_bytes() {
                 self.watchdog.frame(batch.arrived);
