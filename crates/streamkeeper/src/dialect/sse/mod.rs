@@ -99,6 +99,11 @@ impl Sse {
         self.places.ask(cursor)
     }
 
+    /// Whether a request can have that cursor.
+    fn can_ask(&self, cursor: &Cursor) -> bool {
+        self.places.can_ask(cursor)
+    }
+
     /// Whether how often the server says something is learned until it says so itself.
     pub(crate) const fn learns(&self) -> bool {
         !matches!(self.row.interval, crate::config::Interval::Fixed(_))

@@ -396,3 +396,9 @@ proptest::proptest! {
         }
     }
 }
+
+#[test]
+fn a_cursor_that_no_request_can_have_moves_nothing() {
+    let read = read("sse", "id: a\ndata: 1\n\nid:  b \ndata: 2\n\n");
+    assert_eq!(read, ["sse.message a json @a", "sse.message  b  json"]);
+}

@@ -222,8 +222,8 @@ impl ReadLoop {
         if self.frames.unusable() > 0 && self.tools.entry.is_first("long cursors") {
             tracing::warn!(
                 stream = %self.tools.entry.name,
-                "the server's cursors are longer than 4 KiB, and no request can carry them: a break goes on from \
-                 the last one that was shorter",
+                "a cursor of the server's is longer than 4 KiB, or its header cannot hold it, and no request can \
+                 carry it: a break goes on from the last one before",
             );
         }
     }
