@@ -83,6 +83,7 @@ fn pilcrow_names_its_events_in_their_data() {
     let interval = sse.interval_document().unwrap();
     assert_eq!(interval.url, "https://e.org/api/boot");
     assert_eq!(seconds(&interval.says(body).unwrap()), Some(Duration::from_secs(20)));
+    assert_eq!(seconds("0.000001"), Some(INTERVAL_MIN), "no loop");
     let First::Document(first) = sse.first() else { panic!("it is in the boot document") };
     assert_eq!(first.says(body).as_deref(), Some("12"));
 }
