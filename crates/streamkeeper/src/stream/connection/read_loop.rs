@@ -291,12 +291,20 @@ impl ReadLoop {
     fn garbled(&mut self) {
         Counters::add(&self.tools.entry.counters.garbled, 1);
         if !std::mem::replace(&mut self.garbled_told, true) {
+            let what = match &self.tools.dialect {
+                Dialect::Inform(_) => {
+                    "a frame is not an event of this service, or too long; it is left out, and will be looked \
+                     for in a replay"
+                }
+                Dialect::Sse(_) => {
+                    "an event is longer than max_event_bytes, or a message of a WebSocket is no text; it is left \
+                     out, and not asked for again"
+                }
+            };
             tracing::warn!(
                 stream = %self.tools.entry.name,
                 slot = %self.connection.reader,
-                "a frame is not an event of this service, or too long; it is left out, \
-                 and will be looked for in a replay; further ones on this connection \
-                 are only counted",
+                "{what}; further ones on this connection are only counted",
             );
         }
         self.report(Input::Garbled(self.connection));
