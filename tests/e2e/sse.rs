@@ -222,6 +222,21 @@ fn a_server_that_says_it_lost_us_is_a_gap_with_a_snapshot_before_what_comes_next
 }
 
 #[test]
+fn the_event_that_shows_a_gap_is_taken_though_nothing_comes_behind_it() {
+    let server = SseServer::start();
+    let mut keeper = keeper(&server, &format!("{QUICK}gap_check = \"sequence\"\n"));
+    connected(&server);
+    emit(&server, 0..2);
+    wait_delivered(&keeper, 2);
+    server.say("id: 9\nevent: reading\ndata: {\"n\":2}\n\n");
+    wait_delivered(&keeper, 3);
+    server.cut();
+    wait_for("the next", || (server.asked().len() == 2).then_some(()));
+    assert_eq!(server.asked()[1].header("last-event-id"), Some("9"));
+    keeper.stop();
+}
+
+#[test]
 fn a_named_last_event_and_a_cut_in_time_are_no_incident() {
     let server = SseServer::start();
     let mut keeper = keeper(&server, &format!("{QUICK}end = [\"close\"]\n"));

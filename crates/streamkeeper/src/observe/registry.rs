@@ -210,10 +210,6 @@ impl StreamEntry {
         before != (view.state, view.detail)
     }
 
-    pub(crate) fn mark(&self) -> Option<Timestamp> {
-        self.view.read().unwrap_or_else(PoisonError::into_inner).mark
-    }
-
     pub(crate) fn view(&self) -> View {
         self.view.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -45,8 +45,8 @@ pub(crate) fn tell(entry: &StreamEntry, report: &policy::Report) {
             let reason = end.reason();
             let slot = connection.reader;
             if *suspect {
-                warn!(stream, %slot, reason, "a connection ended and may have lost events; the mark \
-                    waits until a replay has been read past it");
+                // What comes of it is told by the family: the mark waits, or it is a gap.
+                warn!(stream, %slot, reason, "a connection ended and may have lost events");
             } else if matches!(end, End::Refused(_) | End::NotOpened { .. }) {
                 // The connection has said why, once.
                 debug!(stream, %slot, reason, "an attempt to connect failed");

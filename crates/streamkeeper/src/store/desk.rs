@@ -24,6 +24,7 @@ use crate::base::reports::Reports;
 use crate::observe::registry::{Counters, StreamEntry};
 use crate::store::batch::Batch;
 use crate::store::head;
+use crate::store::ledgers;
 
 use self::judge::{Judged, judge};
 
@@ -132,6 +133,11 @@ impl Desk {
         if let Some(trouble) = &self.trouble {
             self.tools.reports.send(Input::LedgerFailed(trouble.reason));
         }
+    }
+
+    /// The stream's state as it is durable.
+    pub(crate) fn durable(&self) -> Option<PolicyState> {
+        ledgers::newest_state(&self.tools.ledger).ok().flatten()
     }
 
     /// When there is something to do.

@@ -18,7 +18,7 @@ use streamkeeper_core::marked::{Phase, StreamState};
 use streamkeeper_core::state::PolicyState;
 use streamkeeper_core::state::StateError;
 use streamkeeper_ledger::fs::RealFs;
-use streamkeeper_ledger::{Contents, KeptState, SinkPlace};
+use streamkeeper_ledger::{Contents, KeptState, Ledger, SinkPlace};
 use streamkeeper_sink::Envelope;
 
 use crate::base::rfc3339::rfc3339;
@@ -30,6 +30,15 @@ pub use streamkeeper_ledger::{LedgerError, Verified};
 #[must_use]
 pub fn folder(data_dir: &Path, stream: &str) -> PathBuf {
     data_dir.join(STREAMS).join(stream)
+}
+
+/// The state that a running stream's ledger has, unclean. The newest cursor lies beside it, in the commit of its event.
+pub(crate) fn newest_state(ledger: &Ledger) -> Result<Option<PolicyState>, StateError> {
+    let Some(kept) = ledger.state() else { return Ok(None) };
+    Ok(Some(match PolicyState::decode(&kept.bytes)? {
+        PolicyState::Cursored(state) => state.with_newest(ledger.cursor().cloned()).into(),
+        marked @ PolicyState::Marked(_) => marked,
+    }))
 }
 
 /// The folder of all streams' ledgers.

@@ -20,6 +20,7 @@ enum Request {
     Open { key: u64, tools: Box<Tools> },
     Job { key: u64, job: Job },
     ReportTo { key: u64, reports: Reports },
+    Durable { key: u64, answer: oneshot::Sender<Option<PolicyState>> },
 }
 
 /// The threads.
@@ -84,6 +85,13 @@ impl Writer {
         drop(passed.await);
     }
 
+    /// The stream's state as it is durable now, unclean; of what waits, nothing.
+    pub(crate) async fn durable(&self) -> Option<PolicyState> {
+        let (answer, durable) = oneshot::channel();
+        self.request(Request::Durable { key: self.key, answer });
+        durable.await.ok().flatten()
+    }
+
     /// The stream has another supervisor.
     pub(crate) fn report_to(&self, reports: Reports) {
         self.request(Request::ReportTo { key: self.key, reports });
@@ -131,6 +139,12 @@ fn write(requests: &Receiver<Request>) {
                         Request::ReportTo { key, reports } => {
                             if let Some(desk) = desks.get_mut(&key) {
                                 desk.report_to(reports);
+                            }
+                        }
+                        Request::Durable { key, answer } => {
+                            let state = desks.get(&key).and_then(Desk::durable);
+                            if answer.send(state).is_err() {
+                                tracing::trace!("nobody waits for what is durable");
                             }
                         }
                     }

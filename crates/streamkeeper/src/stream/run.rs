@@ -14,7 +14,6 @@ use std::time::Duration;
 use actix::{Actor, Addr};
 use actix_rt::ArbiterHandle;
 use rustls::RootCertStore;
-use streamkeeper_core::marked::StreamState;
 use streamkeeper_core::policy::Input;
 use streamkeeper_core::state::PolicyState;
 use streamkeeper_ledger::fs::RealFs;
@@ -93,17 +92,15 @@ impl Prepared {
             .map_err(|source| StreamError::Ledger { stream: config.name.clone(), source })?;
         tell_opened(&config.name, &report);
         let is_marked = config.as_inform().is_some();
-        let kept = ledger.state().map(|kept| PolicyState::decode(&kept.bytes));
         let of_family = |state: PolicyState| {
             if is_marked {
                 state.into_marked().map(PolicyState::from)
             } else {
-                // What was committed after the state was made is newer.
-                let newest = ledger.cursor().cloned();
-                state.into_cursored().map(|state| state.with_newest(newest).into())
+                state.into_cursored().map(PolicyState::from)
             }
         };
-        let state = kept.map(|state| state.and_then(of_family)).transpose();
+        let state =
+            ledgers::newest_state(&ledger).and_then(|state| state.map(of_family).transpose());
         let state =
             state.map_err(|source| StreamError::State { stream: config.name.clone(), source })?;
         // Also not after a torn tail: whatever wrote it did not end as it should.
@@ -147,6 +144,9 @@ impl Prepared {
         Ok(Stream { config, transport: own, place, reader, replay: None, paused: false })
     }
 }
+
+/// What a supervisor has left is committed within milliseconds, where the disk is well.
+const COMMITTED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What stays when the supervisor is replaced.
 struct Place {
@@ -326,10 +326,7 @@ impl Stream {
                 (&mut self.reader.stopped).await
             }
         };
-        // A supervisor that has panicked has no state to hand over: that of a start without a past
-        // is made from its mark.
-        let state =
-            stopped.unwrap_or_else(|_| Some(StreamState::at(self.place.entry.mark()).into()));
+        let state = self.handed_over(stopped.ok().flatten()).await;
         let reports = Reports::channel(Clock::start());
         self.place.writer.report_to(reports.0.clone());
         self.transport = transport.clone();
@@ -338,6 +335,24 @@ impl Stream {
         if self.paused {
             // It hears this before it connects: what it starts with is not durable yet.
             self.steer(Act::Pause);
+        }
+    }
+
+    /// What the next supervisor begins with, by what the last one said. Of one that has panicked, or was abandoned
+    /// before its cursor was written down, that is what is durable: as after a crash of the process.
+    async fn handed_over(&self, stopped: Option<PolicyState>) -> Option<PolicyState> {
+        match stopped {
+            Some(state) if state.is_clean() || matches!(state, PolicyState::Marked(_)) => {
+                Some(state)
+            }
+            Some(_) | None => {
+                let writer = &self.place.writer;
+                // What was read would come again otherwise; a disk that fails is not waited for.
+                if tokio::time::timeout(COMMITTED_WITHIN, writer.passed()).await.is_err() {
+                    tracing::debug!(stream = self.name(), "not all that was read is committed");
+                }
+                writer.durable().await
+            }
         }
     }
 
@@ -371,3 +386,6 @@ fn tools(
         tally: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

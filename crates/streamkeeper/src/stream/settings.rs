@@ -30,6 +30,8 @@ pub(crate) fn transport(config: &StreamConfig) -> Result<HttpTransport, StreamEr
         Dialect::Sse(table) => {
             settings.auth = table.auth.clone();
             settings.headers.clone_from(&table.headers);
+            settings.secret_headers =
+                table.row.session.iter().map(|session| session.header.clone()).collect();
             settings.redirects = table.row.redirects;
         }
     }

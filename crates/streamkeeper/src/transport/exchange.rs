@@ -174,8 +174,14 @@ impl HttpTransport {
 
         let shared = settings.headers.iter().filter(|_| is_own);
         let shared = shared.map(|(name, value)| (name.as_str(), value.expose(), true));
-        let own = |&(name, value)| (name, value, false);
-        let (defaults, headers) = (defaults.iter().map(own), headers.iter().map(own));
+        let is_secret = |name: &str| {
+            settings.secret_headers.iter().any(|secret| secret.eq_ignore_ascii_case(name))
+        };
+        let is_sent_elsewhere = !is_own && place != asked.place;
+        let own = |&(name, value)| (name, value, is_secret(name));
+        let headers = headers.iter().map(own);
+        let headers = headers.filter(|&(.., is_secret)| !(is_secret && is_sent_elsewhere));
+        let defaults = defaults.iter().map(own);
         for (name, value, is_secret) in defaults.chain(shared).chain(headers) {
             let name = HeaderName::try_from(name).map_err(|_| OpenErrorKind::Request)?;
             let mut value = header_value(value).ok_or(OpenErrorKind::Request)?;

@@ -27,6 +27,9 @@ pub struct TransportSettings {
     pub auth: Auth,
     /// Headers of every request, with their values; they may be secret, and go to no other origin.
     pub headers: Vec<(String, Secret)>,
+    /// Names of headers that single requests have and that are secret, too: no other origin gets them from a
+    /// redirect.
+    pub secret_headers: Vec<String>,
     /// Whether a `GET` goes where the server sends it: five times at most. Another origin is told nothing
     /// that is secret. No by default.
     pub redirects: bool,
@@ -58,6 +61,7 @@ impl TransportSettings {
             url: url.into(),
             auth: Auth::None,
             headers: Vec::new(),
+            secret_headers: Vec::new(),
             redirects: false,
             ca_file: None,
             client_cert_file: None,

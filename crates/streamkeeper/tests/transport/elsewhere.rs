@@ -125,6 +125,21 @@ async fn a_redirect_keeps_secrets_within_the_origin() {
 }
 
 #[actix_rt::test]
+async fn a_secret_of_one_request_goes_to_its_place_and_not_where_that_sends_us() {
+    let other = Recorder::streaming();
+    let beyond = other.url("/beyond");
+    let ours = Recorder::new(move |_| to(&beyond));
+    let mut settings = ours.settings(Auth::None);
+    settings.secret_headers = vec!["last-event-id".to_owned()];
+    assert_eq!(open(settings.clone(), "/s").await.unwrap(), ": hi\n\n");
+    assert!(ours.seen()[0].contains("last-event-id: 7"));
+    assert_eq!(open(settings, &other.url("/asked")).await.unwrap(), ": hi\n\n");
+    let [sent, asked] = &other.seen()[..] else { panic!("two requests") };
+    assert!(!sent.contains("last-event-id"), "{sent}");
+    assert!(asked.contains("last-event-id: 7"), "{asked}");
+}
+
+#[actix_rt::test]
 async fn a_redirect_is_followed_five_times_and_only_if_that_is_allowed() {
     let ours = Recorder::new(|_| to("/s"));
     let refused = open(ours.settings(Auth::None), "/s").await.unwrap_err();

@@ -104,16 +104,27 @@ impl Places {
         }
     }
 
+    /// Whether a request can have that cursor.
+    pub(super) fn can_ask(&self, cursor: &Cursor) -> bool {
+        let cursor = cursor.as_str();
+        match &self.via {
+            CursorVia::LastEventId => arrives(cursor),
+            CursorVia::Header { template, .. } => arrives(&template.replace(CURSOR, cursor)),
+            // It is encoded.
+            CursorVia::Query(_) | CursorVia::Url(_) => true,
+        }
+    }
+
     /// What is asked to go on behind a cursor; without one, nothing is added.
     pub(super) fn ask(&self, cursor: Option<&Cursor>) -> Ask {
         let plain = |is_unusable| Ask { place: String::new(), headers: Vec::new(), is_unusable };
         let Some(cursor) = cursor.map(Cursor::as_str) else { return plain(false) };
-        let header = |name: &str, value: String| match header_value(&value) {
-            // White space at the ends would not arrive.
-            Some(_) if value.trim() == value => {
+        let header = |name: &str, value: String| {
+            if arrives(&value) {
                 Ask { headers: vec![(name.to_owned(), value)], ..plain(false) }
+            } else {
+                plain(true)
             }
-            _ => plain(true),
         };
         let place = |place: Option<String>| match place {
             Some(place) => Ask { place, ..plain(false) },
@@ -128,6 +139,11 @@ impl Places {
             }
         }
     }
+}
+
+/// Whether a header can have that value; white space at its ends would not arrive.
+fn arrives(value: &str) -> bool {
+    value.trim() == value && header_value(value).is_some()
 }
 
 /// A URL with a parameter in its query, in the place of one of the same name.
@@ -150,6 +166,11 @@ mod tests {
     fn ask(via: CursorVia, cursor: &str) -> Ask {
         let row = Row { cursor_via: via, ..Row::default() };
         Places::new(URL, &row).ask(Cursor::new(cursor).as_ref())
+    }
+
+    fn can_ask(via: CursorVia, cursor: &str) -> bool {
+        let row = Row { cursor_via: via, ..Row::default() };
+        Places::new(URL, &row).can_ask(&Cursor::new(cursor).unwrap())
     }
 
     fn headers(ask: &Ask) -> Vec<(&str, &str)> {
@@ -190,8 +211,12 @@ mod tests {
         for cursor in ["a\nb", "a\0", " a", "a\u{7f}"] {
             let asked = ask(CursorVia::LastEventId, cursor);
             assert!(asked.is_unusable && asked.headers.is_empty(), "{cursor:?}");
+            assert!(!can_ask(CursorVia::LastEventId, cursor), "{cursor:?}");
             assert!(!ask(CursorVia::Query("since".into()), cursor).is_unusable);
+            assert!(can_ask(CursorVia::Query("since".into()), cursor));
         }
+        let range = CursorVia::Header { name: "Range".into(), template: "a={cursor};".into() };
+        assert!(can_ask(range, " b "), "the ends are others");
     }
 
     #[test]

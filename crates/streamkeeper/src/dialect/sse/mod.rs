@@ -99,6 +99,11 @@ impl Sse {
         self.places.ask(cursor)
     }
 
+    /// Whether a request can have that cursor.
+    fn can_ask(&self, cursor: &Cursor) -> bool {
+        self.places.can_ask(cursor)
+    }
+
     /// Whether how often the server says something is learned until it says so itself.
     pub(crate) const fn learns(&self) -> bool {
         !matches!(self.row.interval, crate::config::Interval::Fixed(_))
@@ -159,11 +164,15 @@ pub(crate) fn refusal(answer: &Response) -> String {
     format!("the server answered {status}: {words}")
 }
 
-/// Seconds, fractions allowed, as servers announce an interval; `None` if it is none.
+/// Seconds, fractions allowed, as servers announce an interval, and at least [`INTERVAL_MIN`]; `None` if it is none.
 pub(crate) fn seconds(number: &str) -> Option<Duration> {
     let seconds = number.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
-    Duration::try_from_secs_f64(seconds).ok().filter(|interval| *interval <= INTERVAL_MAX)
+    let interval = Duration::try_from_secs_f64(seconds).ok()?;
+    (interval <= INTERVAL_MAX).then_some(interval.max(INTERVAL_MIN))
 }
+
+/// A server that says to be heard more often than that would have us ask a WebSocket whether it is there in a loop.
+const INTERVAL_MIN: Duration = Duration::from_millis(100);
 
 /// A server that says something less often than once a day says nothing of its life.
 const INTERVAL_MAX: Duration = Duration::from_secs(24 * 60 * 60);

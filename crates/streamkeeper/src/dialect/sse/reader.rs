@@ -97,6 +97,7 @@ impl SseReader {
         let name = sse.name_of(&block);
         let own = sse.cursor_of(&block);
         let cursor = own.as_deref().and_then(Cursor::new);
+        let cursor = cursor.filter(|cursor| sse.can_ask(cursor));
         self.unusable += u64::from(own.is_some() && cursor.is_none());
         if sse.row.gap_check == GapCheck::Sequence
             && own.as_deref().is_some_and(|own| self.skips(own))

@@ -83,6 +83,7 @@ fn pilcrow_names_its_events_in_their_data() {
     let interval = sse.interval_document().unwrap();
     assert_eq!(interval.url, "https://e.org/api/boot");
     assert_eq!(seconds(&interval.says(body).unwrap()), Some(Duration::from_secs(20)));
+    assert_eq!(seconds("0.000001"), Some(INTERVAL_MIN), "no loop");
     let First::Document(first) = sse.first() else { panic!("it is in the boot document") };
     assert_eq!(first.says(body).as_deref(), Some("12"));
 }
@@ -395,4 +396,10 @@ proptest::proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_cursor_that_no_request_can_have_moves_nothing() {
+    let read = read("sse", "id: a\ndata: 1\n\nid:  b \ndata: 2\n\n");
+    assert_eq!(read, ["sse.message a json @a", "sse.message  b  json"]);
 }

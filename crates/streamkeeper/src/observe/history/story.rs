@@ -260,10 +260,7 @@ fn words(report: &policy::Report, bounds: Bounds) -> Option<String> {
             let who = reader(connection.reader);
             let reason = end.reason();
             match (end, suspect) {
-                (_, true) => format!(
-                    "{who} ended ({reason}) and may have lost events: the mark waits until they \
-                     have been read again"
-                ),
+                (_, true) => format!("{who} ended ({reason}) and may have lost events"),
                 (End::Refused(_) | End::NotOpened { .. }, false) => {
                     format!("{who} could not connect: {reason}")
                 }

@@ -222,8 +222,8 @@ impl ReadLoop {
         if self.frames.unusable() > 0 && self.tools.entry.is_first("long cursors") {
             tracing::warn!(
                 stream = %self.tools.entry.name,
-                "the server's cursors are longer than 4 KiB, and no request can carry them: a break goes on from \
-                 the last one that was shorter",
+                "a cursor of the server's is longer than 4 KiB, or its header cannot hold it, and no request can \
+                 carry it: a break goes on from the last one before",
             );
         }
     }
@@ -291,12 +291,20 @@ impl ReadLoop {
     fn garbled(&mut self) {
         Counters::add(&self.tools.entry.counters.garbled, 1);
         if !std::mem::replace(&mut self.garbled_told, true) {
+            let what = match &self.tools.dialect {
+                Dialect::Inform(_) => {
+                    "a frame is not an event of this service, or too long; it is left out, and will be looked \
+                     for in a replay"
+                }
+                Dialect::Sse(_) => {
+                    "an event is longer than max_event_bytes, or a message of a WebSocket is no text; it is left \
+                     out, and not asked for again"
+                }
+            };
             tracing::warn!(
                 stream = %self.tools.entry.name,
                 slot = %self.connection.reader,
-                "a frame is not an event of this service, or too long; it is left out, \
-                 and will be looked for in a replay; further ones on this connection \
-                 are only counted",
+                "{what}; further ones on this connection are only counted",
             );
         }
         self.report(Input::Garbled(self.connection));
@@ -334,7 +342,8 @@ impl ReadLoop {
     /// Hands what was read on. Returns false if it was killed while waiting.
     async fn take(&mut self, read: Read, hold: &Hold) -> bool {
         let Read { batch, bytes, frames, comments, proof, alive, gap: _ } = read;
-        if frames == 0 {
+        // What stood behind a sign is of a frame that was counted with it.
+        if frames == 0 && !alive && !proof {
             // An empty line, for example; what is left of a frame is watched as that.
             if bytes > 0 && !self.intake.is_mid_event() && self.frames.lives_on_bytes() {
                 self.watchdog.frame(batch.arrived);
