@@ -65,6 +65,8 @@ pub struct Turns {
     waiting: BTreeSet<(Instant, FeedId)>,
     /// These are in the delivery that is being gathered, or under way.
     gathered: Vec<FeedId>,
+    /// These were, and have gone since.
+    gone: Vec<FeedId>,
     events: usize,
     bytes: usize,
     /// No delivery begins before.
@@ -88,6 +90,7 @@ impl Turns {
             ready: VecDeque::new(),
             waiting: BTreeSet::new(),
             gathered: Vec::new(),
+            gone: Vec::new(),
             events: 0,
             bytes: 0,
             lingers_until: None,
@@ -180,7 +183,10 @@ impl Turns {
         }
         self.untold.retain(|other| *other != id);
         self.ready.retain(|other| *other != id);
-        self.gathered.retain(|other| *other != id);
+        if self.gathered.contains(&id) {
+            self.gathered.retain(|other| *other != id);
+            self.gone.push(id);
+        }
     }
 
     /// A stream that has gone may have had news.
@@ -322,8 +328,9 @@ impl Turns {
 
     fn feeds_failed(&mut self, now: Instant, retry: Retry, feeds: &[FeedId]) {
         self.sink.is_well();
+        // Nobody else is to blame for one that has gone meanwhile.
+        let known = self.gathered.iter().chain(&self.gone).any(|id| feeds.contains(id));
         let gathered = self.take_gathered();
-        let known = gathered.iter().any(|id| feeds.contains(id));
         for id in gathered.into_iter().rev() {
             if !known || feeds.contains(&id) {
                 self.wait(now, id, retry);
@@ -337,6 +344,7 @@ impl Turns {
 
     fn take_gathered(&mut self) -> Vec<FeedId> {
         (self.events, self.bytes) = (0, 0);
+        self.gone.clear();
         std::mem::take(&mut self.gathered)
     }
 

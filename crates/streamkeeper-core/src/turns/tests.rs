@@ -295,3 +295,16 @@ fn a_stream_that_goes_is_forgotten_wherever_it_is() {
 fn an_answer_to_nothing_is_a_fault_of_ours() {
     turns(config(), &[A]).handle(at(0), Input::Delivered);
 }
+
+#[test]
+fn who_has_gone_while_it_was_carried_leaves_no_blame_behind() {
+    let mut turns = turns(config(), &[A, B]);
+    turns.handle(at(0), Input::News(A));
+    turns.handle(at(0), Input::News(B));
+    assert_eq!(gathers(&mut turns, at(0)), [A, B]);
+    turns.handle(at(0), Input::Remove(A));
+    let retry = Retry::Growing { at_least: None };
+    turns.handle(at(10), Input::Failed { retry, of: Some(vec![A]) });
+    assert_eq!(turns.attempts(Some(B)), 0, "it was not to blame");
+    assert_eq!(gathers(&mut turns, at(10)), [B], "and keeps its turn");
+}

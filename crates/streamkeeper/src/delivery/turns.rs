@@ -257,21 +257,27 @@ impl SinkTask {
             Failure::Broken => Retry::Growing { at_least: None },
             Failure::Poisoned => Retry::Held,
         };
-        let asked_about = || parts.iter().filter_map(|(id, _)| Some((*id, self.feeds.get(id)?)));
-        let name_of = |feed: &Feed| Arc::clone(&feed.source.entry.name);
+        let all: Vec<FeedId> = parts.iter().map(|(id, _)| *id).collect();
         let of = match &error.blame {
             Blame::Sink => None,
             Blame::Streams(streams) => {
-                let is_one = |feed: &Feed| streams.iter().any(|name| **name == *name_of(feed));
-                let named: Vec<_> = asked_about().filter(|(_, feed)| is_one(feed)).collect();
-                Some(if named.is_empty() { asked_about().collect() } else { named })
+                // One that has gone meanwhile may be the one that is named: nobody else is blamed for it.
+                let is_named = |id: &FeedId| {
+                    let name = self.feeds.get(id).map(|feed| &feed.source.entry.name);
+                    name.is_none_or(|name| streams.iter().any(|other| **other == **name))
+                };
+                let named: Vec<FeedId> = all.iter().copied().filter(is_named).collect();
+                Some(if named.is_empty() { all.clone() } else { named })
             }
         };
-        for (_, feed) in of.clone().unwrap_or_else(|| asked_about().collect()) {
+        let present = |of: &[FeedId]| -> Vec<(FeedId, &Feed)> {
+            of.iter().filter_map(|id| Some((*id, self.feeds.get(id)?))).collect()
+        };
+        for (_, feed) in present(of.as_deref().unwrap_or(&all)) {
             feed.source.failing(Some(error.reason));
         }
-        self.log(of.as_deref(), error);
-        Input::Failed { retry, of: of.map(|of| of.into_iter().map(|(id, _)| id).collect()) }
+        self.log(of.as_deref().map(present).as_deref(), error);
+        Input::Failed { retry, of }
     }
 
     fn log(&self, of: Option<&[(FeedId, &Feed)]>, error: &SinkError) {
