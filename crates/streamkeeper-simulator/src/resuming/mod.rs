@@ -48,7 +48,7 @@ pub use self::{
     state::{Asked, StateView},
 };
 use crate::{
-    server::{StartError, listen},
+    server::{StartError, join, listen},
     truth::TruthRow,
 };
 
@@ -194,13 +194,7 @@ impl RunningResuming {
     }
 
     fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the simulator failed"),
-                Err(_) => tracing::error!("the simulator panicked"),
-            }
-        }
+        join(self.thread.take());
     }
 }
 

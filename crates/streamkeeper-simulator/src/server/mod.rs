@@ -241,13 +241,16 @@ impl RunningSimulator {
     }
 
     fn join(&mut self) {
-        if let Some(thread) = self.thread.take() {
-            match thread.join() {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => tracing::error!(%error, "the simulator failed"),
-                Err(_) => tracing::error!("the simulator panicked"),
-            }
-        }
+        join(self.thread.take());
+    }
+}
+
+/// Waits for a simulator's thread, and says how it failed, if it did.
+pub(crate) fn join(thread: Option<JoinHandle<io::Result<()>>>) {
+    match thread.map(JoinHandle::join) {
+        None | Some(Ok(Ok(()))) => {}
+        Some(Ok(Err(error))) => tracing::error!(%error, "the simulator failed"),
+        Some(Err(_)) => tracing::error!("the simulator panicked"),
     }
 }
 

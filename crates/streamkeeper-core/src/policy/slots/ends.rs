@@ -118,20 +118,13 @@ impl Slots {
                 effects.kill(slot.connection());
             }
         }
-        if reads && let Some(slot) = self.oldest(now) {
+        if let Some((at, id)) = self.replacement().filter(|_| reads)
+            && now >= at
+        {
             let until = Some(now + self.config.drain_limit);
-            self.slots
-                .iter_mut()
-                .filter(|one| one.id == slot)
-                .for_each(|one| one.end(until, effects));
+            let slots = self.slots.iter_mut().filter(|slot| slot.id == id);
+            slots.for_each(|slot| slot.end(until, effects));
         }
-    }
-
-    /// The slot whose connection is the first to be replaced for its age, if one is: one after the other, while
-    /// nobody comes or goes, so that the others read on.
-    fn oldest(&self, now: Instant) -> Option<SlotId> {
-        let due = self.replacement().filter(|(at, _)| now >= *at)?;
-        Some(due.1)
     }
 
     /// Kills the connection of one slot.

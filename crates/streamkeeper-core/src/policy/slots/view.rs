@@ -93,7 +93,8 @@ impl Slots {
         timed.chain(held).chain(replaced).min()
     }
 
-    /// When the next connection is replaced for its age, and whose, unless somebody comes or goes.
+    /// When the next connection is replaced for its age, and whose: one after the other, and none while somebody
+    /// comes or goes, so that the others read on.
     pub(super) fn replacement(&self) -> Option<(Instant, SlotId)> {
         let moves = |state| {
             matches!(state, SlotState::Connecting | SlotState::Draining { .. } | SlotState::Closing)
