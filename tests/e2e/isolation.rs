@@ -18,12 +18,8 @@ use super::support::{Service, Settings, wait_for};
 struct Stuck;
 
 impl Sink for Stuck {
-    fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(std::future::pending())
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-        Box::pin(async { Ok(()) })
     }
 }
 

@@ -25,6 +25,7 @@ use bytes::Bytes;
 ///     subject: Some("5fbd".into()),
 ///     sequence: 42,
 ///     replayed: false,
+///     redelivered: false,
 ///     content: Content::Json,
 ///     data: "{\"id\":\"7db3\"}".into(),
 /// };
@@ -59,6 +60,9 @@ pub struct Envelope {
     pub sequence: u64,
     /// Whether the event came from a replay rather than from the live stream.
     pub replayed: bool,
+    /// Whether a hand has it delivered again, out of the dead letters: it is older than what came before
+    /// it. Written (as `redelivered`) only if it is so.
+    pub redelivered: bool,
     /// What the record is (CloudEvents `datacontenttype`).
     pub content: Content,
     /// The record in UTF-8, byte for byte as the service sent it: one complete JSON text, or any text, as
@@ -115,6 +119,9 @@ impl Envelope {
         push_string(out, &format!("{:020}", self.sequence));
         out.extend_from_slice(br#","replayed":"#);
         out.extend_from_slice(if self.replayed { b"true" } else { b"false" });
+        if self.redelivered {
+            out.extend_from_slice(br#","redelivered":true"#);
+        }
         out.extend_from_slice(br#","data":"#);
         self.to_raw_json(out);
         out.push(b'}');
@@ -169,6 +176,7 @@ mod tests {
             subject: None,
             sequence: u64::MAX,
             replayed: true,
+            redelivered: false,
             content: Content::Json,
             data: Bytes::from_static(data.as_bytes()),
         }

@@ -6,7 +6,7 @@
 //! depends on no more than this crate. Read [`Sink`] and [`Envelope`] first.
 //!
 //! Invariants, which [`testkit`] checks for any sink:
-//! - a sink is given one batch at a time, in each stream's order, and keeps it;
+//! - a sink is given each stream's events in their order, one batch of it at a time, and keeps it;
 //! - `Ok` means that the sink has the whole batch, as durably as it promises;
 //! - after an error the same events are given again: at least once, never less. [`SinkError`] says what
 //!   helps, and whom it blames: who is not blamed is not delayed;
@@ -19,6 +19,10 @@
 mod envelope;
 mod error;
 mod factory;
+mod parts;
+mod place;
+mod recall;
+mod secret;
 mod sink;
 mod table;
 pub mod testkit;
@@ -27,5 +31,9 @@ pub use envelope::{Content, Envelope};
 pub use error::{Blame, Failure, SinkError};
 pub use factory::{SinkConfigError, SinkFactory};
 pub use futures_util::future::BoxFuture;
-pub use sink::{Judged, OwnPlace, Resume, Shape, Sink};
+pub use parts::parts;
+pub use place::{Judged, OwnPlace, Resume};
+pub use recall::{Recall, Recalled};
+pub use secret::{Secret, SecretKeys};
+pub use sink::{Shape, Sink};
 pub use table::{SinkTable, unknown_key};

@@ -5,37 +5,60 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde::{Deserialize, Serialize};
 
-use crate::{Envelope, SinkError};
+use crate::{Envelope, OwnPlace, Recall, Recalled, Resume, SinkError};
 
-/// A place where events go. At least once, in order, one batch at a time.
+/// A place where events go. At least once, in each stream's order.
 ///
 /// Sinks run on a tokio runtime (multi-threaded) of their own; blocking work belongs
-/// into `tokio::task::spawn_blocking`.
+/// into `tokio::task::spawn_blocking`. A sink is shared: it may be asked whether it can be reached while a
+/// delivery is under way, and gets more than one batch at a time only if it [wants that](Shape::in_flight).
 ///
 /// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+///
 /// use streamkeeper_sink::{BoxFuture, Envelope, Sink, SinkError};
 ///
-/// struct Count(usize);
+/// #[derive(Default)]
+/// struct Count(AtomicUsize);
 ///
 /// impl Sink for Count {
 ///     fn deliver<'a>(
-///         &'a mut self,
+///         &'a self,
 ///         batch: &'a [Envelope],
 ///     ) -> BoxFuture<'a, Result<(), SinkError>> {
 ///         Box::pin(async move {
-///             self.0 += batch.len();
+///             self.0.fetch_add(batch.len(), Ordering::Relaxed);
 ///             Ok(())
 ///         })
 ///     }
-///
-///     fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-///         Box::pin(async { Ok(()) })
-///     }
 /// }
 /// ```
-pub trait Sink: Send {
+pub trait Sink: Send + Sync {
+    /// How the sink wants its deliveries; asked once, before the first.
+    fn shape(&self) -> Shape {
+        Shape::default()
+    }
+
+    /// The sink's own places when it was made, by stream. Asked before a ledger is opened, so that a ledger
+    /// that has lost what the sink has is found damaged. The default knows of none; what is kept on
+    /// a server is found out in [`resume`](Self::resume).
+    fn places(&self) -> Vec<(String, OwnPlace)> {
+        Vec::new()
+    }
+
+    /// Connects, and checks or makes what it needs there: asked before anything else of it that waits for a
+    /// server, and again until it succeeds. A sink connects again by itself when it has lost its connection
+    /// later. The default has nothing to do.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be used now. What a hand has to mend is [`SinkError::refused`], with
+    /// [the words](SinkError::with_detail) that say what to run.
+    fn open(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Says where the ledger is in a stream: once for each stream, before its first delivery
     /// after a start. A sink of several streams is told of all of them before the first delivery.
     ///
@@ -48,7 +71,7 @@ pub trait Sink: Send {
     ///
     /// When the sink cannot find its place now: it is asked again, and nothing of the stream is
     /// delivered before. Nothing of any other stream, either, unless the error blames this one.
-    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn resume<'a>(&'a self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         let _ = resume;
         Box::pin(async { Ok(()) })
     }
@@ -57,31 +80,51 @@ pub trait Sink: Send {
     /// [takes that](Shape::several). `Ok` means that the sink has all of it, as durably as it
     /// promises: the events will not be given again. An empty batch is `Ok`.
     ///
+    /// An event that is [given again by a hand](Envelope::redelivered), out of the dead letters, is older
+    /// than the sink's place: it is delivered all the same, always in a batch of its own.
+    ///
     /// # Errors
     ///
     /// After an error, or if the future is dropped before its end (it is after the sink's
     /// [time limit](Shape::time_limit)), any part of the batch may have arrived; the caller gives the
-    /// events again, from each stream's first one on, in a batch that may be cut differently.
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>>;
+    /// events again, from each stream's first one on that the error does not say [is
+    /// there](SinkError::with_done), in a batch that may be cut differently.
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>>;
 
-    /// How the sink wants its deliveries; asked once, before the first.
-    fn shape(&self) -> Shape {
-        Shape::default()
+    /// Asks the server whether deliveries would be taken now; writes nothing. In words, what it found, or
+    /// `None` if there is no server to ask. Must not wait for a delivery that is under way.
+    ///
+    /// # Errors
+    ///
+    /// Why they would not be taken.
+    fn probe(&self) -> BoxFuture<'_, Result<Option<String>, SinkError>> {
+        Box::pin(async { Ok(None) })
     }
 
-    /// The sink's own places when it was made, by stream. Asked before a ledger is opened, so that a ledger
-    /// that has lost what the sink has is found damaged. The default knows of none.
-    fn places(&self) -> Vec<(String, OwnPlace)> {
-        Vec::new()
+    /// Which events it has of a stream, in any order, one by one to `take`; false if it cannot be asked.
+    /// For reconciliation, and for another host that takes over.
+    ///
+    /// # Errors
+    ///
+    /// When not all could be read; what was told to `take` is there all the same.
+    fn recall<'a>(
+        &'a self,
+        recall: Recall<'a>,
+        take: &'a mut (dyn FnMut(Recalled) + Send),
+    ) -> BoxFuture<'a, Result<bool, SinkError>> {
+        let _ = (recall, take);
+        Box::pin(async { Ok(false) })
     }
 
-    /// Ends the sink in order: flushes what it holds and lets go of its resources.
-    /// Everything that was answered with `Ok` is already safe before.
+    /// Ends the sink in order: flushes what it holds and lets go of its resources. Nothing is asked of it
+    /// afterwards. Everything that was answered with `Ok` is already safe before.
     ///
     /// # Errors
     ///
     /// When the end was not in order; there is nothing left to retry.
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>>;
+    fn close(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// How a sink wants its deliveries.
@@ -94,6 +137,9 @@ pub struct Shape {
     /// A batch may carry several streams. Then what a batch costs is paid once, however many streams
     /// have something new.
     pub several: bool,
+    /// So many batches may be under way at once, at least one. A stream is in one of them at a time, so
+    /// that its order is kept.
+    pub in_flight: usize,
     /// After a delivery that carried all there was, the next begins so long after it began, and not
     /// sooner: events that trickle in share one. The first after a quiet time goes at once.
     pub linger: Duration,
@@ -108,85 +154,9 @@ impl Default for Shape {
             events_max: 1_000,
             bytes_max: 4 << 20,
             several: false,
+            in_flight: 1,
             linger: Duration::ZERO,
             time_limit: Some(Duration::from_secs(60)),
         }
-    }
-}
-
-/// Where the ledger is in one stream, as [`Sink::resume`] is told.
-///
-/// The ledger's cursor follows the sink's `Ok` and may be behind it after a crash, never ahead. So a
-/// sink's own place tells what is given again and is there already, if it is of this very ledger. A
-/// place of another means other events, however well its number would fit:
-///
-/// ```
-/// use streamkeeper_sink::{OwnPlace, Resume};
-///
-/// let resume = Resume { source: "acme", ledger: "5f0e", next: 7, end: 10 };
-/// let own = |ledger: &str, next| OwnPlace { ledger: Some(ledger.to_owned()), next };
-/// assert_eq!(resume.place(Some(&own("5f0e", 9))), 9); // 7 and 8 will be given, and are there already
-/// assert_eq!(resume.place(Some(&own("5f0e", 3))), 7); // put back from a copy that is older
-/// assert_eq!(resume.place(Some(&own("c33d", 9))), 7); // of a ledger that was replaced by this one
-/// assert_eq!(resume.place(None), 7);
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Resume<'a> {
-    /// The name of the stream ([`Envelope::source`]).
-    pub source: &'a str,
-    /// The identity of its ledger: never that of another.
-    pub ledger: &'a str,
-    /// The first sequence number that this sink has not acknowledged, as far as the ledger
-    /// knows: deliveries begin here.
-    pub next: u64,
-    /// The sequence number after the newest event in the outbox; not below `next`.
-    pub end: u64,
-}
-
-/// A sink's own place in a stream, which it keeps beside what it delivers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct OwnPlace {
-    /// The identity of the ledger whose sequence number this is. `None` if that is not known: it was
-    /// written before there were identities, or nobody has said it yet. Then the number alone is judged.
-    pub ledger: Option<String>,
-    /// The first sequence number that the sink does *not* have.
-    pub next: u64,
-}
-
-/// What a place is worth that a sink has kept: see [`Resume::judge`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Judged {
-    /// What is given before it is there already.
-    Fits,
-    /// The ledger is ahead of it: what lies between was acknowledged, and is not given again.
-    Behind,
-    /// It is beyond the ledger's end, so its numbers mean other events: the ledger was put back from a
-    /// copy, or replaced by another where the place does not name it.
-    Ahead,
-    /// It is of another ledger.
-    Foreign,
-}
-
-impl Resume<'_> {
-    /// What a place of one's own is worth.
-    #[must_use]
-    pub fn judge(&self, own: &OwnPlace) -> Judged {
-        if own.ledger.as_deref().is_some_and(|ledger| ledger != self.ledger) {
-            Judged::Foreign
-        } else if own.next < self.next {
-            Judged::Behind
-        } else if own.next > self.end {
-            Judged::Ahead
-        } else {
-            Judged::Fits
-        }
-    }
-
-    /// The first sequence number to take, for a sink with this place of its own: that of the place if
-    /// it fits, `next` otherwise. Whatever it was, the place is of [`Resume::ledger`] from here on.
-    #[must_use]
-    pub fn place(&self, own: Option<&OwnPlace>) -> u64 {
-        own.filter(|own| self.judge(own) == Judged::Fits).map_or(self.next, |own| own.next)
     }
 }

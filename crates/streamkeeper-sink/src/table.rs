@@ -5,11 +5,13 @@
 //! messages quote the value, so they are never passed on; `Debug` shows keys only.
 
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use crate::SinkConfigError;
+use crate::secret::{self, SecretKeys};
+use crate::{Secret, SinkConfigError};
 
 /// The keys of one `[[sink]]` table, without `name`, `type` and `streams`, which belong
 /// to the library.
@@ -65,6 +67,85 @@ impl SinkTable {
     ) -> Result<T, SinkConfigError> {
         self.take(key, expected)?
             .ok_or_else(|| SinkConfigError::new(key, format!("is missing: give {expected}")))
+    }
+
+    /// Takes a secret out of the table: given under exactly one of its keys, or not at all.
+    ///
+    /// # Errors
+    ///
+    /// If it is given twice, a file cannot be read, a variable is not set, or it is empty.
+    pub fn take_secret(&mut self, keys: SecretKeys) -> Result<Option<Secret>, SinkConfigError> {
+        let [plain, ..] = keys.keys;
+        let mut secrets = self.take_secrets(keys)?;
+        if secrets.len() > 1 {
+            return Err(SinkConfigError::new(plain, "must be one, and no list"));
+        }
+        Ok(secrets.pop())
+    }
+
+    /// Takes secrets out of the table, given as one or as a list of them under exactly one of the keys.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_secret`](Self::take_secret).
+    pub fn take_secrets(&mut self, keys: SecretKeys) -> Result<Vec<Secret>, SinkConfigError> {
+        let [plain, file, env] = keys.keys;
+        let given: Vec<_> =
+            keys.keys.into_iter().filter(|key| self.values.contains_key(*key)).collect();
+        if let [first, .., last] = given.as_slice() {
+            let message = format!(
+                "stands beside `{first}`: give exactly one of `{plain}`, `{file}` and `{env}`"
+            );
+            return Err(SinkConfigError::new(*last, message));
+        }
+        let read_file = |file: &str| {
+            secret::from_file(Path::new(file), std::env::var_os("CREDENTIALS_DIRECTORY"))
+        };
+        let mut secrets = self.secrets_at(plain, "a text", secret::bare)?;
+        secrets.extend(self.secrets_at(file, "the path of a file", read_file)?);
+        let read_variable = |name: &str| secret::from_variable(std::env::var_os(name));
+        secrets.extend(self.secrets_at(env, "the name of a variable", read_variable)?);
+        Ok(secrets)
+    }
+
+    /// Takes a secret that has to be there.
+    ///
+    /// # Errors
+    ///
+    /// As [`take_secret`](Self::take_secret), and if there is none.
+    pub fn require_secret(&mut self, keys: SecretKeys) -> Result<Secret, SinkConfigError> {
+        let [plain, ..] = keys.keys;
+        self.take_secret(keys)?.ok_or_else(|| SinkConfigError::new(plain, keys.missing()))
+    }
+
+    fn secrets_at(
+        &mut self,
+        key: &'static str,
+        expected: &str,
+        read: impl Fn(&str) -> Result<Secret, String>,
+    ) -> Result<Vec<Secret>, SinkConfigError> {
+        let given = match self.take::<Value>(key, expected)? {
+            None => return Ok(Vec::new()),
+            Some(Value::Array(given)) => given,
+            Some(one) => vec![one],
+        };
+        let read = |given: Value| match given.as_str() {
+            Some(text) if !text.is_empty() => read(text),
+            _ => Err(format!("must be {expected}")),
+        };
+        let read = given.into_iter().map(read).collect::<Result<_, _>>();
+        read.map_err(|message| SinkConfigError::new(key, message))
+    }
+
+    /// Takes the path of a file that is no secret, such as a certificate: as a secret's file is found, in
+    /// `$CREDENTIALS_DIRECTORY` first if it is relative.
+    ///
+    /// # Errors
+    ///
+    /// If the value is not a path.
+    pub fn take_file(&mut self, key: &'static str) -> Result<Option<PathBuf>, SinkConfigError> {
+        let path = self.take::<PathBuf>(key, "the path of a file")?;
+        Ok(path.map(|file| secret::locate(&file, std::env::var_os("CREDENTIALS_DIRECTORY"))))
     }
 
     /// Ends the reading.

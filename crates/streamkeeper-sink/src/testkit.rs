@@ -7,9 +7,13 @@
 //! The records of the kit are awkward on purpose: numbers that a JSON library would
 //! rewrite, keys out of order, text outside of ASCII. Who re-serializes a record fails.
 
-use bytes::Bytes;
+use std::pin::pin;
+use std::sync::Arc;
 
-use crate::{Content, Envelope, Failure, Resume, Sink};
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use crate::{Blame, Content, Envelope, Failure, Resume, Sink};
 
 /// Where the sink under test delivers to.
 pub trait Destination {
@@ -26,6 +30,12 @@ pub trait Destination {
     /// Whether events given again after an error may arrive twice. A sink whose writes
     /// are all-or-nothing, or which is idempotent, says no.
     fn may_repeat(&self) -> bool;
+
+    /// An event like `event` that the destination refuses whenever it is given; `None` if it refuses none.
+    fn poisoned(&mut self, event: Envelope) -> Option<Envelope> {
+        drop(event);
+        None
+    }
 
     /// Whether the sink keeps its own place in each stream, so that what is given again after
     /// a crash arrives once (see [`Sink::resume`]).
@@ -44,16 +54,19 @@ pub async fn check<D: Destination>(mut fresh: impl FnMut() -> D) {
     takes_everything_of_another_ledger(&mut fresh()).await;
     takes_everything_of_a_copy(&mut fresh()).await;
     takes_several_streams_at_once(&mut fresh()).await;
+    survives_a_dropped_delivery(&mut fresh()).await;
+    takes_again_what_a_hand_sends_again(&mut fresh()).await;
+    blames_a_poisoned_event(&mut fresh()).await;
 }
 
 /// Every record arrives once, unchanged and in order, whatever the size of the batches.
 pub async fn keeps_order(destination: &mut impl Destination) {
     let events = envelopes(0..100);
-    let mut sink = destination.open();
+    let sink = open(destination).await;
     let (mut rest, mut size) = (events.as_slice(), 1);
     while !rest.is_empty() {
         let (batch, after) = rest.split_at(size.min(rest.len()));
-        deliver(&mut *sink, batch).await;
+        deliver(&*sink, batch).await;
         (rest, size) = (after, size * 3);
     }
     assert_same(&destination.received(), &events, "order");
@@ -62,10 +75,10 @@ pub async fn keeps_order(destination: &mut impl Destination) {
 /// An empty batch is accepted and leaves no trace.
 pub async fn accepts_an_empty_batch(destination: &mut impl Destination) {
     let events = envelopes(0..1);
-    let mut sink = destination.open();
-    deliver(&mut *sink, &[]).await;
-    deliver(&mut *sink, &events).await;
-    deliver(&mut *sink, &[]).await;
+    let sink = open(destination).await;
+    deliver(&*sink, &[]).await;
+    deliver(&*sink, &events).await;
+    deliver(&*sink, &[]).await;
     assert_same(&destination.received(), &events, "an empty batch");
 }
 
@@ -73,17 +86,20 @@ pub async fn accepts_an_empty_batch(destination: &mut impl Destination) {
 /// it is touched, and only a sink that may repeat repeats.
 pub async fn delivers_again_after_an_error(destination: &mut impl Destination) {
     let (before, batch, after) = (envelopes(0..3), envelopes(3..9), envelopes(9..12));
-    let mut sink = destination.open();
-    deliver(&mut *sink, &before).await;
+    let sink = open(destination).await;
+    deliver(&*sink, &before).await;
     if !destination.fail_next() {
         return;
     }
     match sink.deliver(&batch).await {
         Ok(()) => panic!("the delivery was made to fail and did not"),
-        Err(error) => assert_ne!(error.failure, Failure::Poisoned, "does not pass: {error}"),
+        Err(error) => assert!(
+            matches!(error.failure, Failure::Busy { .. } | Failure::Broken),
+            "does not pass: {error}"
+        ),
     }
-    deliver(&mut *sink, &batch).await;
-    deliver(&mut *sink, &after).await;
+    deliver(&*sink, &batch).await;
+    deliver(&*sink, &after).await;
 
     let mut received = destination.received();
     if destination.may_repeat() {
@@ -97,8 +113,8 @@ pub async fn delivers_again_after_an_error(destination: &mut impl Destination) {
 pub async fn appends_after_close(destination: &mut impl Destination) {
     let (first, second) = (envelopes(0..5), envelopes(5..10));
     for events in [&first, &second] {
-        let mut sink = destination.open();
-        deliver(&mut *sink, events).await;
+        let sink = open(destination).await;
+        deliver(&*sink, events).await;
         if let Err(error) = sink.close().await {
             panic!("close failed: {error}");
         }
@@ -113,10 +129,10 @@ pub async fn resumes_after_a_crash(destination: &mut impl Destination) {
     let given =
         |numbers: std::ops::Range<u64>| sources.map(|source| envelopes_of(source, numbers.clone()));
     for (numbers, next) in [(1..6, 1), (3..9, 3), (9..9, 9), (9..12, 9)] {
-        let mut sink = destination.open();
+        let sink = open(destination).await;
         for (source, batch) in sources.iter().zip(given(numbers.clone())) {
-            resume(&mut *sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
-            deliver(&mut *sink, &batch).await;
+            resume(&*sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
+            deliver(&*sink, &batch).await;
         }
         // No `close`: this is the crash.
     }
@@ -141,9 +157,9 @@ pub async fn takes_everything_of_another_ledger(destination: &mut impl Destinati
     let ledgers = [("first", 100, 105), ("second", 1, 4), ("third", 2, 50), ("fourth", 3, 8)];
     let given = numbers.map(envelopes);
     for (events, (ledger, next, end)) in given.iter().zip(ledgers) {
-        let mut sink = destination.open();
-        resume(&mut *sink, Resume { source: "testkit", ledger, next, end }).await;
-        deliver(&mut *sink, events).await;
+        let sink = open(destination).await;
+        resume(&*sink, Resume { source: "testkit", ledger, next, end }).await;
+        deliver(&*sink, events).await;
     }
     assert_same(&destination.received(), &given.concat(), "another ledger");
 }
@@ -152,9 +168,9 @@ pub async fn takes_everything_of_another_ledger(destination: &mut impl Destinati
 pub async fn takes_everything_of_a_copy(destination: &mut impl Destination) {
     let (before, after) = (envelopes(1..9), envelopes(4..7));
     for (events, next, end) in [(&before, 1, 9), (&after, 4, 7)] {
-        let mut sink = destination.open();
-        resume(&mut *sink, Resume { source: "testkit", ledger: "first", next, end }).await;
-        deliver(&mut *sink, events).await;
+        let sink = open(destination).await;
+        resume(&*sink, Resume { source: "testkit", ledger: "first", next, end }).await;
+        deliver(&*sink, events).await;
     }
     assert_same(&destination.received(), &[before, after].concat(), "a copy");
 }
@@ -166,17 +182,99 @@ pub async fn takes_several_streams_at_once(destination: &mut impl Destination) {
         [envelopes_of("testkit", numbers.clone()), envelopes_of("other", numbers)].concat()
     };
     for (numbers, next) in [(1..4, 1), (3..7, if destination.remembers() { 3 } else { 4 })] {
-        let mut sink = destination.open();
+        let sink = open(destination).await;
         if !sink.shape().several {
             return;
         }
         for source in ["testkit", "other"] {
-            resume(&mut *sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
+            resume(&*sink, Resume { source, ledger: "first", next, end: numbers.end }).await;
         }
-        deliver(&mut *sink, &of(numbers.start.max(next)..numbers.end)).await;
+        deliver(&*sink, &of(numbers.start.max(next)..numbers.end)).await;
         // No `close`: this is the crash.
     }
     assert_same(&destination.received(), &[of(1..4), of(4..7)].concat(), "several streams");
+}
+
+/// A delivery that is given up in its middle, as at its time limit, leaves a sink that takes the same again.
+pub async fn survives_a_dropped_delivery(destination: &mut impl Destination) {
+    let (batch, after) = (envelopes(1..6), envelopes(6..8));
+    let sink = open(destination).await;
+    resume(&*sink, Resume { source: "testkit", ledger: "first", next: 1, end: 8 }).await;
+    {
+        // As far as it comes at once.
+        let mut dropped = pin!(sink.deliver(&batch));
+        if let Some(Err(error)) = (&mut dropped).now_or_never() {
+            panic!("delivery failed: {error}");
+        }
+    }
+    until_free(&*sink, &batch).await;
+    deliver(&*sink, &after).await;
+    let mut received = destination.received();
+    if destination.may_repeat() {
+        let mut seen = std::collections::HashSet::new();
+        received.retain(|record| seen.insert(record.clone()));
+    } else {
+        received.dedup();
+    }
+    assert_same(&received, &[batch, after].concat(), "a dropped delivery");
+}
+
+/// What comes out of the dead letters is older than the sink's place, and arrives all the same.
+pub async fn takes_again_what_a_hand_sends_again(destination: &mut impl Destination) {
+    let events = envelopes(1..5);
+    let [first, letter, rest @ ..] = events.as_slice() else { return };
+    let sink = open(destination).await;
+    resume(&*sink, Resume { source: "testkit", ledger: "first", next: 1, end: 5 }).await;
+    deliver(&*sink, std::slice::from_ref(first)).await;
+    deliver(&*sink, rest).await;
+    deliver(&*sink, &[Envelope { redelivered: true, ..letter.clone() }]).await;
+    let expected = [std::slice::from_ref(first), rest, std::slice::from_ref(letter)].concat();
+    assert_same(&destination.received(), &expected, "what is sent again");
+}
+
+/// An event that the destination refuses is called poisoned, and whatever else was given with it arrives
+/// when it is given without it.
+pub async fn blames_a_poisoned_event(destination: &mut impl Destination) {
+    let mut events = envelopes(1..6);
+    let Some(poisoned) = events.get(2).cloned().and_then(|event| destination.poisoned(event))
+    else {
+        return;
+    };
+    let sink = open(destination).await;
+    resume(&*sink, Resume { source: "testkit", ledger: "first", next: 1, end: 6 }).await;
+    let mut batch = events.clone();
+    batch.splice(2..3, [poisoned.clone()]);
+    let done = match sink.deliver(&batch).await {
+        Ok(()) => panic!("a poisoned event was taken"),
+        Err(error) => {
+            assert_eq!(error.failure, Failure::Poisoned, "{error}");
+            if let Blame::Events(blamed) = &error.blame {
+                assert_eq!(*blamed, [(poisoned.source.to_string(), poisoned.sequence)]);
+            }
+            error.done.iter().map(|(_, events)| *events).sum::<usize>()
+        }
+    };
+    assert!(done <= 2, "an event behind the poisoned one cannot be done");
+    match sink.deliver(&[poisoned]).await {
+        Ok(()) => panic!("a poisoned event was taken alone"),
+        Err(error) => assert_eq!(error.failure, Failure::Poisoned, "{error}"),
+    }
+    events.remove(2);
+    for event in events.get(done..).unwrap_or_default() {
+        deliver(&*sink, std::slice::from_ref(event)).await;
+    }
+    assert_same(&destination.received(), &events, "what was given with a poisoned event");
+}
+
+/// Delivers to a sink that may have to end first what a dropped delivery began.
+async fn until_free(sink: &dyn Sink, batch: &[Envelope]) {
+    loop {
+        match sink.deliver(batch).await {
+            Ok(()) => return,
+            Err(error) if matches!(error.failure, Failure::Busy { .. }) => std::thread::yield_now(),
+            Err(error) => panic!("delivery failed: {error}"),
+        }
+    }
 }
 
 /// Envelopes with distinct, awkward records; `numbers` are their sequence numbers.
@@ -186,16 +284,17 @@ pub fn envelopes(numbers: std::ops::Range<u64>) -> Vec<Envelope> {
 
 /// The same of a stream that is called `source`; two streams have no record in common.
 pub fn envelopes_of(source: &str, numbers: std::ops::Range<u64>) -> Vec<Envelope> {
-    let name: std::sync::Arc<str> = source.into();
+    let name: Arc<str> = source.into();
     numbers
         .map(|number| Envelope {
             id: format!("record-{number}/version"),
-            source: std::sync::Arc::clone(&name),
+            source: Arc::clone(&name),
             kind: "inform.data".into(),
             time_us: i64::try_from(number).ok().map(|us| us * 1_000),
             subject: Some(format!("user {}", number % 3)),
             sequence: number,
             replayed: number % 2 == 0,
+            redelivered: false,
             content: Content::Json,
             data: Bytes::from(format!(
                 r#"{{ "z":{number}, "s":"{source}","a":1.00,"big":123456789012345678901234567890.5e-3, "t":"é\u00e9\\ \"☂" }}"#
@@ -204,13 +303,21 @@ pub fn envelopes_of(source: &str, numbers: std::ops::Range<u64>) -> Vec<Envelope
         .collect()
 }
 
-async fn resume(sink: &mut dyn Sink, resume: Resume<'_>) {
+async fn open(destination: &mut impl Destination) -> Box<dyn Sink> {
+    let sink = destination.open();
+    if let Err(error) = sink.open().await {
+        panic!("opening failed: {error}");
+    }
+    sink
+}
+
+async fn resume(sink: &dyn Sink, resume: Resume<'_>) {
     if let Err(error) = sink.resume(resume).await {
         panic!("resuming failed: {error}");
     }
 }
 
-async fn deliver(sink: &mut dyn Sink, batch: &[Envelope]) {
+async fn deliver(sink: &dyn Sink, batch: &[Envelope]) {
     if let Err(error) = sink.deliver(batch).await {
         panic!("delivery failed: {error}");
     }

@@ -15,15 +15,11 @@ use tokio::sync::mpsc::{Sender, channel};
 struct Counting(Sender<usize>);
 
 impl Sink for Counting {
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             // An error leaves the batch in the outbox: it comes again.
             self.0.send(batch.len()).await.map_err(|_| SinkError::broken("nobody_listens"))
         })
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-        Box::pin(async { Ok(()) })
     }
 }
 

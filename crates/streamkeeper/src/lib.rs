@@ -45,13 +45,13 @@ pub use api::condition::{SlotCondition, StreamCondition};
 pub use api::replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use base::clock::clock_doubt;
-pub use base::secret::Secret;
 pub use delivery::{BuildError, Deliveries, Delivery};
 pub use keeper::{Builder, Streamkeeper};
 pub use requests::{ControlRequest, ReloadError, ReloadReport, StartError, StopReport};
 pub use store::ledgers;
 pub use stream::StreamError;
 pub use streamkeeper_ledger::LedgerError;
+pub use streamkeeper_sink::Secret;
 pub use streamkeeper_sink::{
     Blame, BoxFuture, Envelope, Failure, Resume, Shape, Sink, SinkError, SinkFactory,
 };

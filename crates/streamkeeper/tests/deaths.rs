@@ -12,15 +12,11 @@ use streamkeeper_sink::{BoxFuture, Envelope, Resume, Sink, SinkError};
 struct Doomed;
 
 impl Sink for Doomed {
-    fn resume<'a>(&'a mut self, _: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn resume<'a>(&'a self, _: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         panic!("on purpose")
     }
 
-    fn deliver<'a>(&'a mut self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, _: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async { Ok(()) })
     }
 }

@@ -25,6 +25,8 @@ pub(super) struct Lines {
 struct Line {
     source: Arc<str>,
     sequence: u64,
+    /// It is out of the dead letters, and so behind the place: it is written, and moves none.
+    redelivered: bool,
     /// Where the line ends in the bytes.
     end: usize,
 }
@@ -37,7 +39,8 @@ impl Lines {
         for envelope in batch {
             format.encode(envelope, &mut self.bytes);
             let source = Arc::clone(&envelope.source);
-            self.lines.push(Line { source, sequence: envelope.sequence, end: self.bytes.len() });
+            let Envelope { sequence, redelivered, .. } = *envelope;
+            self.lines.push(Line { source, sequence, redelivered, end: self.bytes.len() });
         }
     }
 
@@ -45,9 +48,10 @@ impl Lines {
         self.lines.is_empty()
     }
 
-    /// The stream and the sequence number of each line.
+    /// The stream and the sequence number of each line that is given for the first time.
     pub(super) fn events(&self) -> impl Iterator<Item = (&str, u64)> {
-        self.lines.iter().map(|line| (&*line.source, line.sequence))
+        let given = self.lines.iter().filter(|line| !line.redelivered);
+        given.map(|line| (&*line.source, line.sequence))
     }
 
     /// The lines of events that are not in the file yet, how many others there are, and the
@@ -57,7 +61,9 @@ impl Lines {
         for line in &self.lines {
             let (source, next) = (&*line.source, line.sequence + 1);
             let known = changed.get(source).or_else(|| places.get(source));
-            if known.is_none_or(|place| line.sequence >= place.next) {
+            if line.redelivered {
+                missing.push(start..line.end);
+            } else if known.is_none_or(|place| line.sequence >= place.next) {
                 missing.push(start..line.end);
                 if let Some(place) = changed.get_mut(source) {
                     place.next = next;

@@ -31,11 +31,11 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn resume<'a>(&'a self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         self.0.resume(resume)
     }
 
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         self.0.deliver(batch)
     }
 
@@ -47,8 +47,8 @@ impl Sink for FileSink {
         self.0.places()
     }
 
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-        Box::new(self.0).close()
+    fn close(&self) -> BoxFuture<'_, Result<(), SinkError>> {
+        self.0.close()
     }
 }
 
@@ -58,13 +58,14 @@ pub(super) struct Appender<S> {
     format: Format,
     /// Shared with the thread that writes, which outlives a dropped `deliver`.
     log: Arc<Mutex<Log<S>>>,
-    lines: Lines,
+    /// Between two deliveries: room that is used again.
+    lines: Mutex<Lines>,
 }
 
 impl<S: Storage> Appender<S> {
     pub(super) fn open(name: &str, config: FileConfig) -> io::Result<Self> {
         let log = Log::open(name.to_owned(), config.path)?;
-        Ok(Self { format: config.format, log: Arc::new(Mutex::new(log)), lines: Lines::default() })
+        Ok(Self { format: config.format, log: Arc::new(Mutex::new(log)), lines: Mutex::default() })
     }
 
     /// Whether no dropped `deliver` has left a thread behind that still writes. A second one would only
@@ -87,7 +88,7 @@ impl<S: Storage> Sink for Appender<S> {
         lock(&self.log).places()
     }
 
-    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn resume<'a>(&'a self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             self.is_free()?;
             let log = Arc::clone(&self.log);
@@ -100,10 +101,10 @@ impl<S: Storage> Sink for Appender<S> {
         })
     }
 
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
             self.is_free()?;
-            let mut lines = mem::take(&mut self.lines);
+            let mut lines = mem::take(&mut *lock(&self.lines));
             lines.fill(self.format, batch);
             let log = Arc::clone(&self.log);
             let append = move || {
@@ -111,14 +112,15 @@ impl<S: Storage> Sink for Appender<S> {
                 (lines, appended)
             };
             let (lines, appended) = blocking(append).await?;
-            self.lines = lines;
+            *lock(&self.lines) = lines;
             appended.map_err(|error| SinkError::broken(reason(&error)).with_source(error))
         })
     }
 
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+    fn close(&self) -> BoxFuture<'_, Result<(), SinkError>> {
         // Waits for a write that a dropped `deliver` left behind.
-        Box::pin(blocking(move || drop(lock(&self.log))))
+        let log = Arc::clone(&self.log);
+        Box::pin(blocking(move || drop(lock(&log))))
     }
 }
 
@@ -133,8 +135,8 @@ async fn blocking<T: Send + 'static>(
         .map_err(|error| SinkError::broken("interrupted").with_source(error))
 }
 
-fn lock<S>(log: &Mutex<Log<S>>) -> MutexGuard<'_, Log<S>> {
-    log.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn reason(error: &io::Error) -> &'static str {

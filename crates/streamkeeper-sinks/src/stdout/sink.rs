@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use streamkeeper_sink::{BoxFuture, Envelope, Shape, Sink, SinkError};
 
@@ -17,7 +17,8 @@ pub struct StdoutSink {
     config: StdoutConfig,
     /// Shared with the thread that writes, which outlives a dropped `deliver`.
     lines: Arc<Mutex<Lines<File>>>,
-    buffer: Vec<u8>,
+    /// Between two deliveries: room that is used again.
+    buffer: Mutex<Vec<u8>>,
 }
 
 impl StdoutSink {
@@ -28,7 +29,11 @@ impl StdoutSink {
     /// If the process has no standard output.
     pub fn open(config: StdoutConfig) -> io::Result<Self> {
         let output = File::from(io::stdout().as_fd().try_clone_to_owned()?);
-        Ok(Self { config, lines: Arc::new(Mutex::new(Lines::new(output))), buffer: Vec::new() })
+        Ok(Self {
+            config,
+            lines: Arc::new(Mutex::new(Lines::new(output))),
+            buffer: Mutex::default(),
+        })
     }
 }
 
@@ -38,32 +43,32 @@ impl Sink for StdoutSink {
         Shape { several: true, time_limit: None, ..Shape::default() }
     }
 
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
         Box::pin(async move {
-            let mut buffer = mem::take(&mut self.buffer);
+            let mut buffer = mem::take(&mut *lock(&self.buffer));
             buffer.clear();
             batch.iter().for_each(|envelope| self.config.format.encode(envelope, &mut buffer));
             let lines = Arc::clone(&self.lines);
             let write = move || {
                 // Keeps other users of standard output in this process out of our lines.
                 let _whole_batch = io::stdout().lock();
-                let written = lines.lock().unwrap_or_else(PoisonError::into_inner).write(&buffer);
+                let written = lock(&lines).write(&buffer);
                 (buffer, written)
             };
             let (buffer, written) = tokio::task::spawn_blocking(write)
                 .await
                 .map_err(|error| SinkError::broken("interrupted").with_source(error))?;
-            self.buffer = buffer;
+            *lock(&self.buffer) = buffer;
             written.map_err(|error| match error.kind() {
                 ErrorKind::BrokenPipe => SinkError::broken("broken_pipe").with_source(error),
                 _ => SinkError::broken("write_failed").with_source(error),
             })
         })
     }
+}
 
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
-        Box::pin(async { Ok(()) })
-    }
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whole lines to an output that cannot take anything back.

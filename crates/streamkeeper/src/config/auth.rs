@@ -3,8 +3,8 @@
 use super::reader::Reader;
 use super::secret::{self, Forms, Surroundings};
 use super::values::{Given, text};
-use crate::base::secret::Secret;
 use crate::transport::Auth;
+use streamkeeper_sink::Secret;
 
 /// The forms, by the key that begins each.
 const FORMS: [&str; 5] = ["bearer", "basic", "header", "query", "cookie"];

@@ -21,8 +21,8 @@ use super::{
     Dialect, LogFormat, ResumeStrategy, Row, ServiceConfig, SinkConfig, SseTable, Strategy,
     StreamConfig, auth,
 };
-use crate::base::secret::Secret;
 use crate::transport::Proxy;
+use streamkeeper_sink::Secret;
 
 pub(super) fn service(
     layer: &Layer,

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use jiff::civil::Date;
 
 use crate::base::clock::today;
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 use super::bare::bare;
 use super::reader::Reader;

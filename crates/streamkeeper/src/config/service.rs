@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// The settings of the process.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use jiff::civil::Date;
 
 use super::sse::{Interval, SseTable};
-use crate::base::secret::Secret;
 use crate::transport::{Proxy, is_web_socket};
+use streamkeeper_sink::Secret;
 
 /// One stream.
 ///

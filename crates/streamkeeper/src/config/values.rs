@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::civil::Date;
 use serde_json::Value;
 
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// A value, and whether it comes from the environment.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Sinks that hang, refuse and fail, over real ledgers with several streams.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use streamkeeper_core::time::Timestamp;
@@ -21,8 +21,8 @@ use crate::store::source::Source;
 /// A sink made of functions.
 struct Scripted<R, D> {
     shape: Shape,
-    resume: R,
-    deliver: D,
+    resume: Mutex<R>,
+    deliver: Mutex<D>,
 }
 
 /// The sink's own place, in the first stream.
@@ -39,19 +39,19 @@ impl<R: FnMut(&str) -> Answer + Send, D: FnMut(&[Envelope]) -> Answer + Send> Si
         self.shape
     }
 
-    fn resume<'a>(&'a mut self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
-        (self.resume)(&format!("{} {}", resume.source, resume.ledger))
+    fn resume<'a>(&'a self, resume: Resume<'a>) -> BoxFuture<'a, Result<(), SinkError>> {
+        (self.resume.lock().unwrap())(&format!("{} {}", resume.source, resume.ledger))
     }
 
     fn places(&self) -> Vec<(String, OwnPlace)> {
         vec![("0".into(), own())]
     }
 
-    fn deliver<'a>(&'a mut self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
-        (self.deliver)(batch)
+    fn deliver<'a>(&'a self, batch: &'a [Envelope]) -> BoxFuture<'a, Result<(), SinkError>> {
+        (self.deliver.lock().unwrap())(batch)
     }
 
-    fn close(self: Box<Self>) -> BoxFuture<'static, Result<(), SinkError>> {
+    fn close(&self) -> BoxFuture<'_, Result<(), SinkError>> {
         Box::pin(async { Err(SinkError::broken("not_in_order")) })
     }
 }
@@ -74,6 +74,7 @@ impl Stand {
         resume: impl FnMut(&str) -> Answer + Send + 'static,
         deliver: impl FnMut(&[Envelope]) -> Answer + Send + 'static,
     ) -> Self {
+        let (resume, deliver) = (Mutex::new(resume), Mutex::new(deliver));
         let sink = Box::new(Scripted { shape, resume, deliver });
         let given = vec![GivenSink { name: "scripted".into(), sink }];
         let (stop, _) = watch::channel(SinkStop::No);
@@ -142,6 +143,7 @@ fn sources(batch: &[Envelope]) -> Vec<String> {
 }
 
 const SEVERAL: Shape = Shape {
+    in_flight: 1,
     events_max: 1_000,
     bytes_max: 1 << 20,
     several: true,

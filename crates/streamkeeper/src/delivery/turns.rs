@@ -255,11 +255,12 @@ impl SinkTask {
         let retry = match error.failure {
             Failure::Busy { retry_after } => Retry::Growing { at_least: retry_after },
             Failure::Broken => Retry::Growing { at_least: None },
-            Failure::Poisoned => Retry::Held,
+            Failure::Refused | Failure::Poisoned => Retry::Held,
         };
         let all: Vec<FeedId> = parts.iter().map(|(id, _)| *id).collect();
         let of = match &error.blame {
             Blame::Sink => None,
+            Blame::Events(_) => Some(all.clone()),
             Blame::Streams(streams) => {
                 // One that has gone meanwhile may be the one that is named: nobody else is blamed for it.
                 let is_named = |id: &FeedId| {

@@ -107,6 +107,7 @@ pub(crate) fn envelope(source: &Arc<str>, entry: Entry) -> Option<Envelope> {
         subject: subject.map(str::to_owned),
         sequence,
         replayed,
+        redelivered: false,
         content: if is_text { Content::Text } else { Content::Json },
         data: payload,
     })

@@ -65,7 +65,7 @@ fn organization(config: &StreamConfig) -> Organization {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::secret::Secret;
+    use streamkeeper_sink::Secret;
 
     fn stream(url: &str, token: &str) -> StreamConfig {
         StreamConfig::inform("acme", url, Secret::new(token))

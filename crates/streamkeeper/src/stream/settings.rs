@@ -15,9 +15,9 @@ use streamkeeper_core::watchdog::WatchdogConfig;
 
 use crate::base::clock::seed;
 use crate::base::clock::today;
-use crate::base::secret::Secret;
 use crate::config::{self, Dialect, InformTable, ResumeStrategy, SseTable, StreamConfig};
 use crate::transport::{Auth, HttpTransport, TcpLimits, TransportSettings};
+use streamkeeper_sink::Secret;
 
 use super::error::StreamError;
 use super::lifecycle::utc_day;

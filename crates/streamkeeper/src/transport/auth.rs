@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use streamkeeper_call::encode;
 
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// How requests say who we are.
 ///

@@ -21,7 +21,7 @@ use super::settings_error::SettingsError;
 use super::target::Target;
 use super::tls_fault;
 use super::wire::Wire;
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// The most that a proxy may say before the tunnel stands, interim answers included.
 const HEAD_BYTES_MAX: usize = 16 * 1024;

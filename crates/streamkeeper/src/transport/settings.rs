@@ -8,7 +8,7 @@ use super::auth::Auth;
 use super::look_up::{LookUp, system_look_up};
 use super::proxy::Proxy;
 use super::tcp::TcpLimits;
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// The settings of an [`HttpTransport`](super::HttpTransport).
 ///

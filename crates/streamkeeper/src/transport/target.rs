@@ -176,7 +176,7 @@ fn without_dots(path: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::secret::Secret;
+    use streamkeeper_sink::Secret;
 
     #[test]
     fn references_lead_where_a_browser_goes() {

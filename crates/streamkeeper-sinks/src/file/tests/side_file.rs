@@ -159,7 +159,7 @@ async fn a_place_of_a_replaced_ledger_stays_forgotten_when_the_new_one_has_grown
     let mut destination = TestFile::new(Format::Raw, "");
     destination.live(1, 9, &events).await;
     // A new ledger, and a process that ends before anything was delivered.
-    let mut sink = destination.open();
+    let sink = destination.open();
     sink.resume(Resume { source: "testkit", ledger: "one", next: 1, end: 1 }).await.unwrap();
     drop(sink);
     destination.live(1, 51, &events).await;

@@ -10,8 +10,8 @@ pub(crate) mod values;
 
 use std::time::Duration;
 
-use crate::base::secret::Secret;
 use crate::transport::Auth;
+use streamkeeper_sink::Secret;
 
 pub(super) use self::rules::check;
 

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::{STREAM, Setting, after_stream};
-use crate::base::secret::Secret;
 use crate::config::{Config, StreamConfig};
+use streamkeeper_sink::Secret;
 
 #[test]
 fn syntax() {

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::{STREAM, Setting, factories};
-use crate::base::secret::Secret;
 use crate::config::load;
 use crate::config::{Config, LogFormat, ServiceConfig, SinkConfig, StreamConfig};
 use crate::transport::Proxy;
+use streamkeeper_sink::Secret;
 
 const CONTRACT: &str = include_str!("contract.toml");
 const DEFAULT_FILE: &str = include_str!("../../../../../config/streamkeeper.toml");

@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt as _;
 
 use super::{STREAM, Setting};
-use crate::base::secret::Secret;
 use crate::transport::Proxy;
+use streamkeeper_sink::Secret;
 
 /// A stream whose secret is given by `line`, on line 4.
 fn with_secret(line: &str) -> Setting {

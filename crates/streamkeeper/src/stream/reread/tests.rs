@@ -20,9 +20,9 @@ use crate::store::writer::WriterPool;
 use crate::transport::{HttpTransport, TransportSettings};
 
 use super::*;
-use crate::base::secret::Secret;
 use crate::config::StreamConfig;
 use crate::stream::tools::Tools;
+use streamkeeper_sink::Secret;
 
 #[test]
 fn a_replay_whose_connection_has_no_thread_ends_and_says_so() {

@@ -27,7 +27,7 @@ use subtle::ConstantTimeEq as _;
 
 use super::Shared;
 use super::throttle::{FREE, Throttle};
-use crate::base::secret::Secret;
+use streamkeeper_sink::Secret;
 
 /// Who may do what.
 #[derive(Debug)]

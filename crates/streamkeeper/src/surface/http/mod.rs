@@ -25,12 +25,12 @@ use actix_web::dev::ServerHandle;
 use actix_web::middleware::{DefaultHeaders, from_fn};
 use actix_web::{App, HttpServer, web};
 
-use crate::base::secret::Secret;
 use crate::config::ServiceConfig;
 use crate::requests::Requests;
 use crate::requests::StartError;
 use access::Access;
 use page::Page;
+use streamkeeper_sink::Secret;
 
 pub use crate::surface::metrics::reference as metrics_reference;
 pub use routes::status_schema;
