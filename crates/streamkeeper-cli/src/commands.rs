@@ -6,6 +6,7 @@ mod config;
 mod config_file;
 mod confirm;
 mod data_dir;
+mod dead_letters;
 mod demo;
 mod doctor;
 mod ledger;
@@ -65,6 +66,9 @@ pub(crate) enum Command {
     /// Look into the ledgers on disk.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// List, show, send again and throw away what a sink has refused for good.
+    #[command(subcommand)]
+    DeadLetters(dead_letters::DeadLetters),
     /// Simulate the remote service, with faults on command.
     Simulate(Box<simulate::Simulate>),
     /// Show a hang and its recovery, against a simulator of its own.
@@ -87,6 +91,7 @@ impl Command {
             Self::Reload(reload) => reload.run(),
             Self::Replay(replay) => replay.run(),
             Self::Recover(recover) => recover.run(),
+            Self::DeadLetters(letters) => letters.run(),
             Self::Pause(stream) => stream.run(Act::Pause),
             Self::Resume(stream) => stream.run(Act::Resume),
             Self::Reconnect(stream) => stream.run(Act::Reconnect),

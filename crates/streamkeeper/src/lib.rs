@@ -45,7 +45,9 @@ pub use api::condition::{SlotCondition, StreamCondition};
 pub use api::replay::{ReplayError, ReplaySpec, ReplayStatus};
 pub use api::status::{ConsumerStatus, IncidentStatus, ProcessStatus, Status, StreamStatus};
 pub use base::clock::clock_doubt;
-pub use delivery::{BuildError, Deliveries, Delivery};
+pub use delivery::{
+    BuildError, Deliveries, Delivery, LetterAct, LetterError, LetterReport, LetterSpec,
+};
 pub use keeper::{Builder, Streamkeeper};
 pub use requests::{ControlRequest, ReloadError, ReloadReport, StartError, StopReport};
 pub use store::ledgers;
@@ -56,6 +58,11 @@ pub use streamkeeper_sink::{
     Blame, BoxFuture, Envelope, Failure, Resume, Shape, Sink, SinkError, SinkFactory,
 };
 pub use surface::control;
+
+/// The dead letters of the sinks, as they lie on disk.
+pub mod dead_letters {
+    pub use crate::delivery::dead_letters::{DeadLetter, letters, sinks};
+}
 
 /// The HTTP endpoint: metrics, health, status and steering, also in an application's own server.
 pub mod http {

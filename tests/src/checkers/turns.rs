@@ -30,6 +30,8 @@ struct Watched {
     /// Everything before has arrived.
     arrived: u64,
     failed: Failures,
+    /// So often its next event was refused alone.
+    refused: u32,
     /// Deliveries that it has seen pass while it had something and was not to blame for anything.
     passed_over: usize,
 }
@@ -54,20 +56,55 @@ impl TurnsWatch {
     pub fn restarted(&mut self) {
         self.failed = Failures::default();
         for stream in &mut self.streams {
-            (stream.failed, stream.passed_over) = (Failures::default(), 0);
+            (stream.failed, stream.passed_over, stream.refused) = (Failures::default(), 0, 0);
         }
     }
 
     /// A stream comes or goes.
     pub fn forgets(&mut self, stream: usize) {
         if let Some(stream) = self.streams.get_mut(stream) {
-            (stream.failed, stream.passed_over) = (Failures::default(), 0);
+            (stream.failed, stream.passed_over, stream.refused) = (Failures::default(), 0, 0);
         }
     }
 
-    /// The sink as a whole does not fail any more.
-    pub fn sink_is_well(&mut self) {
-        self.failed = Failures::default();
+    /// The sink as a whole does not fail any more. What it has asked for holds: another delivery was under way.
+    pub const fn sink_is_well(&mut self) {
+        self.failed.count = 0;
+    }
+
+    /// The next event of a stream was refused, and nothing else was given.
+    pub fn refused_alone(&mut self, now: Millis, stream: usize) {
+        let growing = Retry::Growing { at_least: None };
+        if let Some(watched) = self.streams.get_mut(stream) {
+            watched.refused += 1;
+            watched.failed.again(now, &self.config, growing);
+        }
+    }
+
+    /// The failure of a stream that was counted last needs a hand, and so the longest pause.
+    pub fn holds(&mut self, now: Millis, stream: usize) {
+        let longest = now + millis(self.config.backoff.max);
+        if let Some(watched) = self.streams.get_mut(stream) {
+            watched.failed.pause = Some((longest, longest + 1));
+        }
+    }
+
+    /// The next event of a stream is set aside.
+    ///
+    /// # Errors
+    /// It was not refused, or not often enough.
+    pub fn set_aside(&mut self, stream: usize, is_refused: bool) -> Verdict {
+        let attempts = self.config.attempts;
+        let Some(watched) = self.streams.get_mut(stream) else { return Ok(()) };
+        if !is_refused || attempts.is_none_or(|attempts| watched.refused < attempts) {
+            let Watched { acknowledged, refused, .. } = watched;
+            return Err(format!(
+                "stream {stream}: {acknowledged} is set aside after {refused} refusals"
+            ));
+        }
+        watched.arrived = watched.arrived.max(watched.acknowledged + 1);
+        let next = watched.acknowledged + 1;
+        self.acknowledged(stream, next)
     }
 
     /// Something was appended to a stream.
@@ -113,7 +150,7 @@ impl TurnsWatch {
         let Some(watched) = self.streams.get_mut(stream) else { return Ok(()) };
         let (from, arrived) = (watched.acknowledged, watched.arrived);
         watched.acknowledged = next;
-        watched.failed = Failures::default();
+        (watched.failed, watched.refused) = (Failures::default(), 0);
         if next > from && next <= arrived {
             return Ok(());
         }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use streamkeeper_core::id::FeedId;
 use streamkeeper_core::time::Instant;
-use streamkeeper_core::turns::{Input, Output, Retry, Turns};
+use streamkeeper_core::turns::{Blamed, DeliveryId, Fate, Input, Output, Retry, Turns};
 use streamkeeper_simulator::model::{Millis, Span};
 
 use crate::agenda::Agenda;
@@ -31,6 +31,8 @@ pub struct DeliveryOutcome {
     pub deliveries: u64,
     /// Deliveries that failed.
     pub failures: u64,
+    /// Events that were set aside.
+    pub set_aside: u64,
 }
 
 #[derive(Debug)]
@@ -38,8 +40,8 @@ enum Happening {
     Append(usize),
     Comes(usize),
     Goes(usize),
-    /// The sink answers the process of that number.
-    Answer(u64),
+    /// The sink answers the process of that number, to a delivery or to what else was asked.
+    Answer(u64, Option<DeliveryId>),
     Dies,
 }
 
@@ -63,6 +65,7 @@ struct World {
     feeds: BTreeMap<FeedId, usize>,
     numbers: u64,
     gathered: Vec<Part>,
+    under_way: BTreeMap<DeliveryId, Vec<Part>>,
     asked: Option<Output>,
     watch: TurnsWatch,
     outcome: DeliveryOutcome,
@@ -110,6 +113,7 @@ impl World {
             feeds: BTreeMap::new(),
             numbers: 0,
             gathered: Vec::new(),
+            under_way: BTreeMap::new(),
             asked: None,
             watch: TurnsWatch::new(plan.config, plan.streams.len()),
             outcome: DeliveryOutcome::default(),
@@ -131,15 +135,24 @@ impl World {
         if self.asked.is_some() {
             return Ok(());
         }
-        // Reading takes no time: whoever reads for ever delivers nothing.
+        // Reading and setting aside take no time: whoever does only that for ever delivers nothing.
         for _ in 0..=2 * self.plan.streams.len() {
-            match self.turns.poll(at(self.now)) {
-                None => return self.watch.idle(self.now, self.present()),
-                Some(output @ Output::Read { feed, events_max, bytes_max }) => {
-                    self.asked = Some(output);
+            let Some(output) = self.turns.poll(at(self.now)) else {
+                // While something is under way there may be no room for more.
+                let is_idle = self.under_way.is_empty();
+                return if is_idle { self.watch.idle(self.now, self.present()) } else { Ok(()) };
+            };
+            match output {
+                Output::Read { feed, events_max, bytes_max } => {
                     self.read(feed, events_max, bytes_max);
                 }
-                Some(output) => {
+                Output::SetAside(feed) => self.set_aside(feed)?,
+                Output::Deliver(delivery) => {
+                    let parts = std::mem::take(&mut self.gathered);
+                    self.under_way.insert(delivery, parts);
+                    return self.ask(output);
+                }
+                Output::Open | Output::Resume(_) => {
                     self.asked = Some(output);
                     return self.ask(output);
                 }
@@ -159,8 +172,11 @@ impl World {
                     self.handle(Input::Remove(feed));
                 }
             }
-            Happening::Answer(process) if process == self.process => return self.answer(),
-            Happening::Answer(_) => {}
+            Happening::Answer(process, of) if process == self.process => match of {
+                Some(delivery) => return self.answer_delivery(delivery),
+                None => self.answer(),
+            },
+            Happening::Answer(..) => {}
             Happening::Dies => self.die(),
         }
         Ok(())
@@ -195,6 +211,7 @@ impl World {
         self.process += 1;
         self.turns = Turns::new(self.plan.config, self.rng.u64(..));
         (self.asked, self.gathered) = (None, Vec::new());
+        self.under_way.clear();
         self.watch.restarted();
         for stream in std::mem::take(&mut self.feeds).into_values() {
             self.comes(stream);
@@ -202,7 +219,6 @@ impl World {
     }
 
     fn read(&mut self, feed: FeedId, events_max: usize, bytes_max: usize) {
-        self.asked = None;
         let stream = self.feeds.get(&feed).copied().unwrap_or(usize::MAX);
         let unreadable = |fault: &SinkFault| {
             fault.stream == Some(stream) && matches!(fault.how, How::Unreadable)
@@ -222,67 +238,166 @@ impl World {
         self.handle(Input::Read { events, bytes: events * bytes_each, more: next < end });
     }
 
+    /// An event goes where it is safe.
+    fn set_aside(&mut self, feed: FeedId) -> Verdict {
+        let Some(stream) = self.feeds.get(&feed).copied() else {
+            self.handle(Input::SetAside);
+            return Ok(());
+        };
+        if self.rng.u8(..8) == 0 {
+            self.watch.holds(self.now, stream);
+            self.handle(Input::Kept);
+            return Ok(());
+        }
+        let (first, _) = self.watch.cursor(stream);
+        let is_poisoned = self.is_poisoned(stream, first);
+        self.outcome.set_aside += 1;
+        self.watch.set_aside(stream, is_poisoned)?;
+        self.handle(Input::SetAside);
+        Ok(())
+    }
+
     /// Asks the sink; it takes its time.
     fn ask(&mut self, output: Output) -> Verdict {
-        self.watch.asked(self.now, output == Output::Deliver)?;
+        let of = match output {
+            Output::Deliver(delivery) => Some(delivery),
+            _ => None,
+        };
+        self.watch.asked(self.now, of.is_some())?;
         if let Output::Resume(feed) = output {
             let stream = self.feeds.get(&feed).copied().unwrap_or(usize::MAX);
             let (first, _) = self.watch.cursor(stream);
             self.watch.gives(self.now, stream, first, first)?;
-        } else {
-            let events: u64 = self.gathered.iter().map(|part| part.next - part.first).sum();
-            let is_more_than_one = self.gathered.len() > 1;
-            if events as usize > self.plan.config.events_max
-                || (is_more_than_one && !self.plan.config.several)
+        }
+        if let Some(parts) = of.and_then(|delivery| self.under_way.get(&delivery)) {
+            let config = self.plan.config;
+            let events: u64 = parts.iter().map(|part| part.next - part.first).sum();
+            let is_more_than_one = parts.len() > 1;
+            if events as usize > config.events_max
+                || (is_more_than_one && !config.several)
+                || self.under_way.len() > config.in_flight
             {
-                return Err(format!("a delivery of {events}: {:?}", self.gathered));
+                return Err(format!("a delivery of {events}: {parts:?}"));
             }
-            for Part { stream, first, next, .. } in self.gathered.clone() {
+            for Part { stream, first, next, .. } in parts.clone() {
                 self.watch.gives(self.now, stream, first, next)?;
             }
         }
         let takes = self.draw(self.plan.takes);
-        self.agenda.add(self.now + takes, Happening::Answer(self.process));
+        self.agenda.add(self.now + takes, Happening::Answer(self.process, of));
         Ok(())
     }
 
-    fn answer(&mut self) -> Verdict {
-        let delivery = std::mem::take(&mut self.gathered);
-        let Some(asked) = self.asked.take() else { return Ok(()) };
-        let asked_about = match asked {
-            Output::Resume(feed) => {
-                self.feeds.get(&feed).map(|stream| (feed, *stream)).into_iter().collect()
-            }
-            _ => delivery.iter().map(|part| (part.feed, part.stream)).collect::<Vec<_>>(),
-        };
-        if let Some((retry, of)) = self.failure(&asked_about) {
-            self.outcome.failures += 1;
-            if !matches!(asked, Output::Resume(_)) {
-                let part = delivery.first().filter(|_| self.rng.bool());
-                let arrived = part.map(|part| (part.stream, self.rng.u64(part.first..=part.next)));
-                arrived.into_iter().for_each(|(stream, next)| self.watch.arrived(stream, next));
-            }
-            self.handle(Input::Failed { retry, of });
-        } else if matches!(asked, Output::Resume(_)) {
-            self.handle(Input::Resumed);
-            self.watch.sink_is_well();
-            asked_about.iter().for_each(|(_, stream)| self.watch.forgets(*stream));
-        } else {
-            self.outcome.deliveries += 1;
-            self.watch.sink_is_well();
-            // Who has gone acknowledges nothing.
-            for part in delivery.iter().filter(|part| self.feeds.contains_key(&part.feed)) {
-                self.watch.arrived(part.stream, part.next);
-                self.watch.acknowledged(part.stream, part.next)?;
-            }
-            self.handle(Input::Delivered);
+    /// To being opened, or told where a stream is.
+    fn answer(&mut self) {
+        let Some(asked) = self.asked.take() else { return };
+        let about: Vec<_> = match asked {
+            Output::Resume(feed) => self.feeds.get(&feed).map(|stream| (feed, *stream)),
+            _ => None,
         }
-        if matches!(asked, Output::Resume(_)) {
+        .into_iter()
+        .collect();
+        if let Some((retry, of)) = self.failure(&about) {
+            self.outcome.failures += 1;
+            return self.handle(Input::Unready { retry, whole: of.is_none() });
+        }
+        self.watch.sink_is_well();
+        about.iter().for_each(|(_, stream)| self.watch.forgets(*stream));
+        self.handle(if asked == Output::Open { Input::Opened } else { Input::Resumed });
+    }
+
+    fn answer_delivery(&mut self, delivery: DeliveryId) -> Verdict {
+        let Some(parts) = self.under_way.remove(&delivery) else { return Ok(()) };
+        let about: Vec<_> = parts.iter().map(|part| (part.feed, part.stream)).collect();
+        let input = match self.failure(&about) {
+            Some((retry, of)) => self.failed(delivery, &parts, (retry, of))?,
+            None if parts.iter().any(|part| self.poisoned_in(*part).is_some()) => {
+                self.poisoned(delivery, &parts)?
+            }
+            None => {
+                self.outcome.deliveries += 1;
+                self.watch.sink_is_well();
+                for part in &parts {
+                    self.arrives(*part, part.next)?;
+                }
+                Input::Delivered(delivery)
+            }
+        };
+        let is_whole = matches!(input, Input::Failed { whole: Some(_), .. });
+        self.handle(input);
+        // Blamed on the sink, though the sink has blamed an event.
+        if self.turns.is_stopped() && !is_whole && self.turns.attempts(None) > 0 {
+            self.watch.failed(self.now, None, Retry::Held);
+            about.iter().for_each(|(_, stream)| self.watch.holds(self.now, *stream));
+        }
+        let carried = |stream: &usize| about.iter().any(|(_, other)| other == stream);
+        let others: Vec<_> = self.idle_streams().filter(|stream| !carried(stream)).collect();
+        self.watch.passed(others.into_iter())
+    }
+
+    /// Up to there the events of a stream are with the sink. Who has gone acknowledges nothing.
+    fn arrives(&mut self, part: Part, next: u64) -> Verdict {
+        if next == part.first || !self.feeds.contains_key(&part.feed) {
             return Ok(());
         }
-        let carried = |stream: &usize| asked_about.iter().any(|(_, other)| other == stream);
-        let others: Vec<_> = self.present().filter(|stream| !carried(stream)).collect();
-        self.watch.passed(others.into_iter())
+        self.watch.arrived(part.stream, next);
+        self.watch.acknowledged(part.stream, next)
+    }
+
+    /// The sink, or a stream, does not take what was given; some of it may be there, said or unsaid.
+    fn failed(
+        &mut self,
+        delivery: DeliveryId,
+        parts: &[Part],
+        (retry, of): (Retry, Option<Vec<FeedId>>),
+    ) -> Result<Input, String> {
+        self.outcome.failures += 1;
+        let mut fates = Vec::new();
+        for part in parts {
+            let is_blamed = of.as_ref().is_some_and(|feeds| feeds.contains(&part.feed));
+            let there = self.rng.u64(part.first..=part.next);
+            let said = if self.rng.bool() && !is_blamed { there } else { part.first };
+            self.watch.arrived(part.stream, there);
+            self.arrives(*part, said)?;
+            let blamed = is_blamed.then_some(Blamed::Retry(retry));
+            fates.push(fate(*part, said, blamed));
+        }
+        let whole = of.is_none().then_some(retry);
+        Ok(Input::Failed { delivery, whole, fates })
+    }
+
+    /// Some events are refused for what they are.
+    fn poisoned(&mut self, delivery: DeliveryId, parts: &[Part]) -> Result<Input, String> {
+        self.outcome.failures += 1;
+        self.watch.sink_is_well();
+        let mut fates = Vec::new();
+        for part in parts {
+            let Some(at) = self.poisoned_in(*part) else {
+                let said = if self.rng.bool() { part.next } else { part.first };
+                self.arrives(*part, said)?;
+                fates.push(fate(*part, said, None));
+                continue;
+            };
+            let said = if self.rng.bool() { self.rng.u64(part.first..=at) } else { part.first };
+            self.arrives(*part, said)?;
+            let at = self.rng.bool().then_some((at - said) as usize);
+            let is_one = parts.len() == 1 && part.next == part.first + 1;
+            if is_one && self.feeds.contains_key(&part.feed) {
+                self.watch.refused_alone(self.now, part.stream);
+            }
+            fates.push(fate(*part, said, Some(Blamed::Poisoned { at })));
+        }
+        Ok(Input::Failed { delivery, whole: None, fates })
+    }
+
+    fn poisoned_in(&self, part: Part) -> Option<u64> {
+        (part.first..part.next).find(|event| self.is_poisoned(part.stream, *event))
+    }
+
+    fn is_poisoned(&self, stream: usize, event: u64) -> bool {
+        let drawn =
+            fastrand::Rng::with_seed(self.plan.seed ^ ((stream as u64) << 40) ^ event).u64(..);
+        self.plan.poison > 0 && self.now < self.plan.ends && drawn % self.plan.poison == 0
     }
 
     /// How the sink fails, and whom it blames for it.
@@ -327,6 +442,13 @@ impl World {
         self.feeds.values().copied()
     }
 
+    /// Those that are there, and not under way.
+    fn idle_streams(&self) -> impl Iterator<Item = usize> {
+        let is_under_way =
+            |stream: &usize| self.under_way.values().flatten().any(|part| part.stream == *stream);
+        self.present().filter(move |stream| !is_under_way(stream))
+    }
+
     fn draw(&mut self, span: Span) -> u64 {
         if span.max <= span.min { span.min } else { self.rng.u64(span.min..=span.max) }
     }
@@ -334,6 +456,12 @@ impl World {
 
 /// A stream with so many events that are not acknowledged gets no more.
 const BACKLOG_MAX: u64 = 200;
+
+/// Up to `done` the part is with the sink.
+const fn fate(part: Part, done: u64, blamed: Option<Blamed>) -> Fate {
+    let Part { feed, first, next, .. } = part;
+    Fate { feed, done: (done - first) as usize, left: (next - done) as usize, blamed }
+}
 
 fn at(millis: Millis) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)

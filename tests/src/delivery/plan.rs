@@ -21,6 +21,8 @@ pub struct DeliveryPlan {
     pub takes: Span,
     /// What goes wrong.
     pub faults: Vec<SinkFault>,
+    /// One event of so many is refused for what it is, until all is well; 0: none.
+    pub poison: u64,
     /// When the process dies.
     pub deaths: Vec<Millis>,
     /// Nothing is appended and nothing goes wrong after that.
@@ -83,6 +85,8 @@ impl DeliveryPlan {
             several: rng.u8(..4) > 0,
             linger: Duration::from_millis(one_of(&mut rng, [0, 0, 10, 300])),
             backoff,
+            in_flight: one_of(&mut rng, [1, 1, 2, 5]),
+            attempts: one_of(&mut rng, [Some(1), Some(3), Some(20), None]),
         };
         let count = one_of(&mut rng, [1, 2, 5, 40]);
         let streams = (0..count).map(|_| StreamPlan::draw(&mut rng, ends)).collect();
@@ -91,8 +95,9 @@ impl DeliveryPlan {
             .collect();
         let deaths = (0..one_of(&mut rng, [0, 0, 1, 3])).map(|_| rng.u64(..ends)).collect();
         let takes = Span::between(0, one_of(&mut rng, [0, 5, 200]));
+        let poison = one_of(&mut rng, [0, 0, 200, 20, 2]);
         let one_back_off_for_all = false;
-        Self { seed, config, streams, takes, faults, deaths, ends, one_back_off_for_all }
+        Self { seed, config, streams, takes, faults, poison, deaths, ends, one_back_off_for_all }
     }
 }
 

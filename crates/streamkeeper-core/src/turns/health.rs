@@ -15,6 +15,18 @@ pub(super) struct Feed {
     /// It is held: a hand has to mend what it waits for.
     pub(super) held: bool,
     pub(super) backoff: Backoff,
+    pub(super) suspicion: Suspicion,
+}
+
+/// The search for an event that is refused.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Suspicion {
+    /// It is among so many of the next events; 0: there is none.
+    among: usize,
+    /// So many are tried at once.
+    limit: usize,
+    /// So often the next one was refused alone.
+    refusals: u32,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,14 +47,63 @@ pub(super) struct SinkHealth {
     pub(super) backoff: Backoff,
     pub(super) paused_until: Option<Instant>,
     pub(super) held: bool,
-    /// The last delivery failed as a whole: the next one carries one stream.
+    /// The last delivery failed as a whole: the next one carries one stream, and nothing is beside it.
     pub(super) alone: bool,
+    pub(super) blight: Blight,
+}
+
+/// How many of the latest events were set aside: where it is most, it is not the events.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Blight {
+    set_aside: usize,
+    settled: usize,
+    /// It is too many: nothing is set aside before something else has been delivered.
+    pub(super) stopped: bool,
 }
 
 impl Feed {
     pub(super) const fn is_well(&mut self) {
         self.held = false;
         self.backoff.reset();
+    }
+}
+
+impl Suspicion {
+    pub(super) const fn is_any(self) -> bool {
+        self.among > 0
+    }
+
+    /// At most so many are tried at once.
+    pub(super) const fn limit(self, events_max: usize) -> usize {
+        if self.among == 0 || self.limit > events_max { events_max } else { self.limit }
+    }
+
+    /// One of the next `left` events is refused: the one at `at`, if that is known.
+    pub(super) const fn found(&mut self, left: usize, at: Option<usize>) {
+        (self.among, self.limit) = match at {
+            Some(at) if at < left => (at + 1, at),
+            _ => (left, left / 2),
+        };
+        if self.limit == 0 {
+            self.limit = 1;
+        }
+    }
+
+    /// The next event was refused alone; how often by now.
+    pub(super) const fn refused_alone(&mut self) -> u32 {
+        self.refusals += 1;
+        self.refusals
+    }
+
+    /// The next events are behind us: delivered, or set aside.
+    pub(super) const fn passed(&mut self, events: usize) {
+        if events > 0 {
+            self.refusals = 0;
+        }
+        self.among = self.among.saturating_sub(events);
+        if self.limit > self.among {
+            self.limit = self.among;
+        }
     }
 }
 
@@ -58,6 +119,40 @@ impl SinkHealth {
         self.backoff.reset();
     }
 }
+
+impl Blight {
+    pub(super) const fn delivered(&mut self, events: usize) {
+        if events > 0 {
+            self.stopped = false;
+            self.settle(events);
+        }
+    }
+
+    pub(super) const fn set_aside(&mut self) {
+        self.set_aside += 1;
+        self.settle(1);
+    }
+
+    /// Whether one more would be too many.
+    pub(super) const fn is_too_much(&self) -> bool {
+        self.set_aside >= SET_ASIDE_MAX && self.set_aside * 2 > self.settled
+    }
+
+    /// Old ones count for less and less.
+    const fn settle(&mut self, events: usize) {
+        self.settled += events;
+        while self.settled > SETTLED_MAX {
+            self.settled /= 2;
+            self.set_aside /= 2;
+        }
+    }
+}
+
+/// So many may be set aside in any case …
+const SET_ASIDE_MAX: usize = 10;
+
+/// … and more only while they are the lesser part of about so many.
+const SETTLED_MAX: usize = 100;
 
 pub(super) fn pause(backoff: &mut Backoff, retry: Retry) -> Duration {
     match retry {

@@ -114,6 +114,12 @@ pub struct ConsumerStatus {
     pub failures: u64,
     /// Why it does not take events now.
     pub failing: Option<Cow<'static, str>>,
+    /// The same in words for people, with what to do, where the sink has some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failing_detail: Option<String>,
+    /// Events of this stream that it has refused for good and that wait on disk for a hand.
+    #[serde(default)]
+    pub dead_letters: u64,
     /// Events it has not acknowledged.
     pub backlog: u64,
 }

@@ -44,6 +44,8 @@ pub enum Kind {
     Flag,
     /// A whole number, least and most.
     Number(u64, u64),
+    /// A number, least and most, or this word.
+    NumberOr(u64, u64, &'static str),
     /// Bytes, least and most; [`u64::MAX`]: no limit.
     Bytes(u64, u64),
     /// Longer than zero and at most a year.
@@ -84,7 +86,7 @@ impl Key {
     pub fn default_value(&self) -> Option<Value> {
         let text = self.default?;
         Some(match self.kind {
-            Kind::Number(..) | Kind::Flag | Kind::Texts | Kind::Factor => {
+            Kind::Number(..) | Kind::NumberOr(..) | Kind::Flag | Kind::Texts | Kind::Factor => {
                 serde_json::from_str(text).ok()?
             }
             _ => Value::from(text),
@@ -95,7 +97,9 @@ impl Key {
     pub(super) fn of_variable(&self, text: &str) -> Value {
         let plain = || Value::from(text);
         match self.kind {
-            Kind::Number(..) => text.trim().parse::<u64>().map_or_else(|_| plain(), Value::from),
+            Kind::Number(..) | Kind::NumberOr(..) => {
+                text.trim().parse::<u64>().map_or_else(|_| plain(), Value::from)
+            }
             Kind::Flag => text.trim().parse::<bool>().map_or_else(|_| plain(), Value::from),
             Kind::Texts => text.split(',').map(str::trim).filter(|text| !text.is_empty()).collect(),
             _ => plain(),
@@ -142,7 +146,10 @@ pub fn reference() -> String {
         for key in rows {
             let default = match (key.default, key.kind) {
                 (None, _) => String::new(),
-                (Some(text), Kind::Number(..) | Kind::Flag | Kind::Texts | Kind::Factor) => {
+                (
+                    Some(text),
+                    Kind::Number(..) | Kind::NumberOr(..) | Kind::Flag | Kind::Texts | Kind::Factor,
+                ) => {
                     format!("`{text}`")
                 }
                 (Some(text), _) => format!("`\"{text}\"`"),
@@ -178,6 +185,9 @@ impl std::fmt::Display for Kind {
             Self::AddressOrOff => f.write_str("address and port, or `\"off\"`"),
             Self::Flag => f.write_str("`true` or `false`"),
             Self::Number(least, most) => write!(f, "number, {least} to {most}"),
+            Self::NumberOr(least, most, word) => {
+                write!(f, "number, {least} to {most}, or `\"{word}\"`")
+            }
             Self::Bytes(least, u64::MAX) => write!(f, "bytes, at least {}", size(least)),
             Self::Bytes(least, most) => write!(f, "bytes, {} to {}", size(least), size(most)),
             Self::Duration => f.write_str("duration"),

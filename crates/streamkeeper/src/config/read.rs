@@ -243,6 +243,8 @@ pub(super) fn sink(layer: &Layer, problems: &mut Vec<Problem>) -> SinkConfig {
     reader.require("name", &mut sink.name, text);
     reader.require("type", &mut sink.kind, text);
     reader.set("streams", &mut sink.streams, texts);
+    reader.set("types", &mut sink.types, texts);
+    reader.table("retry", |reader| reader.set("attempts", &mut sink.attempts, values::attempts));
     sink.table = SinkTable::new(reader.into_rest());
     sink
 }

@@ -22,19 +22,35 @@ pub struct SinkConfig {
     /// Names of streams, in which `*` stands for any text; each has to match at least
     /// one stream. Default: `*`.
     pub streams: Vec<String>,
+    /// Types of events ([`Envelope::kind`](streamkeeper_sink::Envelope::kind)), in which `*` stands for any
+    /// text; others never reach the sink. Default: `*`.
+    pub types: Vec<String>,
+    /// An event that the sink refuses alone so many times goes to its dead letters; `None`: never, it is
+    /// tried for ever and its stream waits. Default: 20.
+    pub attempts: Option<u32>,
     /// The keys that belong to the sink itself.
     pub table: SinkTable,
 }
 
 impl SinkConfig {
+    /// The default of [`attempts`](Self::attempts).
+    pub const ATTEMPTS: u32 = 20;
+
     /// A sink of the given type for all streams, with an empty table.
     pub fn new(name: impl Into<String>, kind: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             kind: kind.into(),
             streams: vec!["*".into()],
+            types: vec!["*".into()],
+            attempts: Some(Self::ATTEMPTS),
             table: SinkTable::default(),
         }
+    }
+
+    /// Whether events of this type go to the sink.
+    pub fn wants_type(&self, kind: &str) -> bool {
+        self.types.iter().any(|pattern| matches(pattern, kind))
     }
 
     /// Whether the events of this stream go to the sink.

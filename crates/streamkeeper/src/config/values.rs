@@ -40,6 +40,17 @@ pub(super) fn number(given: &Given) -> Result<u32, String> {
     number.ok_or_else(|| "must be a whole number, 0 or more".into())
 }
 
+/// How often something is tried: a number, or "forever".
+pub(super) fn attempts(given: &Given) -> Result<Option<u32>, String> {
+    if given.value.as_str() == Some("forever") {
+        return Ok(None);
+    }
+    match number(given) {
+        Ok(attempts) if attempts > 0 => Ok(Some(attempts)),
+        _ => Err("must be a whole number of 1 or more, or \"forever\"".into()),
+    }
+}
+
 pub(super) fn flag(given: &Given) -> Result<bool, String> {
     let flag = match &given.value {
         Value::String(text) if given.is_variable => text.trim().parse().ok(),

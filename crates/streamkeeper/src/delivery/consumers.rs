@@ -4,6 +4,7 @@
 //! all. Neither disturbs a delivery of another stream. Which consumers a stream has is settled when
 //! its ledger is opened: their names are the names of its cursors.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -12,7 +13,7 @@ use streamkeeper_core::id::FeedId;
 use streamkeeper_ledger::Given;
 use streamkeeper_sink::{OwnPlace, Sink, SinkFactory};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -20,8 +21,10 @@ use super::error::BuildError;
 use crate::base::news::{Bell, News};
 use crate::base::threads;
 use crate::config::{Config, SinkConfig};
+use crate::delivery::dead_letters::DeadLetters;
 use crate::delivery::deliveries::{Deliveries, DeliveriesHub};
-use crate::delivery::turns::{Change, SinkStop, SinkTask};
+use crate::delivery::redelivery::{LetterError, LetterReport, LetterSpec, Redelivery};
+use crate::delivery::turns::{Change, Orders, SinkStop, SinkTask};
 use crate::observe::registry::{Consumer, Registry, StreamEntry};
 use crate::observe::vital::Vital;
 use crate::store::source::{Source, Subscriber};
@@ -33,8 +36,9 @@ pub(crate) struct Consumers {
     hub: Option<DeliveriesHub>,
     /// How many feeds there have been.
     feeds: AtomicU64,
+    data_dir: PathBuf,
     stop: watch::Sender<SinkStop>,
-    _runtime: SinkRuntime,
+    runtime: SinkRuntime,
 }
 
 /// A sink that code brings along.
@@ -50,16 +54,21 @@ struct RunningSink {
     /// Of the streams it takes.
     news: Arc<News>,
     changes: mpsc::UnboundedSender<Change>,
+    sink: Arc<dyn Sink>,
+    letters: Arc<DeadLetters>,
+    /// So many deliveries as the sink takes at once.
+    at_once: Arc<Semaphore>,
     task: JoinHandle<()>,
 }
 
 /// A sink that is about to run.
 struct Built {
     wants: Wants,
-    sink: Box<dyn Sink>,
+    sink: Arc<dyn Sink>,
 }
 
-/// Which streams a sink takes.
+/// What a sink takes.
+#[derive(Clone)]
 enum Wants {
     /// What its table says.
     Table(SinkConfig),
@@ -72,6 +81,23 @@ impl Wants {
         match self {
             Self::Table(config) => &config.name,
             Self::All { name } => name,
+        }
+    }
+
+    /// What its task is told.
+    fn orders(&self, letters: Arc<DeadLetters>) -> Orders {
+        let name = self.name().to_owned();
+        match self.clone() {
+            Self::Table(config) => Orders {
+                name,
+                attempts: config.attempts,
+                is_wanted: Box::new(move |kind| config.wants_type(kind)),
+                letters,
+            },
+            Self::All { .. } => {
+                let attempts = Some(SinkConfig::ATTEMPTS);
+                Orders { name, attempts, is_wanted: Box::new(|_| true), letters }
+            }
         }
     }
 
@@ -120,23 +146,27 @@ impl Consumers {
         } else {
             (None, None)
         };
+        let data_dir = config.service.data_dir.clone();
         let run = |Built { wants, sink }| {
             let (changes, receiver) = mpsc::unbounded_channel();
-            let name = wants.name().to_owned();
+            let letters = Arc::new(DeadLetters::new(&data_dir, wants.name()));
+            let at_once = Arc::new(Semaphore::new(sink.shape().in_flight.max(1)));
             let places = sink.places();
             let vital = Vital::new(registry, "sink");
             let news = Arc::new(News::default());
-            let running =
-                SinkTask::new(name, sink, Arc::clone(&news)).run(receiver, stop.subscribe());
+            let (orders, shared) = (wants.orders(Arc::clone(&letters)), Arc::clone(&sink));
+            let task = SinkTask::new(orders, shared, Arc::clone(&news), Arc::clone(&at_once));
+            let running = task.run(receiver, stop.subscribe());
             let task = runtime.spawn(async move {
                 let _vital = vital;
                 running.await;
             });
-            RunningSink { wants, places, news, changes, task }
+            RunningSink { wants, places, news, changes, sink, letters, at_once, task }
         };
         let sinks = built.into_iter().map(run).collect();
         let feeds = AtomicU64::new(0);
-        Ok((Self { sinks, hub, feeds, stop, _runtime: SinkRuntime(Some(runtime)) }, deliveries))
+        let runtime = SinkRuntime(Some(runtime));
+        Ok((Self { sinks, hub, feeds, data_dir, stop, runtime }, deliveries))
     }
 
     /// The consumers of a stream that will be opened. They are told of its events once it is
@@ -212,6 +242,31 @@ impl Consumers {
         }
     }
 
+    /// Does something with a sink's dead letters, and says what came of it.
+    pub(crate) fn letters(
+        &self,
+        spec: LetterSpec,
+        done: oneshot::Sender<Result<LetterReport, LetterError>>,
+    ) {
+        let sink = self.sinks.iter().find(|sink| sink.wants.name() == spec.sink);
+        let answer = |answer| {
+            if done.send(answer).is_err() {
+                tracing::trace!("nobody waits for the answer");
+            }
+        };
+        let (Some(sink), Some(runtime)) = (sink, &self.runtime.0) else {
+            return answer(Err(LetterError::UnknownSink));
+        };
+        let redelivery = Redelivery {
+            sink: Arc::clone(&sink.sink),
+            letters: Arc::clone(&sink.letters),
+            data_dir: self.data_dir.clone(),
+            places: Arc::clone(&sink.at_once),
+            changes: sink.changes.clone(),
+        };
+        runtime.spawn(async move { answer(redelivery.run(spec).await) });
+    }
+
     fn tell(&self, sink: &RunningSink, change: Change) {
         if sink.changes.send(change).is_err() {
             tracing::error!(sink = sink.wants.name(), "a sink has ended before its streams");
@@ -251,9 +306,9 @@ fn build(
         let built = factory
             .build(&sink.name, sink.table.clone())
             .map_err(|source| BuildError::Sink { sink: sink.name.clone(), source })?;
-        sinks.push(Built { wants: Wants::Table(sink.clone()), sink: built });
+        sinks.push(Built { wants: Wants::Table(sink.clone()), sink: built.into() });
     }
-    let all = |GivenSink { name, sink }| Built { wants: Wants::All { name }, sink };
+    let all = |GivenSink { name, sink }| Built { wants: Wants::All { name }, sink: sink.into() };
     sinks.extend(given.into_iter().map(all));
     Ok(sinks)
 }

@@ -13,7 +13,7 @@ use streamkeeper_sink::Envelope;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use crate::delivery::feeds::Feed;
+use crate::delivery::feeds::{Feed, Wanted};
 use crate::delivery::turns::{RETRY_MAX, SinkStop};
 use crate::store::source::Source;
 
@@ -138,9 +138,12 @@ async fn feed(source: Source, sender: mpsc::Sender<Delivery>, mut stop: watch::R
         // Before it is read: what is committed before a stop is read, too.
         let stopping = *stop.borrow_and_update() != SinkStop::No;
         bell.answer();
-        let read = || feed.take(BATCH_EVENTS_MAX, BATCH_BYTES_MAX, &mut batch);
+        let read = || {
+            let (events_max, bytes_max) = (BATCH_EVENTS_MAX, BATCH_BYTES_MAX);
+            feed.take(Wanted { events_max, bytes_max, is_wanted: &|_| true }, &mut batch)
+        };
         if let Err(reason) = tokio::task::block_in_place(read) {
-            feed.source.failing(Some(reason));
+            feed.source.failing(Some((reason, None)));
             if tokio::time::timeout(RETRY_MAX, wait_for_now(&mut stop)).await.is_ok() {
                 return;
             }

@@ -29,6 +29,18 @@ pub(crate) struct Taken {
     pub(crate) bytes: usize,
     /// There is more.
     pub(crate) more: bool,
+    /// Everything before was taken, or is not wanted; `None`: nothing was looked at.
+    pub(crate) through: Option<u64>,
+}
+
+/// How much is taken at once, and of what.
+#[derive(Clone, Copy)]
+pub(crate) struct Wanted<'a> {
+    pub(crate) events_max: usize,
+    /// Bytes, but one event at least.
+    pub(crate) bytes_max: usize,
+    /// By the envelope's type.
+    pub(crate) is_wanted: &'a dyn Fn(&str) -> bool,
 }
 
 impl Feed {
@@ -46,25 +58,31 @@ impl Feed {
         Resume { source: &entry.name, ledger: &self.ledger, next, end }
     }
 
-    /// Moves the next events behind `batch`: at most so many, and at most so many bytes, but one at least.
-    /// Reads a file: on a thread that may wait.
+    /// Moves the next events that are wanted behind `batch`. Reads a file: on a thread that may wait.
     pub(crate) fn take(
         &mut self,
-        events_max: usize,
-        bytes_max: usize,
+        wanted: Wanted<'_>,
         batch: &mut Vec<Envelope>,
     ) -> Result<Taken, &'static str> {
+        let Wanted { events_max, bytes_max, is_wanted } = wanted;
         if self.kept.is_empty() {
-            self.read(events_max, bytes_max)?;
+            // A search for a refused event reads little at a time, and should not read the file for each.
+            self.read(events_max.max(READ_EVENTS_MIN), bytes_max)?;
         }
         let mut taken = Taken::default();
         while let Some(envelope) = self.kept.front() {
-            let bytes = taken.bytes + envelope.data.len();
-            if taken.events == events_max || (bytes > bytes_max && taken.events > 0) {
-                break;
+            if is_wanted(&envelope.kind) {
+                let bytes = taken.bytes + envelope.data.len();
+                if taken.events == events_max || (bytes > bytes_max && taken.events > 0) {
+                    break;
+                }
+                (taken.events, taken.bytes) = (taken.events + 1, bytes);
+                taken.through = Some(envelope.sequence + 1);
+                batch.extend(self.kept.pop_front());
+            } else {
+                taken.through = Some(envelope.sequence + 1);
+                self.kept.pop_front();
             }
-            (taken.events, taken.bytes) = (taken.events + 1, bytes);
-            batch.extend(self.kept.pop_front());
         }
         let end = self.source.outbox.end();
         taken.more = !self.kept.is_empty() || self.reader.next_sequence() < end;
@@ -75,6 +93,18 @@ impl Feed {
     pub(crate) fn keep(&mut self, envelopes: Vec<Envelope>) {
         for envelope in envelopes.into_iter().rev() {
             self.kept.push_front(envelope);
+        }
+    }
+
+    /// The first that was taken back.
+    pub(crate) fn first_kept(&self) -> Option<&Envelope> {
+        self.kept.front()
+    }
+
+    /// Goes on behind it: it is safe elsewhere.
+    pub(crate) fn pass_first_kept(&mut self) {
+        if let Some(envelope) = self.kept.pop_front() {
+            self.source.acknowledge(envelope.sequence + 1, &[]);
         }
     }
 
@@ -95,3 +125,6 @@ impl Feed {
         Ok(())
     }
 }
+
+/// So many events are read from a file, where fewer are wanted at once.
+const READ_EVENTS_MIN: usize = 64;

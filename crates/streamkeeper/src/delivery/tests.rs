@@ -7,14 +7,19 @@ use streamkeeper_core::time::Timestamp;
 use streamkeeper_core::version::Version;
 use streamkeeper_ledger::fs::RealFs;
 use streamkeeper_ledger::{Given, Incoming, Ledger};
-use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkError};
-use tokio::sync::{mpsc, watch};
+use streamkeeper_sink::{
+    BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkConfigError, SinkError, SinkFactory,
+    SinkTable,
+};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use super::consumers::{Consumers, GivenSink, LAST_CALL};
+use super::dead_letters::letters;
+use super::redelivery::{LetterAct, LetterReport, LetterSpec};
 use super::turns::SinkStop;
 use crate::base::budget::Budget;
-use crate::config::Config;
+use crate::config::{Config, SinkConfig};
 use crate::observe::registry::{Registry, StreamEntry};
 use crate::store::source::Source;
 
@@ -60,6 +65,31 @@ fn answer(answer: Result<(), SinkError>) -> Answer {
     Box::pin(std::future::ready(answer))
 }
 
+fn scripted(
+    shape: Shape,
+    resume: impl FnMut(&str) -> Answer + Send + 'static,
+    deliver: impl FnMut(&[Envelope]) -> Answer + Send + 'static,
+) -> Box<dyn Sink> {
+    Box::new(Scripted { shape, resume: Mutex::new(resume), deliver: Mutex::new(deliver) })
+}
+
+/// Builds this sink, once.
+struct Once(Mutex<Option<Box<dyn Sink>>>);
+
+impl SinkFactory for Once {
+    fn type_name(&self) -> &'static str {
+        "scripted"
+    }
+
+    fn check(&self, _: &str, _: SinkTable) -> Result<(), SinkConfigError> {
+        Ok(())
+    }
+
+    fn build(&self, _: &str, _: SinkTable) -> Result<Box<dyn Sink>, SinkConfigError> {
+        Ok(self.0.lock().unwrap().take().unwrap())
+    }
+}
+
 /// Streams, numbered from 0, and a sink of them all.
 struct Stand {
     folder: tempfile::TempDir,
@@ -74,14 +104,27 @@ impl Stand {
         resume: impl FnMut(&str) -> Answer + Send + 'static,
         deliver: impl FnMut(&[Envelope]) -> Answer + Send + 'static,
     ) -> Self {
-        let (resume, deliver) = (Mutex::new(resume), Mutex::new(deliver));
-        let sink = Box::new(Scripted { shape, resume, deliver });
-        let given = vec![GivenSink { name: "scripted".into(), sink }];
-        let (stop, _) = watch::channel(SinkStop::No);
-        let registry = Registry::default();
-        let started = Consumers::start(&Config::default(), &[], given, stop, &registry);
-        let (consumers, _) = started.unwrap();
+        let given = GivenSink { name: "scripted".into(), sink: scripted(shape, resume, deliver) };
+        Self::start(Config::default(), vec![given], None)
+    }
+
+    /// A sink with a table of its own.
+    fn of_table(
+        table: SinkConfig,
+        deliver: impl FnMut(&[Envelope]) -> Answer + Send + 'static,
+    ) -> Self {
+        let config = Config { sinks: vec![table], ..Config::default() };
+        let sink = scripted(SEVERAL, |_| answer(Ok(())), deliver);
+        Self::start(config, Vec::new(), Some(sink))
+    }
+
+    fn start(mut config: Config, given: Vec<GivenSink>, built: Option<Box<dyn Sink>>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        config.service.data_dir = folder.path().to_owned();
+        let (stop, _) = watch::channel(SinkStop::No);
+        let factories: Vec<Box<dyn SinkFactory>> = vec![Box::new(Once(Mutex::new(built)))];
+        let started = Consumers::start(&config, &factories, given, stop, &Registry::default());
+        let (consumers, _) = started.unwrap();
         Self { folder, consumers, ledgers: Vec::new(), sources: Vec::new() }
     }
 
@@ -116,12 +159,17 @@ impl Stand {
 
     /// Another event in a stream.
     fn commit(&mut self, stream: usize) {
+        self.commit_of(stream, 'k');
+    }
+
+    /// One of this type.
+    fn commit_of(&mut self, stream: usize, kind: char) {
         let key = self.sources[stream].outbox.end().to_string();
         let version = Version { created_at: None, checksum: 1, withdrawn: false };
         let arrived = Timestamp::from_micros(1);
-        // Of kind `k`, of no user, not replayed.
-        let head = b"\x01\x01k\x00\x00";
-        let event = Incoming { kind: 0, key: &key, version, arrived, head, payload: b"{}" };
+        // Of this type, of no user, not replayed.
+        let head = [1, 1, kind as u8, 0, 0];
+        let event = Incoming { kind: 0, key: &key, version, arrived, head: &head, payload: b"{}" };
         self.ledgers[stream].accept(&event).unwrap();
         self.ledgers[stream].commit().unwrap();
         self.sources[stream].bell().ring();
@@ -190,7 +238,7 @@ fn a_sink_is_told_which_ledger_it_is_and_a_ledger_which_one_the_sink_has_a_place
 
 #[test]
 fn a_stream_that_a_sink_refuses_for_good_or_for_now_delays_no_other() {
-    for error in [SinkError::poisoned, SinkError::broken] {
+    for error in [SinkError::poisoned, SinkError::refused, SinkError::broken] {
         for several in [false, true] {
             let (given, mut seen) = mpsc::unbounded_channel();
             let deliver = move |batch: &[Envelope]| {
@@ -251,5 +299,68 @@ fn a_delivery_that_never_returns_is_given_up_and_given_again() {
         }
         assert_eq!(stand.failing(0), Some("timed_out"));
         assert_eq!(stand.sources[0].outbox.backlog("scripted"), 1);
+    });
+}
+
+#[test]
+fn an_event_that_is_refused_is_found_and_set_aside_and_sent_again_by_a_hand() {
+    let (given, mut seen) = mpsc::unbounded_channel();
+    let deliver = move |batch: &[Envelope]| {
+        let is_refused = |event: &&Envelope| event.sequence == 3 && !event.redelivered;
+        if batch.iter().any(|event| is_refused(&event)) {
+            return answer(Err(SinkError::poisoned("odd")));
+        }
+        batch.iter().for_each(|event| given.send(event.sequence).unwrap());
+        answer(Ok(()))
+    };
+    run(async {
+        let table = SinkConfig { attempts: Some(2), ..SinkConfig::new("scripted", "scripted") };
+        let mut stand = Stand::of_table(table, deliver).with_streams(1);
+        (0..5).for_each(|_| stand.commit(0));
+        for expected in [1, 2, 4, 5, 6] {
+            assert_eq!(seen.recv().await, Some(expected));
+        }
+        let consumer = Arc::clone(&stand.sources[0].subscriber.consumer);
+        let there = letters(stand.folder.path(), "scripted", false).unwrap();
+        assert_eq!((there.len(), there[0].sequence, &*there[0].reason), (1, 3, "odd"));
+        assert_eq!(consumer.dead_letters.load(std::sync::atomic::Ordering::Relaxed), 1);
+        while !stand.sources[0].entry.is_delivered() {
+            tokio::task::yield_now().await;
+        }
+
+        let act = |sink: &str, act| {
+            let (done, when_done) = oneshot::channel();
+            let spec = LetterSpec { sink: sink.into(), act, numbers: Vec::new() };
+            stand.consumers.letters(spec, done);
+            async { when_done.await.unwrap() }
+        };
+        assert!(act("unheard-of", LetterAct::Retry).await.is_err());
+        let report = LetterReport { done: 1, left: 0, reason: None };
+        assert_eq!(act("scripted", LetterAct::Retry).await, Ok(report));
+        assert_eq!(seen.recv().await, Some(3));
+        assert_eq!(letters(stand.folder.path(), "scripted", false).unwrap(), []);
+    });
+}
+
+#[test]
+fn what_a_sink_does_not_want_is_passed_over_and_not_waited_for() {
+    let (given, mut seen) = mpsc::unbounded_channel();
+    let deliver = move |batch: &[Envelope]| {
+        batch.iter().for_each(|event| given.send(event.sequence).unwrap());
+        answer(Ok(()))
+    };
+    run(async {
+        let table =
+            SinkConfig { types: vec!["w*".into()], ..SinkConfig::new("scripted", "scripted") };
+        let mut stand = Stand::of_table(table, deliver).with_streams(2);
+        for kind in ['w', 'x', 'x', 'w', 'x'] {
+            stand.commit_of(0, kind);
+        }
+        // The first was of type `k`, as all are in the other stream.
+        assert_eq!((seen.recv().await, seen.recv().await), (Some(2), Some(5)));
+        while !stand.sources.iter().all(|source| source.entry.is_delivered()) {
+            tokio::task::yield_now().await;
+        }
+        assert!(seen.try_recv().is_err());
     });
 }

@@ -121,6 +121,7 @@ impl System {
                     });
                     answer(done, begun);
                 }
+                Some(Request::Letters { spec, done }) => self.consumers.letters(spec, done),
                 Some(Request::Reload { config, done }) => {
                     let reloaded = self.reload(*config).await;
                     self.ground.registry.reloaded(reloaded.is_ok());

@@ -91,7 +91,19 @@ pub(crate) struct Consumer {
     pub(crate) failed: Words,
     /// From an event's creation to its acknowledgement.
     pub(crate) delay: Histogram,
-    failing: RwLock<Option<&'static str>>,
+    failing: RwLock<Option<Failing>>,
+    /// Events of the stream that it has refused for good, since the start …
+    pub(crate) set_aside: AtomicU64,
+    /// … and those that are on disk now.
+    pub(crate) dead_letters: AtomicU64,
+}
+
+/// Why a consumer does not take events.
+#[derive(Clone, Debug)]
+struct Failing {
+    reason: &'static str,
+    /// In words for people.
+    detail: Option<String>,
 }
 
 impl Consumer {
@@ -103,16 +115,35 @@ impl Consumer {
             failed: Words::new(&[]),
             delay: Histogram::new(&END_TO_END),
             failing: RwLock::new(None),
+            set_aside: AtomicU64::new(0),
+            dead_letters: AtomicU64::new(0),
         }
     }
 
     pub(crate) fn failing(&self) -> Option<&'static str> {
-        *self.failing.read().unwrap_or_else(PoisonError::into_inner)
+        self.failing.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|why| why.reason)
     }
 
-    /// Says why the consumer does not take events; `None`: it does.
-    pub(crate) fn set_failing(&self, reason: Option<&'static str>) {
-        *self.failing.write().unwrap_or_else(PoisonError::into_inner) = reason;
+    fn failing_detail(&self) -> Option<String> {
+        let failing = self.failing.read().unwrap_or_else(PoisonError::into_inner);
+        failing.as_ref().and_then(|why| why.detail.clone())
+    }
+
+    /// Says why the consumer does not take events, in a word and for people; `None`: it does.
+    pub(crate) fn set_failing(&self, reason: Option<(&'static str, Option<&str>)>) {
+        let failing =
+            reason.map(|(reason, detail)| Failing { reason, detail: detail.map(str::to_owned) });
+        *self.failing.write().unwrap_or_else(PoisonError::into_inner) = failing;
+    }
+
+    /// One more event was refused for good: so many are on disk now.
+    pub(crate) fn add_dead_letter(&self, there: u64) {
+        self.set_aside.fetch_add(1, Ordering::Relaxed);
+        self.set_dead_letters(there);
+    }
+
+    pub(crate) fn set_dead_letters(&self, there: u64) {
+        self.dead_letters.store(there, Ordering::Relaxed);
     }
 }
 
@@ -278,6 +309,8 @@ impl StreamEntry {
             delivered: consumer.delivered.load(Ordering::Relaxed),
             failures: consumer.failures.load(Ordering::Relaxed),
             failing: consumer.failing().map(Into::into),
+            failing_detail: consumer.failing_detail(),
+            dead_letters: consumer.dead_letters.load(Ordering::Relaxed),
             backlog: self.backlog(consumer),
         };
         self.consumers.iter().map(status).collect()

@@ -14,6 +14,7 @@ use tokio::sync::{mpsc, oneshot};
 use crate::api::act::{Act, SteerError};
 use crate::api::replay::{ReplayError, ReplaySpec};
 use crate::config::Config;
+use crate::delivery::{LetterError, LetterReport, LetterSpec};
 use crate::observe::registry::Registry;
 
 pub use self::outcome::{ReloadError, ReloadReport, StartError, StopReport};
@@ -29,6 +30,8 @@ pub(crate) enum Request {
     Steer { stream: String, act: Act },
     /// Read this again, beside the stream.
     Replay { spec: ReplaySpec, done: oneshot::Sender<Result<(), ReplayError>> },
+    /// Do this to the dead letters of a sink.
+    Letters { spec: LetterSpec, done: oneshot::Sender<Result<LetterReport, LetterError>> },
     /// The last handle is gone.
     Abandoned,
 }
@@ -116,6 +119,13 @@ impl Requests {
         let (done, when_done) = oneshot::channel();
         self.send(Request::Replay { spec, done });
         when_done.await.unwrap_or(Err(ReplayError::Stopped))
+    }
+
+    /// Does something with the dead letters of a sink.
+    pub(crate) async fn letters(&self, spec: LetterSpec) -> Result<LetterReport, LetterError> {
+        let (done, when_done) = oneshot::channel();
+        self.send(Request::Letters { spec, done });
+        when_done.await.unwrap_or(Err(LetterError::Stopped))
     }
 
     /// Does this to a stream, soon.

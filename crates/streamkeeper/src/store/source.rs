@@ -56,10 +56,11 @@ impl Source {
         }
     }
 
-    /// Says why the consumer does not take events now; `None`: it does.
-    pub(crate) fn failing(&self, reason: Option<&'static str>) {
+    /// Says why the consumer does not take events now, with words for people if there are any; `None`: it
+    /// does.
+    pub(crate) fn failing(&self, reason: Option<(&'static str, Option<&str>)>) {
         let consumer = &self.subscriber.consumer;
-        if let Some(reason) = reason {
+        if let Some((reason, _)) = reason {
             consumer.failures.fetch_add(1, Ordering::Relaxed);
             consumer.failed.add(reason);
         }

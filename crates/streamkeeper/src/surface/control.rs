@@ -3,7 +3,7 @@
 //! `<data_dir>/control.sock`, a Unix socket for its owner alone (0600 before anybody can connect).
 //! A client writes one line, the request, and reads one line, the answer as JSON; then the connection
 //! is over. The requests are `status`, `recover NAME` and the other [`Act`]s, `replay` with a
-//! [`ReplaySpec`] as JSON; any other is the
+//! [`ReplaySpec`] and `dead-letters` with a [`LetterSpec`] as JSON; any other is the
 //! application's ([`crate::ControlRequest`]). An answer that begins with `{"error":` says why not.
 //! Whoever says nothing is dropped after some seconds, so a client holds up nothing but its own place
 //! among a few.
@@ -30,6 +30,7 @@ use tokio::sync::Semaphore;
 use crate::api::act::Act;
 use crate::api::replay::ReplaySpec;
 pub use crate::api::status::ProcessStatus;
+use crate::delivery::{LetterReport, LetterSpec};
 use crate::requests::Requests;
 
 /// Why a running process could not be asked.
@@ -108,6 +109,18 @@ pub fn replay(data_dir: &Path, spec: &ReplaySpec) -> Result<(), ControlError> {
     // A name, a day and some words are always JSON.
     let spec = serde_json::to_string(spec).unwrap_or_default();
     request(data_dir, &format!("replay {spec}")).map(drop)
+}
+
+/// Asks the process that runs with `data_dir` to do something with a sink's dead letters. It works at them for
+/// some seconds at most, and says how many are left: ask again for those. Blocks.
+///
+/// # Errors
+/// See [`ControlError`].
+pub fn dead_letters(data_dir: &Path, spec: &LetterSpec) -> Result<LetterReport, ControlError> {
+    // A name, a word and some numbers are always JSON.
+    let spec = serde_json::to_string(spec).unwrap_or_default();
+    let answer = request(data_dir, &format!("dead-letters {spec}"))?;
+    serde_json::from_str(&answer).map_err(|_| ControlError::OtherVersion { path: socket(data_dir) })
 }
 
 /// Asks the process that runs with `data_dir` for something, one line, and returns the answer, one
@@ -297,6 +310,11 @@ async fn perform(request: &str, requests: &Requests) -> Result<String, String> {
         requests.replay(spec).await.map_err(|error| error.to_string())?;
         return Ok("{}".to_owned());
     }
+    if let Some(spec) = request.strip_prefix("dead-letters ") {
+        let spec = serde_json::from_str(spec).map_err(|_| "not an order's JSON".to_owned())?;
+        let report = requests.letters(spec).await.map_err(|error| error.to_string())?;
+        return serde_json::to_string(&report).map_err(|_| "the report is not JSON".to_owned());
+    }
     let unknown = || Err("unknown request: it may be of another version".to_owned());
     requests.ask_application(request).await.unwrap_or_else(unknown)
 }
@@ -317,7 +335,7 @@ const CLIENTS_MAX: usize = 16;
 const BACKLOG: i32 = 16;
 
 /// A request is not longer.
-const REQUEST_BYTES_MAX: u64 = 1 << 10;
+const REQUEST_BYTES_MAX: u64 = 16 << 10;
 
 /// An answer is not longer: some kilobytes for each stream.
 const ANSWER_BYTES_MAX: u64 = 16 << 20;

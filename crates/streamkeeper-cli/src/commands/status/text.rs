@@ -155,7 +155,15 @@ fn incident(incident: &IncidentStatus, how: &str) -> String {
 }
 
 fn sink(consumer: &ConsumerStatus) -> String {
-    let ConsumerStatus { name, delivered, failures, failing, backlog } = consumer;
+    let ConsumerStatus {
+        name,
+        delivered,
+        failures,
+        failing,
+        failing_detail,
+        dead_letters,
+        backlog,
+    } = consumer;
     let (delivered, backlog) = (HumanCount(*delivered), HumanCount(*backlog));
     let mut text = format!("{name}: delivered {delivered}, backlog {backlog}");
     if *failures > 0 {
@@ -163,6 +171,12 @@ fn sink(consumer: &ConsumerStatus) -> String {
     }
     if let Some(reason) = failing {
         text += &format!(", failing now: {reason}");
+    }
+    if let Some(detail) = failing_detail {
+        text += &format!(" ({detail})");
+    }
+    if *dead_letters > 0 {
+        text += &format!(", dead letters {}", HumanCount(*dead_letters));
     }
     text
 }

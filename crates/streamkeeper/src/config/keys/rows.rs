@@ -2,8 +2,8 @@
 
 use super::{Form, Key, Kind};
 use Kind::{
-    AddressOrOff, Bytes, Date, Duration, DurationOrOff, Factor, Flag, Number, OneOf, Path, Secret,
-    Shape, Text, TextTable, Texts,
+    AddressOrOff, Bytes, Date, Duration, DurationOrOff, Factor, Flag, Number, NumberOr, OneOf,
+    Path, Secret, Shape, Text, TextTable, Texts,
 };
 
 const fn key(path: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
@@ -362,4 +362,11 @@ pub const SINK: &[Key] = &[
     bare("name", Text, "required, unique: the key of its cursor"),
     bare("type", Text, "required; `file` or `stdout`"),
     key("streams", Texts, "[\"*\"]", "names of streams; `*` stands for any text"),
+    key("types", Texts, "[\"*\"]", "types of events; others never reach the sink"),
+    key(
+        "retry.attempts",
+        NumberOr(1, u32::MAX as u64, "forever"),
+        "20",
+        "so often an event that the sink refuses is tried alone, then it goes to the dead letters",
+    ),
 ];

@@ -87,6 +87,9 @@ fn property((key, words): &(Key, Vec<&'static str>)) -> Value {
         Kind::Number(least, most) => {
             json!({ "type": "integer", "minimum": least, "maximum": most })
         }
+        Kind::NumberOr(least, most, word) => json!({
+            "anyOf": [{ "const": word }, { "type": "integer", "minimum": least, "maximum": most }]
+        }),
         // Of a size in text the limits cannot be said.
         Kind::Bytes(least, most) => {
             let mut number = json!({ "type": "integer", "minimum": least });

@@ -77,6 +77,30 @@ pub(super) const METRICS: &[Metric] = &[
         },
     },
     Metric {
+        name: "dead_letters_total",
+        kind: Kind::Counter,
+        labels: LABELS,
+        help: "Events that the sink has refused for good since the start, and that were set aside.",
+        more: "They are on disk: `streamkeeper dead-letters list` says which, and why.",
+        read: |scrape, samples| {
+            scrape.sinks().try_for_each(|(names, _, sink)| {
+                samples.count(&names, sink.set_aside.load(Ordering::Relaxed))
+            })
+        },
+    },
+    Metric {
+        name: "dead_letters",
+        kind: Kind::Gauge,
+        labels: LABELS,
+        help: "Events that were set aside and wait for a hand.",
+        more: "`streamkeeper dead-letters retry` gives them to the sink again.",
+        read: |scrape, samples| {
+            scrape.sinks().try_for_each(|(names, _, sink)| {
+                samples.count(&names, sink.dead_letters.load(Ordering::Relaxed))
+            })
+        },
+    },
+    Metric {
         name: "end_to_end_delay_seconds",
         kind: Kind::Histogram,
         labels: LABELS,

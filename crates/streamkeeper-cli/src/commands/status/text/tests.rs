@@ -9,6 +9,8 @@ fn stream() -> StreamStatus {
         delivered: 12_000,
         failures: 3,
         failing: Some("write_failed".into()),
+        failing_detail: None,
+        dead_letters: 0,
         backlog: 345,
     };
     StreamStatus {

@@ -89,6 +89,8 @@ fn a_sink_that_takes_nothing_wants_a_person() {
         delivered: 5,
         failures: 2,
         failing: Some("disk_full".into()),
+        failing_detail: None,
+        dead_letters: 0,
         backlog: 70,
     });
     let line = line(&status);
