@@ -250,7 +250,8 @@ impl World {
             return Ok(());
         }
         let (first, _) = self.watch.cursor(stream);
-        let is_poisoned = self.is_poisoned(stream, first);
+        // It may have waited until all is well.
+        let is_poisoned = self.is_odd(stream, first);
         self.outcome.set_aside += 1;
         self.watch.set_aside(stream, is_poisoned)?;
         self.handle(Input::SetAside);
@@ -395,9 +396,13 @@ impl World {
     }
 
     fn is_poisoned(&self, stream: usize, event: u64) -> bool {
+        self.now < self.plan.ends && self.is_odd(stream, event)
+    }
+
+    fn is_odd(&self, stream: usize, event: u64) -> bool {
         let drawn =
             fastrand::Rng::with_seed(self.plan.seed ^ ((stream as u64) << 40) ^ event).u64(..);
-        self.plan.poison > 0 && self.now < self.plan.ends && drawn % self.plan.poison == 0
+        self.plan.poison > 0 && drawn % self.plan.poison == 0
     }
 
     /// How the sink fails, and whom it blames for it.
