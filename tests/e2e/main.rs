@@ -31,6 +31,7 @@ mod ledger_commands;
 mod life_cycle;
 mod limits;
 mod logging;
+mod lost_places;
 mod many;
 mod operator;
 mod page;

@@ -3,7 +3,7 @@
 use tungstenite::Message;
 
 use super::support::{
-    Keeper, WebSocketServer, delivered, status, stream_of, wait_delivered, wait_for,
+    Authority, Keeper, WebSocketServer, delivered, status, stream_of, wait_delivered, wait_for,
 };
 
 const QUICK: &str = "[stream.sse]\ninterval = \"400ms\"\nstale_floor = \"1s\"\ncursor = \"/seq\"\n\
@@ -19,9 +19,35 @@ fn connected(server: &WebSocketServer) {
 
 #[test]
 fn every_break_goes_on_from_the_last_message() {
-    let server = WebSocketServer::start();
-    let mut keeper = keeper(&server, &format!("[stream.auth]\nbearer = \"s3cr3t\"\n{QUICK}"));
-    connected(&server);
+    breaks(&WebSocketServer::start(), "");
+}
+
+#[test]
+fn over_tls_as_well() {
+    let authority = Authority::new();
+    let ca_file = format!("ca_file = {:?}\n", authority.ca_file());
+    breaks(&WebSocketServer::start_secured(&authority), &ca_file);
+}
+
+#[test]
+fn a_server_that_no_authority_of_ours_vouches_for_is_not_read() {
+    let authority = Authority::new();
+    let server = WebSocketServer::start_secured(&authority);
+    let stranger = Authority::named("stranger");
+    let ca_file = format!("ca_file = {:?}\n", stranger.ca_file());
+    let mut keeper = keeper(&server, &format!("{ca_file}{QUICK}"));
+    keeper.wait_said("cannot connect to the stream", 1);
+    keeper.wait_text("signed by an unknown authority");
+    keeper.wait_degraded("unreachable");
+    assert!(server.asked().is_empty(), "nothing secret is told to it");
+    keeper.stop();
+}
+
+/// Breaks the connection in every way, again and again.
+fn breaks(server: &WebSocketServer, more: &str) {
+    let auth = "[stream.auth]\nbearer = \"s3cr3t\"\n";
+    let mut keeper = keeper(server, &format!("{more}{auth}{QUICK}"));
+    connected(server);
     let bearer = Some("Bearer s3cr3t".to_owned());
     assert_eq!(server.asked(), [("/events".to_owned(), bearer.clone())], "nothing to go on from");
     server.emit();
@@ -33,7 +59,7 @@ fn every_break_goes_on_from_the_last_message() {
         WebSocketServer::hang,
     ];
     for (round, break_it) in breaks.into_iter().enumerate() {
-        break_it(&server);
+        break_it(server);
         let from = 1 + round as u64 * 2;
         // While nobody listens.
         server.emit();
@@ -41,7 +67,7 @@ fn every_break_goes_on_from_the_last_message() {
         wait_delivered(&keeper, from + 2);
         let last = server.asked().last().cloned();
         assert_eq!(last, Some((format!("/events?since={from}"), bearer.clone())));
-        connected(&server);
+        connected(server);
     }
     let causes = &status(&keeper)["streams"][0]["last_incident"]["cause"];
     assert_eq!(causes, "stale", "of all of these only the silence is an incident");

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::kind::{Forgotten, Kind, forget_history, need_packages, output, programs};
+use super::kind::{Forgotten, Kind, forget_history, need_npm, node, programs};
 use super::process::Place;
 
 pub(super) struct BetterSse;
@@ -17,16 +17,11 @@ impl Kind for BetterSse {
     }
 
     fn install(&self) -> String {
-        let package = need_packages("node").join("node_modules/better-sse/package.json");
-        let package: serde_json::Value =
-            serde_json::from_slice(&std::fs::read(package).unwrap()).unwrap();
-        let node = output("node", ["--version"]);
-        format!("{}, {}", package["version"].as_str().unwrap(), node.trim_start_matches('v'))
+        need_npm("better-sse")
     }
 
     fn command(&self, place: &Place) -> Command {
-        let mut node = place.program("node");
-        node.env("NODE_PATH", need_packages("node").join("node_modules"));
+        let mut node = node(place);
         node.arg(programs().join("better_sse.cjs"));
         node
     }

@@ -21,13 +21,15 @@ pub(super) enum Forgotten {
     Unnoticed,
 }
 
-/// When a server ends connections by itself.
+/// When a server ends connections by itself, every few seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ends {
     Never,
     UnderLoad,
     /// While nothing is published.
     Idle,
+    /// It does not; Streamkeeper replaces them for their age.
+    Replaced,
 }
 
 /// A kind of server.
@@ -45,6 +47,11 @@ pub(super) trait Kind: Send + Sync {
     fn prepare(&self, _place: &Place) {}
 
     fn command(&self, place: &Place) -> Command;
+
+    /// `http` or `ws`.
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
 
     /// Where the stream is.
     fn path(&self) -> &'static str {
@@ -64,7 +71,12 @@ pub(super) trait Kind: Send + Sync {
         envelope["data"]["n"].as_u64()
     }
 
-    /// When it ends connections by itself, every few seconds.
+    /// Whether it goes on from a cursor after its own end, and after one of the keeper's. If not, each of these is a
+    /// gap that is told.
+    fn remembers(&self) -> bool {
+        true
+    }
+
     fn ends(&self) -> Ends {
         Ends::Never
     }
@@ -94,6 +106,22 @@ pub(super) fn forget_history(place: &Place) -> Forgotten {
 /// The folder of this file's programs.
 pub(super) fn programs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/interop/servers")
+}
+
+/// Node.js, about to run something that finds the packages of `servers/package.json`.
+pub(super) fn node(place: &Place) -> Command {
+    let mut node = place.program("node");
+    node.env("NODE_PATH", need_packages("node").join("node_modules"));
+    node
+}
+
+/// Sees to it that a package of npm is installed, and gives its version and that of Node.js.
+pub(super) fn need_npm(package: &str) -> String {
+    let folder = need_packages("node").join("node_modules").join(package);
+    let about = std::fs::read(folder.join("package.json")).unwrap();
+    let about: Value = serde_json::from_slice(&about).unwrap();
+    let node = output("node", ["--version"]);
+    format!("{}, {}", about["version"].as_str().unwrap(), node.trim_start_matches('v'))
 }
 
 /// Sees to it that the packages of a language are installed; gives their folder.

@@ -5,11 +5,12 @@
 //! what a server is; the others are the servers, a file each, with their programs in `servers/`. A trial takes
 //! the real times of the server, and ours scaled down.
 //!
-//! In `make test` three of them are killed once; `make interop` does everything to all of them, and writes the
+//! In `make test` four of them are killed once; `make interop` does everything to all of them, and writes the
 //! table in docs/interop.md.
 
 mod axum;
 mod better_sse;
+mod everything;
 mod journald;
 mod kind;
 mod load;
@@ -19,6 +20,7 @@ mod process;
 mod spring;
 mod starlette;
 mod trial;
+mod ws;
 
 use std::sync::Arc;
 
@@ -32,12 +34,15 @@ const ROUNDS: usize = 3;
 /// All of them, in the order of the table.
 fn kinds() -> Vec<Arc<dyn Kind>> {
     vec![
-        Arc::new(nchan::Nchan),
+        Arc::new(nchan::Nchan::EventSource),
         Arc::new(axum::Axum),
         Arc::new(starlette::Starlette),
         Arc::new(spring::Spring),
         Arc::new(better_sse::BetterSse),
         Arc::new(journald::Journald::default()),
+        Arc::new(nchan::Nchan::WebSocket),
+        Arc::new(ws::Ws),
+        Arc::new(everything::Everything),
     ]
 }
 
@@ -50,7 +55,7 @@ fn short(kind: impl Kind + 'static) {
 
 #[test]
 fn nchan_is_killed() {
-    short(nchan::Nchan);
+    short(nchan::Nchan::EventSource);
 }
 
 #[test]
@@ -61,6 +66,11 @@ fn axum_is_killed() {
 #[test]
 fn starlette_is_killed() {
     short(starlette::Starlette);
+}
+
+#[test]
+fn ws_is_killed() {
+    short(ws::Ws);
 }
 
 #[test]

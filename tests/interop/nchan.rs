@@ -1,4 +1,5 @@
-//! nginx with nchan, in one process, with its history in memory. Messages are published over HTTP.
+//! nginx with nchan, in one process, with its history in memory. Messages are published over HTTP, and read as
+//! server-sent events or over a WebSocket.
 
 use std::io;
 use std::process::Command;
@@ -8,11 +9,18 @@ use super::super::support::wait_for;
 use super::kind::{Ends, Forgotten, Kind, need_debian, post};
 use super::process::Place;
 
-pub(super) struct Nchan;
+pub(super) enum Nchan {
+    EventSource,
+    /// Its messages have no id, and each connection begins at the oldest.
+    WebSocket,
+}
 
 impl Kind for Nchan {
     fn name(&self) -> &'static str {
-        "nginx with nchan"
+        match self {
+            Self::EventSource => "nginx with nchan",
+            Self::WebSocket => "nginx with nchan, WebSocket",
+        }
     }
 
     fn preset(&self) -> &'static str {
@@ -26,6 +34,10 @@ impl Kind for Nchan {
 
     fn prepare(&self, place: &Place) {
         let port = place.port;
+        let subscriber = match self {
+            Self::EventSource => "eventsource; nchan_eventsource_ping_interval 1",
+            Self::WebSocket => "websocket; nchan_websocket_ping_interval 1",
+        };
         let settings = format!(
             "load_module /usr/lib/nginx/modules/ngx_nchan_module.so;\n\
              daemon off; master_process off; pid nginx.pid;\n\
@@ -39,8 +51,8 @@ impl Kind for Nchan {
              listen 127.0.0.1:{port};\n\
              location /publish {{ nchan_publisher; nchan_channel_id numbers; }}\n\
              location /events {{\n\
-             nchan_subscriber eventsource; nchan_channel_id numbers;\n\
-             nchan_eventsource_ping_interval 1; nchan_subscriber_timeout 3;\n\
+             nchan_subscriber {subscriber};\n\
+             nchan_channel_id numbers; nchan_subscriber_timeout 3;\n\
              }} }} }}\n"
         );
         std::fs::write(place.folder().join("nginx.conf"), settings).unwrap();
@@ -56,8 +68,20 @@ impl Kind for Nchan {
         nginx
     }
 
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::EventSource => "http",
+            Self::WebSocket => "ws",
+        }
+    }
+
     fn scaled(&self) -> &'static str {
-        "interval = \"1s\""
+        match self {
+            Self::EventSource => "interval = \"1s\"",
+            Self::WebSocket => {
+                "interval = \"1s\"\ncursor = \"none\"\nidentity = \"/n\"\nfull_state = true"
+            }
+        }
     }
 
     fn publish(&self, place: &Place, number: u64) -> io::Result<()> {

@@ -27,7 +27,11 @@ impl Place {
 
     /// Its base URL.
     pub(super) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.url_of("http")
+    }
+
+    pub(super) fn url_of(&self, scheme: &str) -> String {
+        format!("{scheme}://127.0.0.1:{}", self.port)
     }
 
     pub(super) fn folder(&self) -> &Path {
@@ -37,6 +41,15 @@ impl Place {
     /// Where the programs of this folder keep what they published.
     pub(super) fn history(&self) -> PathBuf {
         self.folder().join("history")
+    }
+
+    /// What the server has said, in all its lives.
+    pub(super) fn said(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log()).unwrap_or_default()).into_owned()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder().join("server.log")
     }
 
     /// A program of this folder: it is told its port and its history.
@@ -86,7 +99,7 @@ impl Server {
 }
 
 fn spawn(kind: &dyn Kind, place: &Place) -> Child {
-    let log = File::options().create(true).append(true).open(log(place)).unwrap();
+    let log = File::options().create(true).append(true).open(place.log()).unwrap();
     let mut process = kind
         .command(place)
         .current_dir(place.folder())
@@ -96,18 +109,10 @@ fn spawn(kind: &dyn Kind, place: &Place) -> Child {
         .spawn()
         .expect("the server is installed");
     wait_for("the server to listen", || {
-        assert!(process.try_wait().unwrap().is_none(), "{}", said(place));
+        assert!(process.try_wait().unwrap().is_none(), "{}", place.said());
         TcpStream::connect(("127.0.0.1", place.port)).ok()
     });
     process
-}
-
-fn log(place: &Place) -> PathBuf {
-    place.folder().join("server.log")
-}
-
-fn said(place: &Place) -> String {
-    String::from_utf8_lossy(&std::fs::read(log(place)).unwrap_or_default()).into_owned()
 }
 
 impl Drop for Server {
@@ -116,7 +121,7 @@ impl Drop for Server {
         drop(self.process.kill());
         drop(self.process.wait());
         if std::thread::panicking() {
-            eprintln!("── what the server said\n{}", said(&self.place));
+            eprintln!("── what the server said\n{}", self.place.said());
         }
     }
 }

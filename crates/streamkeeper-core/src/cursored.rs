@@ -262,6 +262,7 @@ impl Cursored {
     fn start(&mut self, state: Option<CursoredState>, wall: Timestamp, now: Instant) {
         self.started = (now, wall);
         if let Some(state) = state {
+            let state = state.of_cursors_at(&self.config.cursor_at);
             self.point.take_over(&state);
             self.incidents.take_over(state.incidents, state.incident, now, wall);
             if state.snapshot_owed && self.config.resync {

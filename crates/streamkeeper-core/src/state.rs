@@ -20,12 +20,13 @@
 //! (string).
 //!
 //! Family 2 is *cursored*, a stream that goes on from an opaque cursor: whether there is a cursor (1) and the
-//! cursor (string); one byte of flags (1: it has been read from; 2: the server has forgotten a cursor, and
+//! cursor (string); where it stood (string); one byte of flags (1: it has been read from; 2: the server has forgotten a cursor, and
 //! none has come since; 4: a snapshot is owed; 8: the server has ended it); the number of the last incident
 //! (8); whether one is under way (1), and if so: cause (1), since (8), gaps and stalls (4 each), new and
 //! duplicate (8 each).
 //!
-//! Version 3 is the same without phase 2, and without the causes that came later. Versions 1 and 2 stood inside
+//! Version 4 is the same without where the cursor stood. Version 3 is that without phase 2, and without the causes that
+//! came later. Versions 1 and 2 stood inside
 //! a file of the ledger, which puts the version before them when it takes them over. They know no family and are
 //! of marked streams; behind the phase is a byte for `clean`, which is passed over. Version 1 ends behind the
 //! incident.
@@ -40,7 +41,7 @@ use crate::marked::StreamState;
 use self::bytes::Take;
 
 /// The version that is written.
-const VERSION: u16 = 4;
+const VERSION: u16 = 5;
 
 /// The first version that names the family.
 const FAMILY_SINCE: u16 = 3;
@@ -95,7 +96,7 @@ impl PolicyState {
             if version >= FAMILY_SINCE { take.u8().ok_or(StateError::Damaged)? } else { MARKED };
         let state = match family {
             MARKED => marked::take(&mut take, version).map(Self::Marked),
-            CURSORED => cursored::take(&mut take).map(Self::Cursored),
+            CURSORED => cursored::take(&mut take, version).map(Self::Cursored),
             found => return Err(StateError::UnknownFamily { found }),
         };
         state.filter(|_| take.0.is_empty()).ok_or(StateError::Damaged)

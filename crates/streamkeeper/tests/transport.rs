@@ -22,6 +22,8 @@ mod open;
 mod proxy;
 #[path = "transport/renewal.rs"]
 mod renewal;
+#[path = "transport/secured.rs"]
+mod secured;
 #[path = "transport/server.rs"]
 mod server;
 #[path = "transport/tls.rs"]

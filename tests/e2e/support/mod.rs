@@ -3,6 +3,8 @@
 //! [`Service`] is the simulator with its control port, [`Keeper`] the process under test with its
 //! log, [`Scenario`] the two of them from the first event to the checker's report.
 
+#[path = "../../../crates/streamkeeper/tests/transport/authority.rs"]
+mod authority;
 mod browser;
 mod cursored;
 mod keeper;
@@ -20,6 +22,7 @@ use streamkeeper_simulator::checker::{self, Expected, Report};
 use streamkeeper_simulator::server::StateView;
 use streamkeeper_simulator::truth::TruthRow;
 
+pub(crate) use self::authority::Authority;
 pub(crate) use self::browser::Browser;
 pub(crate) use self::cursored::{delivered, status, stream_of, wait_delivered};
 pub(crate) use self::keeper::{

@@ -261,26 +261,29 @@ pub(crate) fn try_request(
         let mut fields = head.lines().filter_map(|line| line.split_once(':'));
         fields.find(|(found, _)| *found == name).map(|(_, value)| value.trim())
     };
+    if field("transfer-encoding") == Some("chunked") {
+        return Ok((status, chunked(answer)?));
+    }
     let mut body = Vec::new();
     // Not everybody closes when there is no more to say.
     let length = field("content-length").map_or(u64::MAX, |length| length.parse().unwrap());
     answer.take(length).read_to_end(&mut body)?;
-    let chunked = field("transfer-encoding") == Some("chunked");
-    Ok((status, if chunked { unchunked(&body) } else { body }))
+    Ok((status, body))
 }
 
-/// The body of a chunked answer.
-fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+/// A chunked body, up to its end: what comes next may be long in coming.
+fn chunked(mut answer: impl BufRead) -> std::io::Result<Vec<u8>> {
     let mut body = Vec::new();
     loop {
-        let line = rest.windows(2).position(|bytes| bytes == b"\r\n").expect("a chunk");
-        let size = std::str::from_utf8(&rest[..line]).unwrap();
-        let size = usize::from_str_radix(size, 16).expect("a chunk's size");
+        let mut size = String::new();
+        answer.read_line(&mut size)?;
+        let size =
+            usize::from_str_radix(size.trim_end(), 16).map_err(|_| ErrorKind::UnexpectedEof)?;
+        let mut chunk = vec![0; size + 2];
+        answer.read_exact(&mut chunk)?;
+        body.extend_from_slice(&chunk[..size]);
         if size == 0 {
-            return body;
+            return Ok(body);
         }
-        let (chunk, after) = rest[line + 2..].split_at(size);
-        body.extend_from_slice(chunk);
-        rest = &after[2..];
     }
 }

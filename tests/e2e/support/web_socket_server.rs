@@ -1,16 +1,20 @@
 //! A small WebSocket server that goes on from `?since=`, over a library that knows RFC 6455, and made to misbehave on
 //! command.
 
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::{ServerConnection, StreamOwned};
 use tungstenite::handshake::server::{ErrorResponse, Request, Response};
 use tungstenite::protocol::CloseFrame;
 use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::frame::coding::{Data, OpCode};
 use tungstenite::{Error, Message, WebSocket};
+
+use super::Authority;
 
 /// What is done to the open connections.
 #[derive(Clone, Debug)]
@@ -44,13 +48,31 @@ pub(crate) struct WebSocketServer {
 
 impl WebSocketServer {
     pub(crate) fn start() -> Self {
+        Self::start_with("ws", |socket, state| serve(socket.try_clone().unwrap(), &socket, state))
+    }
+
+    /// Over TLS, with a certificate of this authority.
+    pub(crate) fn start_secured(authority: &Authority) -> Self {
+        let tls = Authority::server(authority.issue("127.0.0.1"), None);
+        Self::start_with("wss", move |socket, state| {
+            let session = ServerConnection::new(Arc::clone(&tls)).unwrap();
+            let stream = StreamOwned::new(session, socket.try_clone().unwrap());
+            serve(stream, &socket, state);
+        })
+    }
+
+    fn start_with(
+        scheme: &str,
+        serve: impl Fn(TcpStream, &Mutex<State>) + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("ws://{}/events", listener.local_addr().unwrap());
+        let url = format!("{scheme}://{}/events", listener.local_addr().unwrap());
+        let serve = Arc::new(serve);
         let state = Arc::new(Mutex::new(State::default()));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
             for socket in listener.incoming().map_while(Result::ok) {
-                let state = Arc::clone(&shared);
+                let (serve, state) = (Arc::clone(&serve), Arc::clone(&shared));
                 std::thread::spawn(move || serve(socket, &state));
             }
         });
@@ -131,7 +153,8 @@ impl WebSocketServer {
     }
 }
 
-fn serve(socket: TcpStream, state: &Mutex<State>) {
+/// Serves one client over `stream`, which lies on `tcp`.
+fn serve(stream: impl Read + Write, tcp: &TcpStream, state: &Mutex<State>) {
     let mut asked = None;
     #[expect(clippy::result_large_err, reason = "as the library wants it")]
     let judge = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
@@ -147,7 +170,7 @@ fn serve(socket: TcpStream, state: &Mutex<State>) {
         *refusal.status_mut() = state.statuses.remove(0).try_into().unwrap();
         Err(refusal)
     };
-    let Ok(mut socket) = tungstenite::accept_hdr(socket, judge) else { return };
+    let Ok(mut socket) = tungstenite::accept_hdr(stream, judge) else { return };
     let since = asked.and_then(|query| query.strip_prefix("since=")?.parse::<usize>().ok());
     let orders = {
         let mut state = state.lock().unwrap();
@@ -161,12 +184,17 @@ fn serve(socket: TcpStream, state: &Mutex<State>) {
         state.clients.push(sender);
         orders
     };
-    obey(&mut socket, &orders, state);
+    obey(&mut socket, tcp, &orders, state);
 }
 
-fn obey(socket: &mut WebSocket<TcpStream>, orders: &Receiver<Act>, state: &Mutex<State>) {
+fn obey(
+    socket: &mut WebSocket<impl Read + Write>,
+    tcp: &TcpStream,
+    orders: &Receiver<Act>,
+    state: &Mutex<State>,
+) {
     // Questions are answered while the next order is waited for.
-    socket.get_ref().set_read_timeout(Some(Duration::from_millis(10))).unwrap();
+    tcp.set_read_timeout(Some(Duration::from_millis(10))).unwrap();
     loop {
         match socket.read() {
             Ok(Message::Close(frame)) => {
@@ -184,13 +212,13 @@ fn obey(socket: &mut WebSocket<TcpStream>, orders: &Receiver<Act>, state: &Mutex
             }
             Ok(Act::Hang) => {
                 // Until the client goes.
-                socket.get_ref().set_read_timeout(None).unwrap();
+                tcp.set_read_timeout(None).unwrap();
                 let mut rest = [0; 1_024];
-                while matches!(std::io::Read::read(socket.get_mut(), &mut rest), Ok(1..)) {}
+                while matches!(socket.get_mut().read(&mut rest), Ok(1..)) {}
                 return;
             }
             Ok(Act::Cut) => {
-                drop(socket.get_ref().shutdown(Shutdown::Both));
+                drop(tcp.shutdown(Shutdown::Both));
                 return;
             }
             Err(TryRecvError::Empty | TryRecvError::Disconnected) => Ok(()),

@@ -64,6 +64,8 @@ impl Cursored {
         self.pauses.brought();
         if let Some(link) = self.link_of(connection) {
             link.brought = true;
+            // It goes on after all.
+            link.planned = false;
         }
         self.alive(connection, now);
     }

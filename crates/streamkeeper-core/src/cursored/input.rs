@@ -19,7 +19,7 @@ pub enum Input {
         /// For so long.
         wait: Duration,
     },
-    /// A last event came: the end that follows is a planned one.
+    /// A last event came: the end that follows is a planned one, unless further events come before it.
     Planned(ConnectionId),
     /// An answered 200 shows that the resume point was lost, or a new session has begun. Nothing behind the sign goes into the queue before
     /// `GoOn`: it would move the cursor past a gap that a crash could still forget.

@@ -21,7 +21,7 @@ pub(super) struct Link {
     pub(super) proven: bool,
     /// An event came on it.
     pub(super) brought: bool,
-    /// The server has said that its end is planned.
+    /// The server has said that its end is planned, and sent no event since.
     pub(super) planned: bool,
     /// What waits on it behind a sign of a lost resume point.
     pub(super) held: Option<Held>,

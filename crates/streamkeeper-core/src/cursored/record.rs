@@ -65,6 +65,7 @@ impl Cursored {
         let number = self.record.next(now);
         let state = CursoredState {
             cursor: self.point.cursor().cloned(),
+            cursor_at: self.config.cursor_at.clone(),
             has_read: self.point.has_read(),
             forgotten: self.point.is_forgotten(),
             snapshot_owed: self.resync.is_owed(),

@@ -37,6 +37,8 @@ pub enum FirstCursor {
 pub struct CursoredConfig {
     /// What is done about what was missed.
     pub strategy: Strategy,
+    /// Where a cursor stands, in a word: one that stood elsewhere says nothing.
+    pub cursor_at: String,
     /// What to ask with before there is a cursor.
     pub first_cursor: FirstCursor,
     /// The server sends its full state on each connect: nothing is missed by a break.
@@ -59,6 +61,7 @@ impl Default for CursoredConfig {
     fn default() -> Self {
         Self {
             strategy: Strategy::Resume,
+            cursor_at: String::new(),
             first_cursor: FirstCursor::None,
             full_state: false,
             resync: false,
@@ -105,6 +108,8 @@ const DRAIN_MAX: Duration = Duration::from_secs(30);
 pub struct CursoredState {
     /// Where the server is asked to go on from.
     pub cursor: Option<Cursor>,
+    /// Where it stood ([`CursoredConfig::cursor_at`]); empty if that was not written down.
+    pub cursor_at: String,
     /// Something has been read from the stream: what is missed from then on is missing.
     pub has_read: bool,
     /// The server has forgotten a cursor, and none has come since: the first one is not asked with again.
@@ -126,6 +131,16 @@ impl CursoredState {
     #[must_use]
     pub fn with_newest(mut self, cursor: Option<Cursor>) -> Self {
         self.cursor = cursor.or(self.cursor);
+        self
+    }
+
+    /// The same, for a stream whose cursors stand there. One that stood elsewhere is as good as forgotten by the server;
+    /// and what was sent since may be missing, as after an unclean end.
+    pub(super) fn of_cursors_at(mut self, cursor_at: &str) -> Self {
+        let is_other = !self.cursor_at.is_empty() && self.cursor_at != cursor_at;
+        if is_other && self.cursor.take().is_some() {
+            (self.forgotten, self.clean) = (true, false);
+        }
         self
     }
 }

@@ -5,6 +5,9 @@ use crate::id::{Cursor, IncidentId};
 
 use super::bytes::{Take, put_micros, put_string};
 
+/// The first version that says where the cursor stood.
+const CURSOR_AT_SINCE: u16 = 5;
+
 /// The bits of the flags.
 const HAS_READ: u8 = 1;
 const FORGOTTEN: u8 = 2;
@@ -16,6 +19,7 @@ pub(super) fn put(out: &mut Vec<u8>, state: &CursoredState) {
     if let Some(cursor) = &state.cursor {
         put_string(out, cursor.as_str());
     }
+    put_string(out, &state.cursor_at);
     let flags = [
         (state.has_read, HAS_READ),
         (state.forgotten, FORGOTTEN),
@@ -35,11 +39,13 @@ pub(super) fn put(out: &mut Vec<u8>, state: &CursoredState) {
     }
 }
 
-pub(super) fn take(take: &mut Take<'_>) -> Option<CursoredState> {
+pub(super) fn take(take: &mut Take<'_>, version: u16) -> Option<CursoredState> {
     let cursor = if take.flag()? { Some(Cursor::new(&take.string()?)?) } else { None };
+    let cursor_at = if version >= CURSOR_AT_SINCE { take.string()? } else { String::new() };
     let flags = take.u8().filter(|flags| *flags < 2 * ENDED)?;
     Some(CursoredState {
         cursor,
+        cursor_at,
         has_read: flags & HAS_READ != 0,
         forgotten: flags & FORGOTTEN != 0,
         snapshot_owed: flags & SNAPSHOT_OWED != 0,
@@ -73,6 +79,7 @@ mod tests {
     fn full() -> CursoredState {
         CursoredState {
             cursor: Cursor::new("7"),
+            cursor_at: "id".into(),
             has_read: true,
             snapshot_owed: true,
             incidents: IncidentId(3),
@@ -90,7 +97,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_these() {
-        let mut bytes = vec![4, 0, 2, 1, 1, 0, 0, 0, b'7', 1 + 4];
+        let mut bytes = vec![5, 0, 2, 1, 1, 0, 0, 0, b'7', 2, 0, 0, 0, b'i', b'd', 1 + 4];
         bytes.extend([3, 0, 0, 0, 0, 0, 0, 0, 1]);
         bytes.push(Cause::Gap(Sign::Gone).code());
         bytes.extend([4, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 6, 0, 0, 0]);
@@ -98,6 +105,11 @@ mod tests {
         let state = PolicyState::Cursored(full());
         assert_eq!(state.encode(), bytes);
         assert_eq!(PolicyState::decode(&bytes), Ok(state));
+        // Version 4 did not say where the cursor stood.
+        bytes.drain(9..15);
+        bytes[0] = 4;
+        let state = CursoredState { cursor_at: String::new(), ..full() };
+        assert_eq!(PolicyState::decode(&bytes), Ok(state.into()));
     }
 
     #[test]
@@ -130,7 +142,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-            let with_head = [&[4, 0, 2], &bytes[..]].concat();
+            let with_head = [&[5, 0, 2], &bytes[..]].concat();
             if let Ok(state) = PolicyState::decode(&with_head) {
                 prop_assert_eq!(state.encode(), with_head);
             }

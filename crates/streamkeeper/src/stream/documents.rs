@@ -58,8 +58,25 @@ pub(crate) async fn resync(tools: Tools, sse: Arc<Sse>, connection: ConnectionId
 }
 
 async fn snapshot(tools: &Tools, sse: &Sse, connection: ConnectionId) -> Option<()> {
-    let answer = tools.transport.fetch(sse.resync()?, &[]).await.ok()?;
-    let body = Some(answer).filter(|answer| (200..300).contains(&answer.status))?.body;
+    let said = match tools.transport.fetch(sse.resync()?, &[]).await {
+        Ok(answer) if (200..300).contains(&answer.status) => Ok(answer.body),
+        Ok(answer) => Err(format!("the server answered {}", answer.status)),
+        Err(error) => Err(error.to_string()),
+    };
+    let body = match said {
+        Ok(body) => body,
+        Err(reason) => {
+            if tools.entry.is_news(&reason) {
+                tracing::warn!(
+                    stream = %tools.entry.name,
+                    reason,
+                    "what sse.resync names cannot be taken as a snapshot (at most 8 MiB, within call_timeout)",
+                );
+            }
+            return None;
+        }
+    };
+    tools.entry.succeeded();
     let batch = Batch {
         connection,
         arrived: tools.clock.now(),

@@ -115,6 +115,11 @@ fn cursored(config: &StreamConfig, table: &SseTable) -> CursoredConfig {
             ResumeStrategy::Resume => cursored::Strategy::Resume,
             ResumeStrategy::Reconnect => cursored::Strategy::Reconnect,
         },
+        cursor_at: match &row.cursor {
+            config::CursorAt::Id => "id".into(),
+            config::CursorAt::Pointer(pointer) => pointer.clone(),
+            config::CursorAt::None => "none".into(),
+        },
         first_cursor: match &row.first_cursor {
             config::FirstCursorFrom::None => FirstCursor::None,
             config::FirstCursorFrom::Literal(text) => {

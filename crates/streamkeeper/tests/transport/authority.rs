@@ -1,4 +1,4 @@
-//! An authority of a test's own, and what it vouches for.
+//! An authority of a test's own, and what it vouches for; for the end-to-end tests, too.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,13 +8,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
-use streamkeeper::transport::{HttpTransport, TransportSettings};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-
-use super::server::{Server, direct, found};
 
 /// An authority, with a folder of its own.
 pub(crate) struct Authority {
@@ -52,18 +46,12 @@ impl Authority {
         certificate.signed_by(key, &self.issuer).unwrap()
     }
 
-    /// What does the TLS of a server for `host`, which asks its clients for a certificate of the
-    /// authority `clients`, if one is given.
-    pub(crate) fn acceptor(&self, host: &str, clients: Option<&Self>) -> TlsAcceptor {
-        self.acceptor_with(self.issue(host), clients)
-    }
-
-    /// The same with a given certificate.
-    pub(crate) fn acceptor_with(
-        &self,
+    /// The TLS of a server that has this certificate, and asks its clients for one of the authority `clients`, if one is
+    /// given.
+    pub(crate) fn server(
         (certificate, key): (Certificate, KeyPair),
         clients: Option<&Self>,
-    ) -> TlsAcceptor {
+    ) -> Arc<ServerConfig> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -81,42 +69,6 @@ impl Authority {
         };
         let mut config = builder.with_single_cert(vec![certificate.der().clone()], key).unwrap();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        TlsAcceptor::from(Arc::new(config))
+        Arc::new(config)
     }
-
-    /// A server for `localhost`.
-    pub(crate) fn serve<F, Fut>(&self, serve: F) -> Server
-    where
-        F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
-        Fut: Future<Output = ()> + 'static,
-    {
-        secured(self.acceptor("localhost", None), "127.0.0.1:0", serve)
-    }
-
-    pub(crate) fn settings(&self, server: &Server, host: &str) -> TransportSettings {
-        let mut settings = direct(format!("https://{host}:{}", server.addr.port()));
-        settings.look_up = found(vec![server.addr]);
-        settings.ca_file = Some(self.ca_file());
-        settings
-    }
-
-    pub(crate) fn transport(&self, server: &Server) -> HttpTransport {
-        HttpTransport::new(self.settings(server, "localhost")).unwrap()
-    }
-}
-
-/// A server that gives every session to `serve`.
-pub(crate) fn secured<F, Fut>(acceptor: TlsAcceptor, addr: &str, serve: F) -> Server
-where
-    F: Fn(TlsStream<TcpStream>) -> Fut + Clone + Send + 'static,
-    Fut: Future<Output = ()> + 'static,
-{
-    Server::start_at(addr, move |tcp| {
-        let (acceptor, serve) = (acceptor.clone(), serve.clone());
-        async move {
-            if let Ok(tls) = acceptor.accept(tcp).await {
-                serve(tls).await;
-            }
-        }
-    })
 }

@@ -11,7 +11,8 @@ use streamkeeper::transport::{
 use streamkeeper_call::{TransportError, TransportErrorKind};
 use streamkeeper_inform::{CallErrorKind, Client};
 
-use super::authority::{Authority, secured};
+use super::authority::Authority;
+use super::secured::secured;
 use super::server::{SSE_HEAD, Server, direct, found, request, say_and_wait, within};
 
 const CERT: &str = "client_cert_file";

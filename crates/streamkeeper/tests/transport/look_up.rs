@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use streamkeeper::transport::{Control, HttpTransport, OpenErrorKind, OpenPhase};
 
-use super::authority::{Authority, secured};
+use super::authority::Authority;
+use super::secured::secured;
 use super::server::{
     BlackHole, PATIENCE, SSE_HEAD, Server, direct, found, refusing, request, say_and_wait, within,
 };

@@ -18,7 +18,8 @@ use streamkeeper_inform::{CallErrorKind, Client, NewStream};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::TcpStream;
 
-use super::authority::{Authority, secured};
+use super::authority::Authority;
+use super::secured::secured;
 use super::server::{
     BlackHole, SSE_HEAD, Server, chunk, direct, found, read_all, refusing, request, say_and_wait,
     until_closed, within,

@@ -9,7 +9,8 @@ use streamkeeper::config::{Config, StreamConfig};
 use streamkeeper::transport::Proxy;
 use streamkeeper::{ReloadReport, Secret, Streamkeeper};
 
-use super::authority::{Authority, secured};
+use super::authority::Authority;
+use super::secured::secured;
 use super::server::{PATIENCE, request};
 
 /// A keeper whose files can be replaced.

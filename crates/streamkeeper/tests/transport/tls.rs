@@ -13,7 +13,8 @@ use streamkeeper_call::{TransportError, TransportErrorKind};
 use streamkeeper_inform::{CallErrorKind, Client};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::authority::{Authority, secured};
+use super::authority::Authority;
+use super::secured::secured;
 use super::server::{
     SSE_HEAD, Server, chunk, direct, found, read_all, request, say_and_wait, until_closed, within,
 };

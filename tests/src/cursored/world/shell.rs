@@ -142,7 +142,10 @@ impl World {
                 self.report(place, |id| cursored::Input::Heartbeat(id).into());
             }
             Sent::Reset => self.hold(place, GapSign::Event),
-            Sent::Last => self.report(place, |id| cursored::Input::Planned(id).into()),
+            Sent::Last => {
+                wire.told_data = false;
+                self.report(place, |id| cursored::Input::Planned(id).into());
+            }
             Sent::Retry(wait) => self.report(place, |connection| {
                 let wait = Duration::from_millis(wait);
                 cursored::Input::Retry { connection, wait }.into()

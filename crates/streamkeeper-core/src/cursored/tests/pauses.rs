@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::bench::{Bench, PROPER};
 use crate::classify::{End, Refusal};
-use crate::cursored::{self, CursoredConfig};
+use crate::cursored::{self, CursoredConfig, Report};
 use crate::id::ConnectionId;
 use crate::policy::{self, Health, Input, Output};
 
@@ -60,6 +60,19 @@ fn a_named_last_event_makes_any_end_a_planned_one() {
     bench.end(connection, RESET);
     let pause = bench.next_connect();
     assert!((0.1..=3.0).contains(&pause), "{pause}");
+}
+
+#[test]
+fn an_event_behind_the_last_one_says_that_it_was_none() {
+    let mut bench = Bench::start(CursoredConfig::default(), None);
+    let connection = bench.open();
+    bench.input(cursored::Input::Planned(connection));
+    // An end that is not planned may lose what nobody can be asked for: there is no cursor.
+    bench.input(Input::Data(connection));
+    bench.commit(connection, None);
+    bench.end(connection, RESET);
+    assert!(bench.reports.iter().any(|report| matches!(report, Report::Gap { .. })));
+    assert!((0.5..=1.0).contains(&bench.next_connect()));
 }
 
 #[test]

@@ -181,3 +181,26 @@ fn a_stop_while_the_first_cursor_is_fetched_does_not_wait_for_it() {
     bench.input(cursored::Input::First(Cursor::new("boot")));
     assert_eq!(bench.connects(), 0);
 }
+
+#[test]
+fn a_cursor_that_stood_elsewhere_is_not_asked_with_and_that_is_a_gap() {
+    let at = |place: &str| CursoredState { cursor_at: place.into(), ..state("e7") };
+    let config = |place: &str| CursoredConfig { cursor_at: place.into(), ..Default::default() };
+    let first = FirstCursor::Literal(Cursor::new("0").unwrap());
+    for (config, old, asks, gaps) in [
+        (config("id"), at("id"), Some("e7"), 0),
+        (config("id"), at(""), Some("e7"), 0),
+        (config("/seq"), at("id"), None, 1),
+        (config("none"), at("id"), None, 1),
+        (CursoredConfig { first_cursor: first, ..config("/seq") }, at("id"), None, 1),
+        // There was none.
+        (config("/seq"), CursoredState { cursor: None, ..at("none") }, None, 0),
+    ] {
+        let mut bench = Bench::start(config.clone(), Some(old));
+        assert_eq!(bench.asks().1.as_deref(), asks, "{config:?}");
+        let is_gap = |report: &&Report| matches!(report, Report::Gap { .. });
+        assert_eq!(bench.reports.iter().filter(is_gap).count(), gaps, "{config:?}");
+        assert_eq!(bench.last_state().cursor_at, config.cursor_at);
+        assert_eq!(bench.last_state().forgotten, gaps > 0, "what is in the log counts no more");
+    }
+}

@@ -49,7 +49,7 @@ fn the_bytes_are_these() {
         clean: true,
         ..StreamState::at(Some(Timestamp::from_micros(0x0102_0304)))
     };
-    let mut bytes = vec![4, 0, 1];
+    let mut bytes = vec![5, 0, 1];
     bytes.extend([1, 4, 3, 2, 1, 0, 0, 0, 0]);
     bytes.push(0);
     bytes.extend([1, 2, 0, 0, 0, b's', b'1']);
@@ -79,10 +79,10 @@ fn older_versions_are_read() {
 #[test]
 fn what_is_newer_is_refused_with_what_to_do() {
     let mut bytes = full().encode();
-    bytes[0] = 5;
+    bytes[0] = 6;
     let newer = StreamState::decode(&bytes).unwrap_err();
-    assert_eq!(newer, StateError::NewerVersion { found: 5, known: 4 });
-    bytes[0] = 4;
+    assert_eq!(newer, StateError::NewerVersion { found: 6, known: 5 });
+    bytes[0] = 5;
     bytes[2] = 9;
     let family = StreamState::decode(&bytes).unwrap_err();
     assert_eq!(family, StateError::UnknownFamily { found: 9 });
@@ -105,7 +105,7 @@ fn what_is_cut_or_too_long_is_damaged() {
 proptest! {
     #[test]
     fn no_bytes_are_a_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
-        let with_head = [&[4, 0, 1], &bytes[..]].concat();
+        let with_head = [&[5, 0, 1], &bytes[..]].concat();
         if let Ok(state) = StreamState::decode(&with_head) {
             prop_assert_eq!(state.encode().len(), with_head.len());
         }

@@ -26,8 +26,8 @@ pub(crate) struct SseReader {
     sse: Arc<Sse>,
     /// What the server was asked with.
     asked: Option<Cursor>,
-    /// The highest number at the end of an id, where ids count up.
-    number: Option<u64>,
+    /// Where ids count up: the lowest and the highest number that it has counted, with that it was asked with.
+    counted: Option<(u64, u64)>,
     /// Cursors that nobody can ask with.
     unusable: u64,
 }
@@ -52,7 +52,8 @@ enum Role {
 impl SseReader {
     pub(super) fn new(sse: Arc<Sse>, asked: Option<Cursor>) -> Self {
         let number = asked.as_ref().and_then(|cursor| number_at_end(cursor.as_str()));
-        Self { sse, asked, number, unusable: 0 }
+        let counted = number.map(|number| (number, number));
+        Self { sse, asked, counted, unusable: 0 }
     }
 
     /// What the headers of the answer say.
@@ -119,11 +120,17 @@ impl SseReader {
         }
     }
 
-    /// Whether an id leaves out one that counts before it. One that was counted before comes again.
+    /// Whether an id does not go on with the count: it leaves out one before it, or the server has begun to count
+    /// anew, which is seen by a number below all that were counted. One of those comes again.
     fn skips(&mut self, id: &str) -> bool {
         let Some(number) = number_at_end(id) else { return false };
-        let before = self.number.replace(self.number.map_or(number, |before| before.max(number)));
-        before.is_some_and(|before| number > before.saturating_add(1))
+        let Some((lowest, highest)) = self.counted else {
+            self.counted = Some((number, number));
+            return false;
+        };
+        let is_anew = number < lowest;
+        self.counted = Some(if is_anew { (number, number) } else { (lowest, highest.max(number)) });
+        is_anew || number > highest.saturating_add(1)
     }
 }
 

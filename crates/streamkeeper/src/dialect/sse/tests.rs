@@ -256,7 +256,10 @@ fn ids_that_count_up_show_what_is_missing() {
     };
     assert_eq!(gaps("a-3", &["a-4", "a-5"]), 0);
     assert_eq!(gaps("a-3", &["a-5", "a-6", "a-9"]), 2);
-    assert_eq!(gaps("a-3", &["a-1", "a-2", "a-3", "a-4"]), 0, "from the oldest: again, not lost");
+    assert_eq!(gaps("a-3", &["a-3", "a-4", "a-3", "a-4", "a-5"]), 0, "again, not lost");
+    assert_eq!(gaps("a-57", &["a-1", "a-2", "a-3"]), 1, "it counts from 1 again");
+    assert_eq!(gaps("a-57", &["a-1", "a-2", "a-4"]), 2, "and is held to the new count");
+    assert_eq!(gaps("", &["8", "9", "8", "9", "10", "1", "2"]), 1, "also while it is read");
     assert_eq!(gaps("", &["70", "71", "x", "72"]), 0, "where we come in is no gap");
     assert_eq!(gaps("18446744073709551615", &["18446744073709551615", "99999999999999999999"]), 0);
     let told = read_as(&sse, "3", &text(&["5"]));

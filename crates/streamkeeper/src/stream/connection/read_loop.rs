@@ -268,7 +268,11 @@ impl ReadLoop {
                 Counters::add(&self.tools.entry.counters.pokes, 1);
                 self.heartbeat(read);
             }
-            Reading::Planned => self.report(cursored::Input::Planned(connection)),
+            Reading::Planned => {
+                // An event behind it says that it was not the last one, and has to be heard.
+                self.data_reported = false;
+                self.report(cursored::Input::Planned(connection));
+            }
             Reading::Gap(sign) => read.gap = Some(sign),
             Reading::Cursor(cursor) => {
                 read.proof = true;
