@@ -73,12 +73,15 @@ const MESSAGE: &str = "message";
 /// What the log shows unless it is told otherwise.
 const DEFAULT: &str = "info";
 
-/// Keeps the library that watches folders quiet: if the log is a file in such a folder, each line is a change
-/// there, of which it would write a line.
+/// Keeps libraries quiet, whatever is wanted: the one that watches folders, since each line would be a change
+/// there, if the log is a file in such a folder, of which it would write a line; and the one of NATS, which
+/// writes the headers of messages, and so users.
 fn without_echo(filter: EnvFilter) -> EnvFilter {
-    match "notify=error".parse() {
-        Ok(directive) => filter.add_directive(directive),
-        // Only if the language of the filters changes.
-        Err(_) => filter,
-    }
+    ["notify=error", "async_nats=warn"].into_iter().fold(filter, |filter, quiet| {
+        match quiet.parse() {
+            Ok(directive) => filter.add_directive(directive),
+            // Only if the language of the filters changes.
+            Err(_) => filter,
+        }
+    })
 }

@@ -1,6 +1,7 @@
 //! An envelope to NDJSON: one line, ended.
 
 use serde::Deserialize;
+#[cfg(feature = "stdout")]
 use streamkeeper_sink::Envelope;
 
 /// What a line holds; the key `format`.
@@ -19,6 +20,7 @@ impl Format {
     pub(crate) const EXPECTED: &str = "\"cloudevents\" or \"raw\"";
 
     /// Appends the line of `envelope` to `lines`.
+    #[cfg(feature = "stdout")]
     pub(crate) fn encode(self, envelope: &Envelope, lines: &mut Vec<u8>) {
         match self {
             Self::CloudEvents => envelope.to_cloudevents_json(lines),

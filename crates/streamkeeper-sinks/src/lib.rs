@@ -1,4 +1,4 @@
-//! Sinks for Streamkeeper: file and standard output.
+//! Sinks for Streamkeeper: file, NATS, standard output.
 //!
 //! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
 //! feature of the same name; [`factories`] gives all that are compiled in, to be
@@ -7,22 +7,25 @@
 //! | `type` | promise of `Ok` | on an error |
 //! | --- | --- | --- |
 //! | `file` | on disk and counted in a side file: each event once, over crashes | the batch's lines are cut off again before the next try |
+//! | `nats` | acknowledged by JetStream: each event once, over crashes | all or nothing of a batch; what is not known is looked up before the next try |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
 //!
-//! The sinks block: they work in `tokio::task::spawn_blocking`. A reader of standard
+//! `file` and `stdout` block: they work in `tokio::task::spawn_blocking`. A reader of standard
 //! output that never reads holds such a thread, so end the runtime with
 //! `shutdown_timeout` or `shutdown_background`.
 
-#[cfg(feature = "stdout")]
+#[cfg(any(feature = "nats", feature = "stdout"))]
 mod encoder;
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "nats")]
+pub mod nats;
 #[cfg(feature = "stdout")]
 pub mod stdout;
 
 use streamkeeper_sink::SinkFactory;
 
-#[cfg(feature = "stdout")]
+#[cfg(any(feature = "nats", feature = "stdout"))]
 pub use encoder::Format;
 
 /// A factory for every sink type that is compiled in.
@@ -30,12 +33,14 @@ pub use encoder::Format;
 /// ```
 /// let types: Vec<_> =
 ///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
-/// assert_eq!(types, ["file", "stdout"]);
+/// assert_eq!(types, ["file", "nats", "stdout"]);
 /// ```
 pub fn factories() -> Vec<Box<dyn SinkFactory>> {
     vec![
         #[cfg(feature = "file")]
         Box::new(file::FileFactory),
+        #[cfg(feature = "nats")]
+        Box::new(nats::NatsFactory),
         #[cfg(feature = "stdout")]
         Box::new(stdout::StdoutFactory),
     ]
@@ -52,8 +57,13 @@ mod tests {
         let page = std::fs::read_to_string(format!("{docs}/configuration.md")).unwrap();
         for factory in factories() {
             // A required key has to be there, or it is what is named.
-            let path = (factory.type_name() == "file").then(|| ("path", "events.ndjson".into()));
-            let table = path.into_iter().chain([("unheard-of-key", 1.into())]).collect();
+            let required: &[(&str, &str)] = match factory.type_name() {
+                "file" => &[("path", "events.ndjson")],
+                "nats" => &[("url", "nats://127.0.0.1:4222"), ("stream", "EVENTS")],
+                _ => &[],
+            };
+            let required = required.iter().map(|(key, value)| (*key, (*value).into()));
+            let table = required.chain([("unheard-of-key", 1.into())]).collect();
             let refused = factory.check("sink", table).unwrap_err().to_string();
             let (_, known) = refused.split_once("known are ").unwrap();
             for key in known.split(", ") {
