@@ -42,6 +42,7 @@ const SEEDS: &[(u64, &str)] = &[
     (3_679_339_964, "connections that were being opened were kept for days for a sleeping process"),
     (3_679_347_960, "four streams that could not be deleted were blamed for a loop"),
     (824_740_549_265, "what had waited for a slow slot was read, and the mark passed its history"),
+    (824_740_563_702, "a connection that lasted forgot the failures beside it"),
     (824_740_564_407, "what had waited for a slow slot was read, and the mark passed its history"),
     (824_740_586_720, "the mark passed what stood behind a record that took nine minutes"),
     (824_740_602_212, "the only slot was silent for minutes, and still counted as settled"),

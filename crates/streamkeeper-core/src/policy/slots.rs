@@ -328,7 +328,7 @@ impl Slots {
         let lasted = !slot.lasted && now.since(opened) >= late_after;
         slot.lasted |= lasted;
         if lasted {
-            self.admission.lasted();
+            self.admission.lasted(opened);
         }
         if first {
             self.admission.proven(opened, now);
