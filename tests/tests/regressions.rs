@@ -3,6 +3,8 @@
 //! A seed draws a different run when the plan changes, so what it found is also held by a test of
 //! the machine concerned or by a named scenario; these stay because they cost nothing.
 
+use streamkeeper_simulator::model::{HOUR, SECOND, Span};
+use streamkeeper_tests::fault::{Fault, Which};
 use streamkeeper_tests::{Plan, run};
 
 const SEEDS: &[(u64, &str)] = &[
@@ -39,6 +41,11 @@ const SEEDS: &[(u64, &str)] = &[
     (1_259_595_030, "a verification whose queue was full for moments never ended"),
     (3_679_339_964, "connections that were being opened were kept for days for a sleeping process"),
     (3_679_347_960, "four streams that could not be deleted were blamed for a loop"),
+    (824_740_549_265, "what had waited for a slow slot was read, and the mark passed its history"),
+    (824_740_563_702, "a connection that lasted forgot the failures beside it"),
+    (824_740_564_407, "what had waited for a slow slot was read, and the mark passed its history"),
+    (824_740_586_720, "the mark passed what stood behind a record that took nine minutes"),
+    (824_740_602_212, "the only slot was silent for minutes, and still counted as settled"),
     (2_551_111_592, "a suspended process was blamed for connections that it could not close"),
 ];
 
@@ -47,5 +54,23 @@ fn what_was_found_stays_mended() {
     for (seed, found) in SEEDS {
         let outcome = run(Plan::draw(*seed), false);
         assert_eq!(outcome.violation, None, "seed {seed}: {found}");
+    }
+}
+
+/// One of three lines stalls for less than `stale_after` while the service comes to the end of its walk. What it
+/// brings then begins with a poke from before; the only old event stands behind that.
+#[test]
+fn what_waits_behind_a_stall_is_read_before_the_mark_passes_it() {
+    for seed in 1..=60 {
+        let mut plan = Plan::calm(seed, 10);
+        plan.service.history_for = HOUR;
+        plan.service.events_per_hour = 1;
+        plan.service.walk = Span::exactly(59 * SECOND);
+        plan.policy.hygiene.enabled = false;
+        plan.commit_frames = 1;
+        plan.faults.push((57_600, Fault::Stall { which: Which::One, lasts: 2_800 }));
+        plan.faults_end = 90 * SECOND;
+        let outcome = run(plan, false);
+        assert_eq!(outcome.violation, None, "seed {seed}");
     }
 }

@@ -159,7 +159,8 @@ impl Position {
 
     /// A connection came or went, or we did not read: what was settled is not any more.
     pub fn changed(&mut self, now: Instant) {
-        self.changed_at = now;
+        // That a silence is over is told when it is durable, and other changes have come since.
+        self.changed_at = self.changed_at.max(now);
         self.read_unchanged = Duration::ZERO;
     }
 

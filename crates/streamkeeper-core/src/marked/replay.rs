@@ -67,7 +67,7 @@ impl Replay {
     pub fn new(config: &MarkedConfig, now: Instant, wall: Timestamp) -> Self {
         let position = Position::new(config.position, now, true);
         Self {
-            reread: Reread::new(config.position, Self::CONNECTION, position),
+            reread: Reread::new(config, Self::CONNECTION, position),
             clock: ServiceClock::new(config.watchdog.late_after, now, wall),
             margin: config.position.margin,
             began: now,

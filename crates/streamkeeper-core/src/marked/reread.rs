@@ -12,12 +12,14 @@ use crate::policy::Span;
 use crate::service_clock::ServiceClock;
 use crate::time::{Instant, Timestamp};
 
-use super::low_water::{Gate, Position, PositionConfig};
+use super::MarkedConfig;
+use super::low_water::{Gate, Position};
 
 /// A replay that is being read.
 #[derive(Clone, Debug)]
 pub(super) struct Reread {
-    config: PositionConfig,
+    long_block: Duration,
+    late_after: Duration,
     connection: ConnectionId,
     position: Position,
     is_open: bool,
@@ -37,13 +39,10 @@ pub(super) struct Reached {
 
 impl Reread {
     /// It is read on that connection, which is being opened.
-    pub(super) const fn new(
-        config: PositionConfig,
-        connection: ConnectionId,
-        position: Position,
-    ) -> Self {
+    pub(super) fn new(config: &MarkedConfig, connection: ConnectionId, position: Position) -> Self {
         Self {
-            config,
+            long_block: config.position.long_block(),
+            late_after: config.watchdog.late_after,
             connection,
             position,
             is_open: false,
@@ -78,8 +77,7 @@ impl Reread {
     pub(super) fn blocked(&mut self, is_blocked: bool, now: Instant) {
         let since = self.blocked_since.take();
         self.blocked_since = is_blocked.then(|| since.unwrap_or(now));
-        let long = self.config.long_block();
-        if !is_blocked && since.is_some_and(|since| now.since(since) >= long) {
+        if !is_blocked && since.is_some_and(|since| now.since(since) >= self.long_block) {
             self.position.changed(now);
         }
     }
@@ -91,6 +89,10 @@ impl Reread {
 
     /// Frames of it have been judged for good.
     pub(super) fn committed(&mut self, span: &Span) {
+        // What was sent while it was silent comes after the first frame.
+        if span.arrived.since(self.position.evidence()) > self.late_after {
+            self.position.changed(span.arrived);
+        }
         self.position.frame(span.arrived);
         for datum in &span.data {
             self.position.data(span.arrived, datum);

@@ -9,6 +9,7 @@ mod lost_history;
 mod recoveries;
 mod refused_replay;
 mod same_stream;
+mod silences;
 mod start_time;
 mod steering;
 mod wrong_statements;

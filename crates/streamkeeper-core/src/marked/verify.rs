@@ -266,7 +266,7 @@ impl Marked {
         let date = self.verify_from(lost_until, service_now);
         let connection = ConnectionId { reader: Reader::Replay, epoch: self.slots.new_epoch() };
         let position = self.reading.verification(date, now);
-        let reread = Reread::new(self.config.position, connection, position);
+        let reread = Reread::new(&self.config, connection, position);
         let aim = if rereads {
             self.recovery.reads_from(Some(date));
             self.effects.report(Report::RereadStarted { date });

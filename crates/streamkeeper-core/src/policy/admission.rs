@@ -65,17 +65,25 @@ impl Admission {
     /// The first frame of a connection came: attempts succeed. Unless one has failed since it `opened`;
     /// that was later.
     pub(crate) fn proven(&mut self, opened: Instant, now: Instant) {
-        if self.failed_at.is_some_and(|failed| opened < failed) {
+        if self.has_failed_since(opened) {
             return;
         }
         self.probing = Some(self.asked).filter(|&asked| now < asked);
         self.probe = None;
     }
 
-    /// A connection has lived long enough to forget the failures before it.
-    pub(crate) const fn lasted(&mut self) {
+    /// A connection has lived long enough to forget the failures before it `opened`. Of those after that it
+    /// says nothing: the service may keep who is connected, and refuse everybody else.
+    pub(crate) fn lasted(&mut self, opened: Instant) {
+        if self.has_failed_since(opened) {
+            return;
+        }
         self.backoff.reset();
         self.token_backoff.reset();
+    }
+
+    fn has_failed_since(&self, opened: Instant) -> bool {
+        self.failed_at.is_some_and(|failed| opened < failed)
     }
 
     /// The next attempt is one by itself, and not before this instant.

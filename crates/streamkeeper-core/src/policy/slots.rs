@@ -143,9 +143,10 @@ impl Slot {
         self.late = true;
     }
 
-    /// A frame that was read then is durable.
-    pub(crate) const fn hear(&mut self, arrived: Instant) {
-        self.heard = Some(arrived);
+    /// A frame that was read then is durable. For how long none had been: what was sent meanwhile comes after it.
+    pub(crate) fn hear(&mut self, arrived: Instant) -> Duration {
+        let last = self.heard.replace(arrived).unwrap_or(self.opened);
+        arrived.since(last)
     }
 
     /// Whether what comes now may have waited while we did not read.
@@ -327,7 +328,7 @@ impl Slots {
         let lasted = !slot.lasted && now.since(opened) >= late_after;
         slot.lasted |= lasted;
         if lasted {
-            self.admission.lasted();
+            self.admission.lasted(opened);
         }
         if first {
             self.admission.proven(opened, now);

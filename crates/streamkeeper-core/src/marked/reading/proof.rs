@@ -106,12 +106,16 @@ impl Marked {
         }
         // Events of an older epoch are accepted all the same; they prove nothing about position.
         let Some(slot) = self.slots.of(connection) else { return };
-        slot.hear(span.arrived);
+        let silence = slot.hear(span.arrived);
         // A process that was suspended for days reads first what had waited in its sockets.
         if self.recovers_from_absence(span.arrived) {
             return;
         }
         self.tell_time(connection, span, now);
+        // What was sent while it was silent comes after this frame, and has not been seen yet.
+        if silence > self.config.watchdog.late_after {
+            self.reading.changed(span.arrived);
+        }
         self.reading.frames(span);
         for datum in &span.data {
             self.widening.read(datum, self.remote.start());

@@ -77,6 +77,23 @@ fn it_is_not_done_while_what_it_brings_is_old() {
 }
 
 #[test]
+fn what_was_sent_in_a_silence_is_read_before_it_is_done() {
+    let mut replay = opened(ts(0));
+    (5..600).step_by(5).for_each(|seconds| poke(&mut replay, seconds));
+    // The walk ended in it: a poke from before comes first, and what was walked to behind it.
+    poke(&mut replay, 623);
+    assert_eq!(wanted(&mut replay), []);
+    let created_at = ts(0).minus(Duration::from_secs(86_400));
+    let datum = Datum { user: UserKey(1), created_at, start_day: None, new: true };
+    commit(&mut replay, 624, None, vec![datum]);
+    assert_eq!(wanted(&mut replay), []);
+    (629..700).step_by(5).for_each(|seconds| poke(&mut replay, seconds));
+    assert_eq!(wanted(&mut replay), [], "it has settled, and what it brought lately is old");
+    poke(&mut replay, 704);
+    assert_eq!(wanted(&mut replay), [ReplayOutput::Kill(Replay::CONNECTION)]);
+}
+
+#[test]
 fn a_long_block_delays_its_end_and_a_short_one_does_not() {
     for (block, done) in [(1, 600), (60, 670)] {
         let mut replay = opened(ts(0));

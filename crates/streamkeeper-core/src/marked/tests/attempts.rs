@@ -36,6 +36,21 @@ fn the_frames_of_one_connection_do_not_forget_the_failures_of_another() {
 }
 
 #[test]
+fn a_connection_that_lasts_forgets_no_failure_that_came_after_it_had_opened() {
+    let mut bench = Bench::new(restless(2));
+    bench.start(None);
+    bench.answer(&Call::List, Answer::Listed(Vec::new()));
+    bench.answer_create("s1");
+    let first = bench.take_connects()[0];
+    bench.input(Input::Opened(first));
+    bench.poke(first);
+    // Whoever is connected stays so, and nobody else is let in; ten seconds later the first has lasted.
+    let unavailable = Refusal::Unavailable { status: 502, retry_after: None };
+    let attempts = refuse_until(&mut bench, 60.0, unavailable);
+    assert!((2..10).contains(&attempts.len()), "{} attempts in a minute", attempts.len());
+}
+
+#[test]
 fn a_retry_after_outlives_a_connection_that_opens_meanwhile() {
     let mut bench = Bench::running(restless(3));
     bench.poke_until(60.0);

@@ -70,8 +70,8 @@ impl Slots {
     ) -> Option<Ended> {
         let late_after = self.config.late_after;
         let slot = self.of(connection)?;
-        let id = slot.id;
-        let lived = slot.proven && now.since(slot.opened) >= late_after;
+        let (id, opened) = (slot.id, slot.opened);
+        let lived = slot.proven && now.since(opened) >= late_after;
         let before = slot.leave(now);
         let wanted = matches!(before, SlotState::Draining { .. });
         let suspect = !terminating && end.may_have_lost(wanted);
@@ -79,7 +79,7 @@ impl Slots {
         if wanted || terminating {
             self.admission.released(id);
         } else if lived {
-            self.admission.lasted();
+            self.admission.lasted(opened);
         } else {
             self.admission.failed(id, end, now);
         }
