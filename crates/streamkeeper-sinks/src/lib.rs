@@ -1,4 +1,4 @@
-//! Sinks for Streamkeeper: file and standard output.
+//! Sinks for Streamkeeper: file, standard output, PostgreSQL.
 //!
 //! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
 //! feature of the same name; [`factories`] gives all that are compiled in, to be
@@ -7,9 +7,10 @@
 //! | `type` | promise of `Ok` | on an error |
 //! | --- | --- | --- |
 //! | `file` | on disk and counted in a side file: each event once, over crashes | the batch's lines are cut off again before the next try |
+//! | `postgres` | committed there: each event once, by a unique key | all of the batch is given again |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
 //!
-//! The sinks block: they work in `tokio::task::spawn_blocking`. A reader of standard
+//! `file` and `stdout` block: they work in `tokio::task::spawn_blocking`. A reader of standard
 //! output that never reads holds such a thread, so end the runtime with
 //! `shutdown_timeout` or `shutdown_background`.
 
@@ -17,8 +18,12 @@
 mod encoder;
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "stdout")]
 pub mod stdout;
+#[cfg(feature = "postgres")]
+mod tls;
 
 use streamkeeper_sink::SinkFactory;
 
@@ -30,12 +35,14 @@ pub use encoder::Format;
 /// ```
 /// let types: Vec<_> =
 ///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
-/// assert_eq!(types, ["file", "stdout"]);
+/// assert_eq!(types, ["file", "postgres", "stdout"]);
 /// ```
 pub fn factories() -> Vec<Box<dyn SinkFactory>> {
     vec![
         #[cfg(feature = "file")]
         Box::new(file::FileFactory),
+        #[cfg(feature = "postgres")]
+        Box::new(postgres::PostgresFactory),
         #[cfg(feature = "stdout")]
         Box::new(stdout::StdoutFactory),
     ]
