@@ -2,13 +2,12 @@
 
 use std::path::PathBuf;
 
-use serde::Deserialize;
 use streamkeeper_sink::{Secret, SecretKeys, Sink, SinkConfigError, SinkFactory, SinkTable};
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
 use super::PostgresSink;
-use super::table::Table;
+use super::table::{Mode, Table};
 
 const URL: SecretKeys = SecretKeys::new(["url", "url_file", "url_env"]);
 
@@ -25,28 +24,6 @@ pub struct PostgresConfig {
     pub mode: Mode,
     /// A file of certificate authorities in PEM, in place of the system's.
     pub ca_file: Option<PathBuf>,
-}
-
-/// What a row of the table is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Mode {
-    /// A version of a record: rows are added, never changed.
-    #[default]
-    History,
-    /// A record in its newest version.
-    Newest,
-}
-
-impl Mode {
-    /// As the configuration says it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::History => "history",
-            Self::Newest => "newest",
-        }
-    }
 }
 
 impl PostgresConfig {

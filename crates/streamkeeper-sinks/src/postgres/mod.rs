@@ -20,5 +20,6 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use config::{Mode, PostgresConfig, PostgresFactory};
+pub use config::{PostgresConfig, PostgresFactory};
 pub use sink::PostgresSink;
+pub use table::Mode;

@@ -12,10 +12,11 @@ use streamkeeper_sink::{
 use tokio_postgres::types::ToSql;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::config::{Mode, PostgresConfig};
+use super::config::PostgresConfig;
 use super::error;
 use super::row::{self, Row, Time};
 use super::session::{Link, Missing, Session, Target, limited};
+use super::table::Mode;
 use crate::tls;
 
 /// A sink that writes into a table; see the module for what it promises.

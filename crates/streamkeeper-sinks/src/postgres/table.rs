@@ -1,10 +1,32 @@
 //! The table: its statements, and whether the one on the server is as it has to be.
 
+use serde::Deserialize;
 use streamkeeper_sink::SinkError;
 use tokio_postgres::{Client, Row};
 
-use super::config::Mode;
 use super::error;
+
+/// What a row of the table is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A version of a record: rows are added, never changed.
+    #[default]
+    History,
+    /// A record in its newest version.
+    Newest,
+}
+
+impl Mode {
+    /// As the configuration says it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::History => "history",
+            Self::Newest => "newest",
+        }
+    }
+}
 
 /// The columns that we write, and whether they may be empty; `stored_at` is the server's.
 const COLUMNS: [(&str, &str, bool); 13] = [
