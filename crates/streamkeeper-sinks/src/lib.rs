@@ -1,4 +1,4 @@
-//! Sinks for Streamkeeper: file, NATS, standard output.
+//! Sinks for Streamkeeper: file, NATS, PostgreSQL, standard output.
 //!
 //! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
 //! feature of the same name; [`factories`] gives all that are compiled in, to be
@@ -8,6 +8,7 @@
 //! | --- | --- | --- |
 //! | `file` | on disk and counted in a side file: each event once, over crashes | the batch's lines are cut off again before the next try |
 //! | `nats` | acknowledged by JetStream: each event once, over crashes | all or nothing of a batch; what is not known is looked up before the next try |
+//! | `postgres` | committed there: each event once, by a unique key | all of the batch is given again |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
 //!
 //! `file` and `stdout` block: they work in `tokio::task::spawn_blocking`. A reader of standard
@@ -20,8 +21,12 @@ mod encoder;
 pub mod file;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "stdout")]
 pub mod stdout;
+#[cfg(feature = "postgres")]
+mod tls;
 
 use streamkeeper_sink::SinkFactory;
 
@@ -33,7 +38,7 @@ pub use encoder::Format;
 /// ```
 /// let types: Vec<_> =
 ///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
-/// assert_eq!(types, ["file", "nats", "stdout"]);
+/// assert_eq!(types, ["file", "nats", "postgres", "stdout"]);
 /// ```
 pub fn factories() -> Vec<Box<dyn SinkFactory>> {
     vec![
@@ -41,6 +46,8 @@ pub fn factories() -> Vec<Box<dyn SinkFactory>> {
         Box::new(file::FileFactory),
         #[cfg(feature = "nats")]
         Box::new(nats::NatsFactory),
+        #[cfg(feature = "postgres")]
+        Box::new(postgres::PostgresFactory),
         #[cfg(feature = "stdout")]
         Box::new(stdout::StdoutFactory),
     ]
