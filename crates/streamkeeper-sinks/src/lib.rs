@@ -1,4 +1,4 @@
-//! Sinks for Streamkeeper: file and standard output.
+//! Sinks for Streamkeeper: file, standard output and webhook.
 //!
 //! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
 //! feature of the same name; [`factories`] gives all that are compiled in, to be
@@ -8,17 +8,26 @@
 //! | --- | --- | --- |
 //! | `file` | on disk and counted in a side file: each event once, over crashes | the batch's lines are cut off again before the next try |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
+//! | `webhook` | an answer 2xx: the receiver has it | given again, the same bytes under the same `webhook-id` |
 //!
-//! The sinks block: they work in `tokio::task::spawn_blocking`. A reader of standard
+//! The sinks `file` and `stdout` block: they work in `tokio::task::spawn_blocking`. A reader of standard
 //! output that never reads holds such a thread, so end the runtime with
 //! `shutdown_timeout` or `shutdown_background`.
 
+#[cfg(any(feature = "stdout", feature = "webhook"))]
+mod blocking;
+#[cfg(any(feature = "file", feature = "webhook"))]
+mod durable;
 #[cfg(feature = "stdout")]
 mod encoder;
 #[cfg(feature = "file")]
 pub mod file;
 #[cfg(feature = "stdout")]
 pub mod stdout;
+#[cfg(feature = "webhook")]
+mod tls;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 use streamkeeper_sink::SinkFactory;
 
@@ -30,7 +39,7 @@ pub use encoder::Format;
 /// ```
 /// let types: Vec<_> =
 ///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
-/// assert_eq!(types, ["file", "stdout"]);
+/// assert_eq!(types, ["file", "stdout", "webhook"]);
 /// ```
 pub fn factories() -> Vec<Box<dyn SinkFactory>> {
     vec![
@@ -38,6 +47,8 @@ pub fn factories() -> Vec<Box<dyn SinkFactory>> {
         Box::new(file::FileFactory),
         #[cfg(feature = "stdout")]
         Box::new(stdout::StdoutFactory),
+        #[cfg(feature = "webhook")]
+        Box::new(webhook::WebhookFactory),
     ]
 }
 
@@ -52,8 +63,12 @@ mod tests {
         let page = std::fs::read_to_string(format!("{docs}/configuration.md")).unwrap();
         for factory in factories() {
             // A required key has to be there, or it is what is named.
-            let path = (factory.type_name() == "file").then(|| ("path", "events.ndjson".into()));
-            let table = path.into_iter().chain([("unheard-of-key", 1.into())]).collect();
+            let required = match factory.type_name() {
+                "file" => Some(("path", "events.ndjson".into())),
+                "webhook" => Some(("url", "https://example.org".into())),
+                _ => None,
+            };
+            let table = required.into_iter().chain([("unheard-of-key", 1.into())]).collect();
             let refused = factory.check("sink", table).unwrap_err().to_string();
             let (_, known) = refused.split_once("known are ").unwrap();
             for key in known.split(", ") {
