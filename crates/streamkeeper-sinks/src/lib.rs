@@ -1,4 +1,4 @@
-//! Sinks for Streamkeeper: file, NATS, PostgreSQL, standard output.
+//! Sinks for Streamkeeper: file, NATS, PostgreSQL, standard output, webhook.
 //!
 //! Each sink is a folder (`config.rs` reads its table, `sink.rs` delivers) behind a
 //! feature of the same name; [`factories`] gives all that are compiled in, to be
@@ -10,11 +10,16 @@
 //! | `nats` | acknowledged by JetStream: each event once, over crashes | all or nothing of a batch; what is not known is looked up before the next try |
 //! | `postgres` | committed there: each event once, by a unique key | all of the batch is given again |
 //! | `stdout` | handed to the operating system | the torn line is finished, then the batch repeated |
+//! | `webhook` | an answer 2xx: the receiver has it | given again, the same bytes under the same `webhook-id` |
 //!
 //! `file` and `stdout` block: they work in `tokio::task::spawn_blocking`. A reader of standard
 //! output that never reads holds such a thread, so end the runtime with
 //! `shutdown_timeout` or `shutdown_background`.
 
+#[cfg(any(feature = "stdout", feature = "webhook"))]
+mod blocking;
+#[cfg(any(feature = "file", feature = "webhook"))]
+mod durable;
 #[cfg(any(feature = "nats", feature = "stdout"))]
 mod encoder;
 #[cfg(feature = "file")]
@@ -25,8 +30,10 @@ pub mod nats;
 pub mod postgres;
 #[cfg(feature = "stdout")]
 pub mod stdout;
-#[cfg(feature = "postgres")]
+#[cfg(any(feature = "postgres", feature = "webhook"))]
 mod tls;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 use streamkeeper_sink::SinkFactory;
 
@@ -38,7 +45,7 @@ pub use encoder::Format;
 /// ```
 /// let types: Vec<_> =
 ///     streamkeeper_sinks::factories().iter().map(|factory| factory.type_name()).collect();
-/// assert_eq!(types, ["file", "nats", "postgres", "stdout"]);
+/// assert_eq!(types, ["file", "nats", "postgres", "stdout", "webhook"]);
 /// ```
 pub fn factories() -> Vec<Box<dyn SinkFactory>> {
     vec![
@@ -50,6 +57,8 @@ pub fn factories() -> Vec<Box<dyn SinkFactory>> {
         Box::new(postgres::PostgresFactory),
         #[cfg(feature = "stdout")]
         Box::new(stdout::StdoutFactory),
+        #[cfg(feature = "webhook")]
+        Box::new(webhook::WebhookFactory),
     ]
 }
 
@@ -67,6 +76,7 @@ mod tests {
             let required: &[(&str, &str)] = match factory.type_name() {
                 "file" => &[("path", "events.ndjson")],
                 "nats" => &[("url", "nats://127.0.0.1:4222"), ("stream", "EVENTS")],
+                "webhook" => &[("url", "https://example.org")],
                 _ => &[],
             };
             let required = required.iter().map(|(key, value)| (*key, (*value).into()));

@@ -11,14 +11,23 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 use streamkeeper_sink::SinkConfigError;
 
-/// A configuration that believes the authorities in `ca_file`, or else the system's.
-pub(crate) fn client_config(ca_file: Option<&Path>) -> Result<ClientConfig, SinkConfigError> {
+/// A configuration that believes the authorities in `ca_file`, or else the system's; nobody where nothing
+/// is secured.
+pub(crate) fn client_config(
+    is_secured: bool,
+    ca_file: Option<&Path>,
+) -> Result<ClientConfig, SinkConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let fault = |message: String| SinkConfigError::new("ca_file", message);
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| fault("finds no version of TLS in this build".into()))?;
-    Ok(builder.with_root_certificates(authorities(ca_file).map_err(fault)?).with_no_client_auth())
+    let roots = match ca_file {
+        None if !is_secured => RootCertStore::empty(),
+        // Read without TLS, too: a mistake shall not wait for the change to it.
+        ca_file => authorities(ca_file).map_err(fault)?,
+    };
+    Ok(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn authorities(ca_file: Option<&Path>) -> Result<RootCertStore, String> {

@@ -42,7 +42,7 @@ const RULES: [Rule; 11] = [
     },
     Rule {
         name: "streamkeeper-sinks",
-        uses: &["streamkeeper-sink"],
+        uses: &["streamkeeper-call", "streamkeeper-sink"],
         only: None,
         free_of: &["actix*", "awc"],
     },

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::mem;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::time::Duration;
 
 use streamkeeper_sink::{BoxFuture, Envelope, OwnPlace, Resume, Shape, Sink, SinkError};
@@ -13,6 +13,7 @@ use super::lines::Lines;
 use super::log::Log;
 use super::storage::Storage;
 use crate::Format;
+use crate::blocking::{blocking, lock};
 
 /// A sink that appends to a file; see the module for what it promises.
 #[derive(Debug)]
@@ -126,18 +127,6 @@ impl<S: Storage> Sink for Appender<S> {
 
 /// A hundred batches a second are enough: each costs two syncs of a disk, whatever is in it.
 const LINGER: Duration = Duration::from_millis(10);
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, SinkError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| SinkError::broken("interrupted").with_source(error))
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 fn reason(error: &io::Error) -> &'static str {
     match error.kind() {

@@ -2,14 +2,14 @@
 //! make them fail and crash, and the real ones.
 
 use std::fmt::Display;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::UNIX_EPOCH;
 
 use super::cursor::{Cursor, Identity};
+use crate::durable::{self, create_folder, folder_of, sync_folder};
 
 /// An append-only file that can be cut, and a side file that is replaced or added to.
 pub(super) trait Storage: Sized + Send + 'static {
@@ -120,18 +120,7 @@ impl Storage for File {
     }
 
     fn save(path: &Path, text: &str) -> io::Result<()> {
-        let side = side_file(path);
-        let new = side.with_added_extension("tmp");
-        // Made anew, so that its rights are ours, whoever left one behind.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&new, &side)?;
-        sync_folder(folder_of(&side))
+        durable::replace(&side_file(path), text)
     }
 
     fn extend(path: &Path, length: u64, text: &str) -> io::Result<bool> {
@@ -150,75 +139,4 @@ impl Storage for File {
 
 fn side_file(path: &Path) -> PathBuf {
     path.with_added_extension("cursor")
-}
-
-/// Makes `folder` and its missing parents, 0700, and makes their names durable.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder_of(folder);
-    create_folder(parent)?;
-    match DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
-        _ => sync_folder(parent),
-    }
-}
-
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    }
-}
-
-/// Makes the names in `folder` durable, as far as its file system can: some (SMB, FUSE) know no sync of a
-/// folder, and are to be used all the same. That is said once.
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    match File::open(folder)?.sync_all() {
-        Err(error) if is_no_sync(&error) => {
-            tell_no_sync(folder, &error);
-            Ok(())
-        }
-        answer => answer,
-    }
-}
-
-fn tell_no_sync(folder: &Path, error: &io::Error) {
-    static TOLD: AtomicBool = AtomicBool::new(false);
-    if !TOLD.swap(true, Ordering::Relaxed) {
-        let folder = folder.display();
-        tracing::warn!(
-            %folder,
-            %error,
-            "the file system cannot sync a folder: a power cut may take new files of the sink"
-        );
-    }
-}
-
-/// Whether a folder's sync was answered with "no such thing": `EINVAL`, `ENOTSUP`, `ENOSYS`, `EBADF`.
-fn is_no_sync(error: &io::Error) -> bool {
-    const EBADF: i32 = 9;
-    matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(EBADF)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_file_system_that_cannot_sync_a_folder_is_no_failure() {
-        // Linux answers EINVAL here.
-        let folder = Path::new("/proc");
-        assert!(File::open(folder).unwrap().sync_all().is_err());
-        sync_folder(folder).unwrap();
-        for number in [9, 22, 38, 95] {
-            assert!(is_no_sync(&io::Error::from_raw_os_error(number)), "{number}");
-        }
-        let [eio, enospc, erofs] = [5, 28, 30];
-        for number in [eio, enospc, erofs] {
-            assert!(!is_no_sync(&io::Error::from_raw_os_error(number)), "{number}");
-        }
-    }
 }

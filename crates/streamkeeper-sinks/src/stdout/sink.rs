@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::mem;
 use std::os::fd::AsFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use streamkeeper_sink::{BoxFuture, Envelope, Shape, Sink, SinkError};
 
 use super::StdoutConfig;
+use crate::blocking::{blocking, lock};
 
 /// A sink to standard output; see the module for what it promises.
 #[derive(Debug)]
@@ -55,9 +56,7 @@ impl Sink for StdoutSink {
                 let written = lock(&lines).write(&buffer);
                 (buffer, written)
             };
-            let (buffer, written) = tokio::task::spawn_blocking(write)
-                .await
-                .map_err(|error| SinkError::broken("interrupted").with_source(error))?;
+            let (buffer, written) = blocking(write).await?;
             *lock(&self.buffer) = buffer;
             written.map_err(|error| match error.kind() {
                 ErrorKind::BrokenPipe => SinkError::broken("broken_pipe").with_source(error),
@@ -65,10 +64,6 @@ impl Sink for StdoutSink {
             })
         })
     }
-}
-
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whole lines to an output that cannot take anything back.
