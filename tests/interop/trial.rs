@@ -189,7 +189,7 @@ impl Trial {
         let lost = self.missing(&published.taken);
         let is_known = lost.is_subset(&self.forgotten);
         let is_lost = self.promise != Forgotten::Never;
-        let is_as_promised = is_known && is_lost == !lost.is_empty() && gaps == self.gaps_owed;
+        let is_as_promised = is_known && is_lost != lost.is_empty() && gaps == self.gaps_owed;
         let lost = lost.len();
         let is_ordered = delivered.is_sorted();
         Row {

@@ -156,7 +156,6 @@ impl WebSocketServer {
 /// Serves one client over `stream`, which lies on `tcp`.
 fn serve(stream: impl Read + Write, tcp: &TcpStream, state: &Mutex<State>) {
     let mut asked = None;
-    #[expect(clippy::result_large_err, reason = "as the library wants it")]
     let judge = |request: &Request, response: Response| -> Result<Response, ErrorResponse> {
         let bearer = request.headers().get("authorization");
         let bearer = bearer.and_then(|value| value.to_str().ok()).map(str::to_owned);

@@ -175,7 +175,7 @@ fn an_old_connection_is_read_to_its_end_and_the_next_goes_on_from_the_cursor() {
         assert!((0.1..=3.0).contains(&pause), "{pause}");
         assert_eq!(bench.policy.cursor().map(|cursor| cursor.as_str()), Some("e9"));
     }
-    assert!(!bench.reports.iter().any(|report| matches!(report, cursored::Report::Gap { .. })));
+    assert!(!bench.reports.iter().any(|report| matches!(report, Report::Gap { .. })));
 }
 
 #[test]
