@@ -71,7 +71,7 @@ impl Table {
             _ => return None,
         };
         let quoted = parts.iter().map(|part| format!("\"{part}\"")).collect::<Vec<_>>().join(".");
-        parts.iter().all(|part| is_plain(&part)).then_some(Self { schema, quoted, mode })
+        parts.iter().all(is_plain).then_some(Self { schema, quoted, mode })
     }
 
     /// The unique key, beside the source.
