@@ -112,7 +112,7 @@ pub trait Sink: Send + Sync {
         recall: Recall<'a>,
         take: &'a mut (dyn FnMut(Recalled) + Send),
     ) -> BoxFuture<'a, Result<bool, SinkError>> {
-        let _ = (recall, take);
+        drop((recall, take));
         Box::pin(async { Ok(false) })
     }
 

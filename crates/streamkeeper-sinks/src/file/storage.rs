@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::UNIX_EPOCH;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::cursor::{Cursor, Identity};
 use crate::durable::{self, create_folder, folder_of, sync_folder};
@@ -55,13 +55,7 @@ impl Storage for File {
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
         }
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(io::Error::new(ErrorKind::ResourceBusy, "another writer has it open"));
-            }
-            Err(TryLockError::Error(error)) => return Err(error),
-        }
+        lock(&file)?;
         // A new file is durable only once its name is.
         sync_folder(folder)?;
         Ok(file)
@@ -140,3 +134,22 @@ impl Storage for File {
 fn side_file(path: &Path) -> PathBuf {
     path.with_added_extension("cursor")
 }
+
+/// A child that this process is about to start has our files, and so a lock that we have given up, until it runs
+/// its own program: that is a matter of milliseconds, and no other writer.
+fn lock(file: &File) -> io::Result<()> {
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+    Err(io::Error::new(ErrorKind::ResourceBusy, "another writer has it open"))
+}
+
+/// So often it is looked whether the lock is free …
+const LOCK_TRIES: usize = 20;
+
+/// … and in between it is waited for so long.
+const LOCK_PAUSE: Duration = Duration::from_millis(10);

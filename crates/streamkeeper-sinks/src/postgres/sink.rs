@@ -38,7 +38,8 @@ impl PostgresSink {
     /// A key that is wrong, and a `ca_file` that cannot be read.
     pub fn new(config: &PostgresConfig) -> Result<Self, SinkConfigError> {
         let (server, secured) = config.server()?;
-        let tls = secured.then(|| tls::client_config(true, config.ca_file.as_deref())).transpose()?;
+        let tls =
+            secured.then(|| tls::client_config(true, config.ca_file.as_deref())).transpose()?;
         let tls = tls.map(MakeRustlsConnect::new);
         let target = Target { server, tls, table: config.table()? };
         Ok(Self {

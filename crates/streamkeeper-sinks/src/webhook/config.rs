@@ -9,8 +9,8 @@ use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 use ring::hmac;
 use streamkeeper_sink::{Secret, SecretKeys, Sink, SinkConfigError, SinkFactory, SinkTable};
 
+use super::WebhookSink;
 use super::message::{self, Mode};
-use super::sink::WebhookSink;
 
 /// The settings of a `webhook` sink. No `Debug`: nearly all of it may be secret.
 pub(super) struct WebhookConfig {

@@ -20,3 +20,5 @@ mod sent;
 mod sink;
 
 pub use config::WebhookFactory;
+
+use sink::WebhookSink;
