@@ -402,7 +402,7 @@ impl World {
     fn is_odd(&self, stream: usize, event: u64) -> bool {
         let drawn =
             fastrand::Rng::with_seed(self.plan.seed ^ ((stream as u64) << 40) ^ event).u64(..);
-        self.plan.poison > 0 && drawn % self.plan.poison == 0
+        self.plan.poison > 0 && drawn.is_multiple_of(self.plan.poison)
     }
 
     /// How the sink fails, and whom it blames for it.

@@ -122,7 +122,7 @@ mod tests {
             body: Bytes::from_static(br#"{"test": 2432232314}"#),
         };
         let expected = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
-        assert_eq!(signatures(&[key.clone()], &message, "1614265330"), expected);
+        assert_eq!(signatures(std::slice::from_ref(&key), &message, "1614265330"), expected);
         let both = format!("{expected} {expected}");
         assert_eq!(signatures(&[key.clone(), key], &message, "1614265330"), both);
     }
