@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Where the ledger is in one stream, as [`Sink::resume`] is told.
+/// Where the ledger is in one stream, as [`Sink::resume`](crate::Sink::resume) is told.
 ///
 /// The ledger's cursor follows the sink's `Ok` and may be behind it after a crash, never ahead. So a
 /// sink's own place tells what is given again and is there already, if it is of this very ledger. A
@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume<'a> {
-    /// The name of the stream ([`Envelope::source`]).
+    /// The name of the stream ([`Envelope::source`](crate::Envelope::source)).
     pub source: &'a str,
     /// The identity of its ledger: never that of another.
     pub ledger: &'a str,

@@ -92,7 +92,10 @@ mod tests {
 
     const ID: DeliveryId = DeliveryId(1);
 
-    fn fates(error: &SinkError) -> (Option<Retry>, Vec<(usize, usize, Option<Blamed>)>) {
+    /// Done, left, and what is held against it.
+    type Told = (usize, usize, Option<Blamed>);
+
+    fn fates(error: &SinkError) -> (Option<Retry>, Vec<Told>) {
         let (acme, other) = (envelopes_of("acme", 10..15), envelopes_of("other", 3..5));
         let part = |feed, events: usize| Part { feed: FeedId(feed), events, through: 0 };
         let parts = [(part(1, 5), &*acme), (part(2, 2), &*other)];
