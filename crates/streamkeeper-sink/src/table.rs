@@ -230,4 +230,37 @@ mod tests {
         assert_eq!(format!("{error} {error:?}").find("marker"), None);
         assert_eq!(error.to_string(), "`secret` must be a number");
     }
+
+    #[test]
+    fn a_secret_comes_in_one_of_three_forms_and_no_error_shows_it() {
+        const KEYS: SecretKeys = SecretKeys::new(["password", "password_file", "password_env"]);
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let file = folder.path().join(name);
+            std::fs::write(&file, text).unwrap();
+            Value::from(file.to_str().unwrap())
+        };
+        let taken = |values: &[(&str, Value)]| table(values).take_secret(KEYS);
+        let file = write("good", "\u{feff}marker\n");
+        let secret = taken(&[("password_file", file.clone())]).unwrap().unwrap();
+        assert_eq!(secret.expose(), "marker");
+        assert_eq!(taken(&[]).unwrap(), None);
+        let two = Value::from(vec!["one", "two"]);
+        assert_eq!(table(&[("password", two.clone())]).take_secrets(KEYS).unwrap().len(), 2);
+        let missing = Value::from(folder.path().join("missing").to_str().unwrap());
+        for (values, says) in [
+            (vec![("password", "marker".into()), ("password_file", file)], "stands beside"),
+            (vec![("password", two)], "no list"),
+            (vec![("password", 7.into())], "must be a text"),
+            (vec![("password", "mar\u{1}ker".into())], "control characters"),
+            (vec![("password_file", write("empty", " \n"))], "is empty"),
+            (vec![("password_file", missing)], "cannot read"),
+            (vec![("password_env", "NO_SUCH_VARIABLE_marker".into())], "not set"),
+        ] {
+            let error = taken(&values).unwrap_err().to_string();
+            assert!(error.contains(says) && !error.contains("marker"), "{error}");
+        }
+        let error = table(&[]).require_secret(KEYS).unwrap_err().to_string();
+        assert!(error.contains("`password_file`"), "{error}");
+    }
 }

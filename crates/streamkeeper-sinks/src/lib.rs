@@ -30,7 +30,7 @@ pub mod nats;
 pub mod postgres;
 #[cfg(feature = "stdout")]
 pub mod stdout;
-#[cfg(any(feature = "postgres", feature = "webhook"))]
+#[cfg(any(feature = "nats", feature = "postgres", feature = "webhook"))]
 mod tls;
 #[cfg(feature = "webhook")]
 pub mod webhook;

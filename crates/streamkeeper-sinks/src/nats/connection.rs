@@ -6,7 +6,6 @@ use std::error::Error as _;
 use std::io;
 use std::path::Path;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_nats::{
@@ -15,9 +14,6 @@ use async_nats::{
 };
 use bytes::Bytes;
 use futures_util::future::{Either, select};
-use rustls::RootCertStore;
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject as _;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use streamkeeper_sink::SinkError;
@@ -25,6 +21,7 @@ use tokio::sync::watch;
 
 use super::answer::{Answer, ApiError};
 use super::{Login, NatsConfig};
+use crate::tls;
 
 /// A connection that was made.
 #[derive(Clone, Debug)]
@@ -211,29 +208,11 @@ fn is_untrusted(error: &ConnectError) -> bool {
     false
 }
 
-/// With ring, whatever this process has installed.
 fn tls(ca_file: Option<&Path>) -> Result<rustls::ClientConfig, SinkError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = ca_file {
-        let wrong = || {
-            let words =
-                format!("`ca_file` cannot be read, or has no certificate: {}", file.display());
-            SinkError::refused("ca_file").with_detail(words)
-        };
-        for certificate in CertificateDer::pem_file_iter(file).map_err(|_| wrong())? {
-            certificate.ok().and_then(|one| roots.add(one).ok()).ok_or_else(wrong)?;
-        }
-        if roots.is_empty() {
-            return Err(wrong());
-        }
-    } else {
-        // None is no failure here: many servers are reached without TLS.
-        let (_added, _ignored) =
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .map_err(|_| SinkError::broken("tls"))?;
-    Ok(config.with_root_certificates(roots).with_no_client_auth())
+    let found = match (tls::client_config(true, ca_file), ca_file) {
+        // A system without authorities is no failure here: many servers are reached without TLS.
+        (Err(_), None) => tls::client_config(false, None),
+        (found, _) => found,
+    };
+    found.map_err(|error| SinkError::refused("ca_file").with_detail(error.to_string()))
 }

@@ -7,13 +7,14 @@
 //! A letter holds health data: the file is its owner's alone, and nothing of it is shown but by
 //! [`letters`], which is for whoever asked for it, and leaves a line in `audit.ndjson` beside it.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use streamkeeper_ledger::fs::{Fs as _, RealFs};
 use streamkeeper_sink::{Content, Envelope};
 
 use crate::base::clock::wall;
@@ -129,10 +130,11 @@ impl DeadLetters {
         self.with(|letters, _| Ok(letters.iter().filter(is_meant).cloned().collect()))
     }
 
-    /// Removes one. Blocks.
-    pub(super) fn remove(&self, number: u64) -> io::Result<()> {
+    /// Removes those with these numbers, all at once. Blocks.
+    pub(super) fn remove(&self, numbers: &[u64]) -> io::Result<()> {
+        let stays = |letter: &&DeadLetter| !numbers.contains(&letter.number);
         self.with(|letters, path| {
-            let rest: Vec<_> = letters.iter().filter(|one| one.number != number).cloned().collect();
+            let rest: Vec<_> = letters.iter().filter(stays).cloned().collect();
             replace(path, &rest)?;
             *letters = rest;
             Ok(())
@@ -251,7 +253,7 @@ fn parse(path: &Path, text: &str) -> io::Result<(Vec<DeadLetter>, usize)> {
 
 fn append(path: &Path, line: &impl Serialize) -> io::Result<()> {
     if let Some(folder) = path.parent() {
-        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        RealFs.create_dir_all(folder)?;
     }
     let is_new = !path.exists();
     let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
@@ -282,7 +284,7 @@ fn replace(path: &Path, letters: &[DeadLetter]) -> io::Result<()> {
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {
-    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+    path.parent().map_or(Ok(()), |folder| RealFs.sync_dir(folder))
 }
 
 #[cfg(test)]
@@ -317,7 +319,7 @@ mod tests {
         let again = |letter: &DeadLetter| Envelope { redelivered: false, ..letter.envelope() };
         assert_eq!(there.iter().map(again).collect::<Vec<_>>(), [event(3), event(4)]);
         assert_eq!((letters.count("acme"), letters.count("other")), (2, 0));
-        letters.remove(1).unwrap();
+        letters.remove(&[1, 7]).unwrap();
         assert_eq!(letters.get(&[1]).unwrap(), []);
         assert_eq!(DeadLetters::new(folder.path(), "hook").get(&[2]).unwrap().len(), 1);
         assert_eq!(sinks(folder.path()).unwrap(), ["hook"]);

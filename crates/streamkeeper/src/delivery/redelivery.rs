@@ -1,5 +1,6 @@
 //! What a hand does with the dead letters of a sink: sends them again, or throws them away.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +10,7 @@ use streamkeeper_sink::Sink;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::Instant;
 
-use super::dead_letters::{self, DeadLetters};
+use super::dead_letters::{self, DeadLetter, DeadLetters};
 use super::turns::{Change, within};
 
 /// What is done with dead letters.
@@ -82,7 +83,7 @@ impl Redelivery {
     /// Does it, letter by letter, in their order. Each is gone from the letters when the sink has it; one
     /// that a crash interrupts may arrive twice.
     pub(super) async fn run(self, spec: LetterSpec) -> Result<LetterReport, LetterError> {
-        let unusable = |error: std::io::Error| LetterError::Unusable(error.to_string());
+        let unusable = |error: io::Error| LetterError::Unusable(error.to_string());
         let LetterSpec { sink, act, numbers } = spec;
         let letters =
             tokio::task::block_in_place(|| self.letters.get(&numbers)).map_err(unusable)?;
@@ -94,29 +95,45 @@ impl Redelivery {
             letters = letters.len(),
             "dead letters: an operator acts"
         );
+        let report = match act {
+            LetterAct::Retry => self.retry(letters).await,
+            LetterAct::Purge => self.purge(&letters),
+        };
+        if self.changes.send(Change::Letters).is_err() {
+            tracing::debug!("the sink has ended");
+        }
+        report.map_err(unusable)
+    }
+
+    async fn retry(&self, letters: Vec<DeadLetter>) -> io::Result<LetterReport> {
         let ends = Instant::now() + REPORT_WITHIN;
         let limit = self.sink.shape().time_limit.unwrap_or(LETTER_TIME).min(LETTER_TIME);
         let mut report = LetterReport { left: letters.len(), ..LetterReport::default() };
         for letter in letters {
-            if act == LetterAct::Retry {
-                if Instant::now() >= ends {
-                    break;
-                }
-                let event = [letter.envelope()];
+            if Instant::now() >= ends {
+                break;
+            }
+            let event = [letter.envelope()];
+            let delivery = async {
                 // It is closed never.
                 let _place = self.places.acquire().await;
-                if let Err(error) = within(Some(limit), self.sink.deliver(&event)).await {
-                    report.reason = Some(error.to_string());
-                    continue;
+                self.sink.deliver(&event).await
+            };
+            match within(Some(limit), delivery).await {
+                Ok(()) => {
+                    tokio::task::block_in_place(|| self.letters.remove(&[letter.number]))?;
+                    (report.done, report.left) = (report.done + 1, report.left - 1);
                 }
+                Err(error) => report.reason = Some(error.to_string()),
             }
-            tokio::task::block_in_place(|| self.letters.remove(letter.number)).map_err(unusable)?;
-            (report.done, report.left) = (report.done + 1, report.left - 1);
-        }
-        if self.changes.send(Change::Letters).is_err() {
-            tracing::debug!("the sink has ended");
         }
         Ok(report)
+    }
+
+    fn purge(&self, letters: &[DeadLetter]) -> io::Result<LetterReport> {
+        let numbers: Vec<u64> = letters.iter().map(|letter| letter.number).collect();
+        tokio::task::block_in_place(|| self.letters.remove(&numbers))?;
+        Ok(LetterReport { done: numbers.len(), ..LetterReport::default() })
     }
 }
 

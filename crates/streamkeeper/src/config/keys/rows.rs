@@ -360,7 +360,7 @@ const FORM: Form = Form { words: &[], text: None, tables: &[], list: false };
 /// `[[sink]]`, without what belongs to its type.
 pub const SINK: &[Key] = &[
     bare("name", Text, "required, unique: the key of its cursor"),
-    bare("type", Text, "required; `file` or `stdout`"),
+    bare("type", Text, "required; `file`, `nats`, `postgres`, `stdout` or `webhook`"),
     key("streams", Texts, "[\"*\"]", "names of streams; `*` stands for any text"),
     key("types", Texts, "[\"*\"]", "types of events; others never reach the sink"),
     key(
